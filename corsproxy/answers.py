@@ -1,0 +1,162 @@
+"""
+The proxy's own answers: preflights, refusals and failures, as bytes.
+
+Everything that a client gets without the upstream having written it is made here, with the CORS fields that
+the decision asks for, so that scripts of allowed origins can read what went wrong, and nobody else.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Final
+
+from corsproxy.config.settings import CorsMode, Route
+from corsproxy.cors import respond
+from corsproxy.cors.decide import Decision, Kind
+from corsproxy.cors.policy import CorsPolicy
+from corsproxy.problems import Problem
+from corsproxy.semantics.fields import FieldLine, serialize
+
+# > An origin server MUST generate an Allow header field in a 405 response (RFC 9110 15.5.6)
+ALLOW: Final[FieldLine] = (b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+_CLOSE: Final = b"Connection: close\r\n"
+_KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """
+    What every answer to one request needs to know, whatever happens to it.
+
+    `route` is None where none was found; `cors` is None where no policy can be told. `persistent`: the client keeps
+    its connection after a complete answer. `minor` is the client's version of HTTP/1.
+    """
+
+    method: bytes
+    minor: int
+    persistent: bool
+    route: Route | None = None
+    cors: CorsPolicy | CorsMode | None = None
+    decision: Decision | None = None
+
+    def connection_line(self, *, close: bool) -> bytes:
+        """
+        Write the Connection field that the client needs to see, if any.
+
+        Spec: RFC 9112 9.3, 9.6.
+        """
+        if close or not self.persistent:
+            return _CLOSE if self.minor >= 1 else b""
+        return b"" if self.minor >= 1 else _KEEP_ALIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    An answer that is ready but for the moment's Date and Connection fields.
+
+    `close`: the connection ends after it, whatever the client wishes.
+    """
+
+    context: Context
+    status: int
+    head: bytes
+    body: bytes = b""
+    close: bool = False
+    problem: Problem | None = None
+    reason: str = ""
+
+    def to_bytes(self, date: bytes, *, close: bool = False) -> bytes:
+        """
+        Write the whole answer. `date` is an HTTP-date; `close` adds to the answer's own.
+
+        Spec: RFC 9112 2.1; RFC 9110 6.6.1.
+        """
+        connection = self.context.connection_line(close=close or self.close)
+        body = b"" if self.context.method == b"HEAD" else self.body
+        return b"%bDate: %b\r\n%b\r\n%b" % (self.head, date, connection, body)
+
+    def keeps_connection(self, *, close: bool) -> bool:
+        """Tell whether the connection stays open after `to_bytes(…, close=close)`."""
+        return self.context.persistent and not (close or self.close)
+
+
+def preflight_answer(context: Context, policy: CorsPolicy, decision: Decision) -> Answer:
+    """
+    Answer a preflight of an allowed origin: 204 with the policy's true lists.
+
+    Spec: Fetch #cors-preflight-fetch; RFC 9110 8.6 (no Content-Length on 204).
+    """
+    lines = respond.preflight_lines(policy, decision)
+    return Answer(context, 204, b"HTTP/1.1 204 No Content\r\n" + serialize(lines), reason=decision.reason)
+
+
+def empty_answer(context: Context) -> Answer:
+    """
+    Answer what the proxy may answer for itself, as `OPTIONS *`: 204.
+
+    Spec: RFC 9110 9.3.7.
+    """
+    return Answer(context, 204, b"HTTP/1.1 204 No Content\r\n" + serialize([ALLOW, *cors_lines(context)]), reason="options")
+
+
+def problem_answer(context: Context, problem: Problem, *, reason: str = "", close: bool = False) -> Answer:
+    """
+    Answer with a problem: status, problem+json, and the CORS fields of a success for an allowed origin.
+
+    Pure. Nothing that the client or the upstream sent stands in the body.
+
+    Spec: RFC 9457 3; Fetch #http-responses.
+    """
+    content = _problem_json(problem)
+    lines: list[FieldLine] = [
+        (b"Content-Type", b"application/problem+json"),
+        (b"Content-Length", b"%d" % len(content)),
+        (b"Cache-Control", b"no-store"),
+        (b"X-Content-Type-Options", b"nosniff"),
+    ]
+    present: list[bytes] = []
+    if problem.status == 405:
+        lines.append(ALLOW)
+    if problem.status == 503:
+        lines.append((b"Retry-After", b"1"))
+        present.append(b"Retry-After")
+    lines += cors_lines(context, present)
+    status_line = b"HTTP/1.1 %d %b\r\n" % (problem.status, HTTPStatus(problem.status).phrase.encode())
+    return Answer(context, problem.status, status_line + serialize(lines), content, close=close, problem=problem, reason=reason)
+
+
+def cors_lines(context: Context, present: list[bytes] | None = None) -> list[FieldLine]:
+    """
+    Write the CORS fields of an answer of the proxy's own. `present` are the names in it that scripts want to read.
+
+    Spec: Fetch #http-responses, #cors-protocol-and-http-caches.
+    """
+    decision, policy = context.decision, context.cors
+    if decision is None or policy is None or policy is CorsMode.PASSTHROUGH:
+        return []
+    if decision.kind is Kind.PREFLIGHT:
+        return [respond.PREFLIGHT_VARY]
+    if not isinstance(policy, CorsPolicy):
+        return []
+    lines = respond.grant_lines(policy, decision)
+    if lines:
+        exposed = respond.own_expose_line(policy, present or [])
+        lines += [exposed] if exposed else []
+    if not policy.is_public:
+        lines.append((b"Vary", b"Origin"))
+    return lines
+
+
+@lru_cache(maxsize=128)
+def _problem_json(problem: Problem) -> bytes:
+    members = {
+        "type": problem.urn,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "stage": problem.stage.value,
+        "code": problem.code,
+    }
+    return json.dumps(members, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,102 @@
+"""
+The composition root: settings in, a running proxy with its witness, until a signal ends it.
+
+Everything is put together here and nowhere else.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Final, TextIO
+
+from corsproxy.config.settings import Listen, Settings
+from corsproxy.gateway.server import Gateway
+from corsproxy.observe.counters import Counters
+from corsproxy.observe.log import AccessLog
+from corsproxy.record import ExchangeRecord
+
+_log = logging.getLogger("corsproxy")
+
+# Below Kubernetes' 30 s of terminationGracePeriodSeconds.
+GRACE_S: Final = 25.0
+
+
+class App:
+    """One proxy: the gateway and what watches it."""
+
+    def __init__(self, settings: Settings, access_stream: TextIO) -> None:
+        self.counters = Counters()
+        self._access = AccessLog(settings.log, access_stream) if settings.log.access else None
+        self.gateway = Gateway(settings, self._witness)
+
+    def _witness(self, record: ExchangeRecord) -> None:
+        self.counters.add(record)
+        if self._access is not None:
+            self._access.add(record)
+
+    async def start(self) -> list[Listen]:
+        """Listen; returns the real addresses. Raises CannotListen."""
+        return await self.gateway.start()
+
+    async def drain(self, grace_s: float = GRACE_S) -> bool:
+        """Let exchanges end; tells whether all did."""
+        ended = await self.gateway.drain(grace_s)
+        self._flush()
+        return ended
+
+    async def stop(self) -> None:
+        """End at once."""
+        await self.gateway.stop()
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._access is not None:
+            self._access.flush()
+
+
+async def serve(settings: Settings, on_listening: Callable[[Sequence[Listen]], None]) -> int:
+    """
+    Run a proxy until SIGTERM (drain) or SIGINT (end at once); returns the exit code.
+
+    A second signal ends whatever still runs: 130 or 143. Raises CannotListen.
+    """
+    app = App(settings, sys.stdout)
+    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    on_listening(await app.start())
+    first = await signals.get()
+    if first is signal.SIGINT:
+        await app.stop()
+        return 0
+    in_flight = app.gateway.in_flight
+    if in_flight:
+        _log.info("draining: %d in flight, up to %g s", in_flight, GRACE_S)
+    drain = asyncio.ensure_future(app.drain())
+    second = asyncio.ensure_future(signals.get())
+    done, _ = await asyncio.wait({drain, second}, return_when=asyncio.FIRST_COMPLETED)
+    if drain in done:
+        second.cancel()
+        if not drain.result():
+            _log.warning("cut off what was still in flight after %g s", GRACE_S)
+        return 0
+    drain.cancel()
+    await app.stop()
+    return 128 + second.result()
+
+
+def run(settings: Settings, on_listening: Callable[[Sequence[Listen]], None]) -> int:
+    """Run `serve` on uvloop where there is one. Raises CannotListen."""
+    return run_on_loop(serve(settings, on_listening))
+
+
+def run_on_loop(main: Coroutine[None, None, int]) -> int:
+    """Run a coroutine to its end on uvloop, or on asyncio's own loop on Windows."""
+    try:
+        import uvloop  # noqa: PLC0415 - not there on Windows
+    except ImportError:
+        return asyncio.run(main)
+    return int(uvloop.run(main))

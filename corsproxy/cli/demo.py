@@ -1,0 +1,148 @@
+"""Show what corsproxy does: a sample API that knows no CORS, the proxy in front of it, and a page that calls both."""
+
+import argparse
+import errno
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Final
+
+from aiohttp import web
+
+from corsproxy import app
+from corsproxy.cli.demo_api import RequestLog, legacy_api
+from corsproxy.cli.demo_page import demo_page
+from corsproxy.cli.run import EXIT_STARTUP
+from corsproxy.config.load import load_text
+from corsproxy.config.settings import Listen, Settings
+from corsproxy.gateway._aiohttp import check_aiohttp
+from corsproxy.gateway.server import CannotListen
+from corsproxy.observe.log import configure_events
+
+DEFAULT_PORT: Final = 8080
+_LOOPBACKS: Final = ("127.0.0.1", "::1")
+# An open event stream of the sample API must not hold Ctrl-C up.
+_SHUTDOWN_TIMEOUT_S: Final = 0.1
+
+_POLICY: Final = """\
+# The page's origin may call, with cookies, these methods and these headers.
+listen: [127.0.0.1:{proxy}{proxy6}]
+upstream: http://localhost:{api}
+cors:
+  allow_origins: [http://localhost:{page}]
+  allow_methods: [GET, HEAD, POST, PUT, DELETE]
+  allow_headers: [Content-Type, X-Request-Source]
+  expose_headers: [X-Total-Count, ETag, Content-Disposition]
+  allow_credentials: true
+"""
+
+_BANNER: Final = """\
+corsproxy demo
+
+  page   http://localhost:{page}   open this in a browser
+  proxy  http://localhost:{proxy}   corsproxy, in front of the API
+  API    http://localhost:{api}   knows no CORS
+
+or look at the bytes:
+  curl -i -H 'Origin: http://localhost:{page}' http://localhost:{proxy}/orders
+  curl -i -X OPTIONS -H 'Origin: http://localhost:{page}' -H 'Access-Control-Request-Method: PUT' http://localhost:{proxy}/orders/1
+
+Ctrl-C ends it. Each exchange through the proxy:
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of `demo`."""
+    parser.add_argument(
+        "--port",
+        type=int,
+        metavar="N",
+        help=f"the proxy's port; the API and the page take the next two (default: {DEFAULT_PORT}, or free ports where it is taken; 0: free ports)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo until Ctrl-C; returns the exit code."""
+    check_aiohttp()
+    with ExitStack() as stack:
+        try:
+            proxy, api, page = _claim(arguments.port, stack)
+        except OSError as error:
+            sys.stderr.write(
+                f"corsproxy demo: cannot listen: {error.strerror or error}\n  = help: choose another port with `--port`, or let it choose with `--port 0`\n"
+            )
+            return EXIT_STARTUP
+        ports = {name: sockets[0].getsockname()[1] for name, sockets in (("proxy", proxy), ("api", api), ("page", page))}
+        policy = _POLICY.format(**ports, proxy6=f', "[::1]:{ports["proxy"]}"' if len(proxy) > 1 else "")
+        loaded = load_text(policy, "the demo's policy")
+        assert loaded.settings is not None, loaded.diagnostics  # noqa: S101 - a test loads it
+        configure_events(loaded.settings.log, sys.stderr)
+        # The proxy binds its own sockets; these only held the place.
+        for held in proxy:
+            held.close()
+        try:
+            return app.run_on_loop(_serve(loaded.settings, policy, ports, api, page))
+        except CannotListen as error:
+            sys.stderr.write(f"corsproxy demo: cannot listen on {error}\n")
+            return EXIT_STARTUP
+
+
+async def _serve(
+    settings: Settings, policy: str, ports: dict[str, int], api: Sequence[socket.socket], page: Sequence[socket.socket]
+) -> int:
+    log = RequestLog()
+    site = demo_page(
+        proxy_url=f"http://localhost:{ports['proxy']}",
+        api_url=f"http://localhost:{ports['api']}",
+        allowed_origin=f"http://localhost:{ports['page']}",
+        log=log,
+        policy=policy,
+    )
+    runners = [web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S) for application in (legacy_api(log), site)]
+    try:
+        for runner, sockets in zip(runners, (api, page), strict=True):
+            await runner.setup()
+            for sock in sockets:
+                await web.SockSite(runner, sock).start()
+
+        def announce(_: Sequence[Listen]) -> None:
+            sys.stdout.write(_BANNER.format(**ports))
+            sys.stdout.flush()
+
+        return await app.serve(settings, announce)
+    finally:
+        for runner in runners:
+            await runner.cleanup()
+
+
+def _claim(port: int | None, stack: ExitStack) -> list[list[socket.socket]]:
+    """Bind three ports on loopback, IPv4 and IPv6 alike: a browser may take `localhost` for either. Raises OSError."""
+    if port is None:
+        try:
+            return [_bind(number, stack) for number in range(DEFAULT_PORT, DEFAULT_PORT + 3)]
+        except OSError:
+            port = 0
+    return [_bind(port and port + place, stack) for place in range(3)]
+
+
+def _bind(port: int, stack: ExitStack) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    for host in _LOOPBACKS:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+        except OSError as error:
+            if family == socket.AF_INET6 and not _is_taken(error):
+                continue  # a machine without IPv6
+            raise
+        sock.listen(128)
+        sockets.append(sock)
+        port = sock.getsockname()[1]
+    return sockets
+
+
+def _is_taken(error: OSError) -> bool:
+    return error.errno in (errno.EADDRINUSE, errno.EACCES)

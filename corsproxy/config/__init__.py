@@ -1,0 +1,1 @@
+"""The configuration file: YAML with positions in, frozen settings or located diagnostics out."""

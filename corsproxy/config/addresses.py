@@ -1,0 +1,285 @@
+"""
+Addresses: where to listen, which upstream to call, under which URL browsers know the proxy.
+
+It knows the spellings and says what to write instead; it resolves nothing and opens nothing.
+"""
+
+import ipaddress
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from corsproxy import problems
+from corsproxy.config.settings import Listen, Upstream
+from corsproxy.cors.origin import looks_like_ipv4, parse_origin, respell
+from corsproxy.problems import Fault
+
+# `sun_path` holds 108 bytes on Linux and 104 on macOS, a NUL at the end included.
+MAX_UNIX_PATH_BYTES: Final = 103
+# RFC 1035 2.3.4 has names of 255 octets; a URL over a few kilobytes is a mistake.
+MAX_HOST: Final = 253
+MAX_URL: Final = 2000
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+# RFC 3986 3.3: pchar and "/".
+_PATH: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+_DOT_SEGMENT: Final = re.compile(r"(?:^|/)(?:\.|%2[Ee]){1,2}(?:/|$)")
+# A route is compared with paths in every form that a server may read them in; what one of those drops (`;`) can never match.
+_ODD_IN_ROUTE: Final = re.compile(r"[^A-Za-z0-9._~!$&'()+,=:@/-]")
+# UTS 46 section 7, table 4.
+_DEVIATIONS: Final = re.compile("[ßẞς\u200c\u200d]")
+_UNIX: Final = "unix:"
+
+
+@dataclass(frozen=True, slots=True)
+class _Authority:
+    host: str
+    port: int | None
+
+
+def _bad(message: str, help_: str = "") -> Fault:
+    return Fault(problems.BAD_ADDRESS, (), message, help_)
+
+
+def parse_listen(text: str) -> Listen | Fault:
+    """
+    Read an address to listen on; a Fault (with an empty path) says what to write instead.
+
+    Pure; never raises.
+    """
+    if text.startswith(_UNIX):
+        path = text.removeprefix(_UNIX)
+        fault = _unix_fault(text, path)
+        return fault or Listen(unix_path=path)
+    if text.isascii() and text.isdigit():
+        return _bad(f"`{text}` is a port without a host", f"write `:{text}` for all interfaces, or `127.0.0.1:{text}`")
+    if "://" in text:
+        rest = re.split(r"[/?#]", text.partition("://")[2])[0]
+        return _bad(f"`{text}` is a URL, and an address to listen on has no scheme", f"write `{rest}`" if rest else "")
+    if text.startswith("/"):
+        return _bad(f"`{text}` is a path", f"write `unix:{text}` for a unix socket")
+    if text.startswith("*:"):
+        return _bad(f"`{text}` has a `*` for its host", f"write `{text[1:]}` for all interfaces")
+    found = _authority(text, is_listen=True)
+    if isinstance(found, Fault):
+        return found
+    if found.port is None:
+        host = f'"[{found.host}]:8080"' if ":" in found.host else f"{found.host}:8080"
+        return _bad(f"`{text}` lacks a port", f"write `{host}`")
+    return Listen(found.host, found.port)
+
+
+def parse_upstream(text: str) -> Upstream | Fault:
+    """
+    Read an upstream's URL; a Fault (with an empty path) says what to write instead.
+
+    Pure; never raises. The scheme and the host are taken in any case and kept in lower case.
+
+    Spec: RFC 3986 3; RFC 9110 4.2; RFC 9112 3.2.
+    """
+    if text.startswith(_UNIX) and not text.startswith("unix://"):
+        return _unix_upstream(text)
+    if "@" in re.split(r"[/?#]", text.partition("://")[2] or text, maxsplit=1)[0]:
+        return _bad("an upstream's URL has no user name and no password", "take out what stands before the `@`")
+    scheme, rest = _scheme(text)
+    if isinstance(rest, Fault):
+        return rest
+    split = re.split(r"(?=[/?#])", rest, maxsplit=1)
+    authority, tail = split[0], split[1] if len(split) > 1 else ""
+    fault = _tail_fault(tail)
+    if fault is not None:
+        return fault
+    found = _authority(authority, is_listen=False)
+    if isinstance(found, Fault):
+        return found
+    path = _base_path(tail)
+    if isinstance(path, Fault):
+        return path
+    default = _DEFAULT_PORTS[scheme]
+    port = found.port or default
+    host = f"[{found.host}]" if ":" in found.host else found.host
+    # > A client MUST send a Host header field … If the target URI includes an authority component, then … identical
+    # > to that authority component. (RFC 9112 3.2) A default port is left out, as RFC 9110 4.2.3 normalizes it.
+    return Upstream(
+        url=text,
+        host=found.host,
+        port=port,
+        authority=(host if port == default else f"{host}:{port}").encode(),
+        path=path,
+        tls=scheme == "https",
+    )
+
+
+def parse_public_url(text: str) -> bytes | Fault:
+    """
+    Read one URL of `public_url` as the serialized origin that browsers know the proxy by.
+
+    Pure; never raises.
+
+    Spec: HTML #ascii-serialisation-of-an-origin.
+    """
+    if len(text) > MAX_URL:
+        return _bad(f"`{text}` is too long for a URL")
+    right, reason = respell(text)
+    if reason:
+        return _bad(f"`{text}` is not how browsers spell it: {reason}", f"write `{right.decode()}`" if right else "")
+    origin = parse_origin(text.encode())
+    if origin is None or origin.scheme not in (b"http", b"https"):
+        return _bad(f"`{text}` is neither http nor https", "write `https://api.example.com`")
+    return origin.serialize()
+
+
+def parse_route_path(text: str) -> bytes | Fault:
+    """
+    Read a route's path in normal form, without a slash at its end unless it is the root.
+
+    Pure; never raises.
+
+    Spec: RFC 3986 3.3, 6.2.2.
+    """
+
+    def bad(message: str, help_: str = "") -> Fault:
+        return Fault(problems.BAD_ROUTE, (), message, help_)
+
+    if not text:
+        return bad("the path is empty", "write `/` for every path")
+    if "://" in text:
+        return bad(f"`{text}` is a URL, and a route takes only its path", "write `/api`")
+    if "*" in text:
+        plain = "/" + re.sub(r"/*\*.*", "", text).strip("/")
+        return bad(f"`{text}` has a `*`, and a route takes every path below its own", f"write `{plain}`")
+    if not text.startswith("/"):
+        return bad(f"`{text}` does not begin with a slash", f"write `/{text}`")
+    if "//" in text:
+        return bad(f"`{text}` has an empty segment", f"write `{re.sub('//+', '/', text)}`")
+    if _DOT_SEGMENT.search(text):
+        return bad(f"`{text}` has a dot segment, which no path in normal form has", "write the path that it leads to")
+    odd = _ODD_IN_ROUTE.search(text)
+    if odd is not None:
+        reason = "which ends a path" if odd[0] in "?#" else "which no path in normal form has"
+        return bad(
+            f"`{text}` holds `{odd[0]}`, {reason}", f"write `{text[: odd.start()]}`" if odd[0] in "?#" and odd.start() else "take it out"
+        )
+    return (text.removesuffix("/") or "/").encode()
+
+
+def _unix_fault(text: str, path: str) -> Fault | None:
+    if not path.startswith("/"):
+        return _bad(f"`{text}` names no absolute path", f"write `unix:/run/{path or 'corsproxy.sock'}`")
+    if path.startswith("//"):
+        return _bad(f"`{text}` has slashes of a URL", f"write `unix:/{path.lstrip('/')}`")
+    if not path.isprintable():
+        return _bad(f"`{text}` holds a character that no path should have", "take it out")
+    if len(path.encode("utf-8", "surrogateescape")) > MAX_UNIX_PATH_BYTES or path.endswith("/"):
+        return _bad(f"`{text}` is no path of a socket", f"write the path of a file, of {MAX_UNIX_PATH_BYTES} bytes at most")
+    return None
+
+
+def _unix_upstream(text: str) -> Upstream | Fault:
+    socket, colon, base = text.removeprefix(_UNIX).partition(":/")
+    path = _base_path("/" + base if colon else "")
+    fault = _unix_fault(_UNIX + socket, socket)
+    if fault is not None:
+        return fault
+    if isinstance(path, Fault):
+        return path
+    return Upstream(url=text, host="", port=0, authority=b"localhost", path=path, unix_path=socket)
+
+
+def _scheme(text: str) -> tuple[str, str | Fault]:
+    """Split an upstream's URL into its scheme and the rest, which is a Fault when the scheme is none of ours."""
+    scheme, separator, rest = text.partition("://")
+    scheme = scheme.lower()
+    if len(text) > MAX_URL:
+        return scheme, _bad(f"`{text}` is too long for a URL")
+    if not text or text != text.strip():
+        return scheme, _bad(f"`{text}` is not a URL", "write `http://localhost:9000`, without spaces around it")
+    if separator and scheme in _DEFAULT_PORTS:
+        return scheme, rest
+    if separator and scheme in ("ws", "wss"):
+        secure = "s" if scheme == "wss" else ""
+        return scheme, _bad(f"`{scheme}` is not a scheme of an upstream", f"write `http{secure}://{rest}`: WebSockets begin as HTTP")
+    if separator and "unix" in scheme:
+        return scheme, _bad(f"`{text}` is not how a unix socket is spelled", f"write `unix:/{rest.lstrip('/')}`")
+    if separator:
+        return scheme, _bad(f"`{scheme}` is not a scheme of an upstream", f"write `http://{rest}` or `https://{rest}`")
+    if text.isascii() and text.isdigit():
+        return scheme, _bad(f"`{text}` is a port, not a URL", f"write `http://localhost:{text}`")
+    if text.startswith("/"):
+        return scheme, _bad(f"`{text}` is a path, not a URL", f"write `unix:{text}` for a unix socket, or `http://localhost:9000{text}`")
+    plain = re.sub(r"^https?:/*", "", text, flags=re.IGNORECASE)
+    name = "https" if text.lower().startswith("https:") or plain.endswith(":443") else "http"
+    return scheme, _bad(f"`{text}` has no scheme", f"write `{name}://{plain or 'localhost:9000'}`")
+
+
+def _tail_fault(tail: str) -> Fault | None:
+    if "?" in tail:
+        return _bad(f"an upstream's URL has no query, and this has `{tail[tail.index('?') :]}`", "take the query out")
+    if "#" in tail:
+        return _bad(f"an upstream's URL has no fragment, and this has `{tail[tail.index('#') :]}`", "take the fragment out")
+    return None
+
+
+def _authority(text: str, *, is_listen: bool) -> _Authority | Fault:
+    match = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", text, flags=re.DOTALL)
+    if match is None:
+        if _ipv6(text) is not None:
+            return _bad(f"`{text}` is an IPv6 address without brackets", f'write `"[{text}]:8080"`' if is_listen else f"write `[{text}]`")
+        address, _, port = text.rpartition(":")
+        help_ = f'write `"[{address}]:{port}"`' if _ipv6(address) is not None else ""
+        return _bad(f"`{text}` has more than one colon", help_)
+    host = _host(match.group(1), is_listen=is_listen)
+    if isinstance(host, Fault):
+        return host
+    digits = match.group(2)
+    if digits is None:
+        return _Authority(host, None)
+    if re.fullmatch("[0-9]{1,9}", digits) is None:
+        return _bad(f"`{digits}` is not a port", "write a number from 1 to 65535")
+    number, least = int(digits), 0 if is_listen else 1
+    if not least <= number <= 65535:
+        return Fault(problems.OUT_OF_RANGE, (), f"there is no port {number}", f"write a number from {least} to 65535")
+    return _Authority(host, number)
+
+
+def _host(text: str, *, is_listen: bool) -> str | Fault:
+    if not text:
+        return "" if is_listen else _bad("the URL has no host", "write `http://localhost:9000`")
+    if text.startswith("["):
+        address = _ipv6(text[1:-1])
+        return address if address is not None else _bad(f"`{text}` is not an IPv6 address", "write one as `[::1]`")
+    if not text.isascii():
+        return _bad(f"`{text}` is not ASCII", _punycode_help(text))
+    if looks_like_ipv4(text.lower().encode()):
+        try:
+            return str(ipaddress.IPv4Address(text))
+        except ValueError:
+            return _bad(f"`{text}` is not an IPv4 address", "write four numbers from 0 to 255: `127.0.0.1`")
+    if _NAME.fullmatch(text) is None or len(text) > MAX_HOST:
+        return _bad(f"`{text}` is not a host name", "use letters, digits, `-`, `_` and single dots")
+    return text.lower()
+
+
+def _ipv6(text: str) -> str | None:
+    try:
+        return ipaddress.IPv6Address(text).compressed
+    except ValueError:
+        return None
+
+
+def _punycode_help(text: str) -> str:
+    # Python's codec knows IDNA 2003; these characters name another host in IDNA 2008, which browsers follow.
+    if _DEVIATIONS.search(text) is None:
+        with suppress(UnicodeError):
+            return f"write `{text.encode('idna').decode()}`"
+    return "write the name in punycode (`xn--…`)"
+
+
+def _base_path(text: str) -> bytes | Fault:
+    if _PATH.fullmatch(text) is None:
+        return _bad(f"`{text}` is not a path as URLs spell it", "percent-encode what is no letter, digit or one of `-._~!$&'()*+,;=:@`")
+    if _DOT_SEGMENT.search(text):
+        return _bad(f"`{text}` has a dot segment", "write the path that it leads to")
+    return text.rstrip("/").encode()

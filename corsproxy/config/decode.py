@@ -1,0 +1,192 @@
+"""
+From nodes to settings, with everything that is wrong on the way.
+
+It knows how the parts of the file go together: what a route inherits, what is implied, what must be there.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from corsproxy import problems
+from corsproxy.config.diagnostics import Report, Span
+from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
+from corsproxy.config.policies import Chosen, read_cors, read_policies
+from corsproxy.config.schema import FILE, ROUTE, SECTIONS
+from corsproxy.config.settings import LogFormat, LogLevel, LogSettings, Route, Settings, Timeouts, Upstream
+from corsproxy.config.values import Section, kind_of, read_fields, read_section, read_upstream, refuse_kind
+
+_NO_CORS_HELP: Final = "write `cors: {allow_origins: [https://app.example.com]}`, or `cors: none` for no CORS"
+_ROOT: Final = b"/"
+
+
+@dataclass(frozen=True, slots=True)
+class _Defaults:
+    """
+    What a route takes over from the file.
+
+    `upstream` and `chosen` are None when the file has none, or a faulty one, which was reported.
+    """
+
+    upstream: Upstream | None
+    lacks_upstream: bool
+    chosen: Chosen | None
+    lacks_cors: bool
+    timeouts: Timeouts
+    named: dict[str, Chosen | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A route as far as it could be read. `lacks_cors`: it has no `cors` of its own."""
+
+    path: bytes
+    at: Span
+    upstream: Upstream | None
+    chosen: Chosen | None
+    lacks_cors: bool
+    timeouts: Timeouts
+
+
+def decode(root: Node, report: Report) -> Settings | None:
+    """
+    Build the settings that a file describes; None if the report holds an error afterwards.
+
+    Never raises, whatever the file holds.
+    """
+    if not isinstance(root, Mapping):
+        _refuse_root(root, report)
+        return None
+    section = read_section(root, FILE, "", None, report)
+    fields = read_fields(section, report)
+    defaults = _read_defaults(section, report)
+    drafts = _read_routes(section, defaults, report)
+    implicit = _implicit_route(section, defaults, drafts, report)
+    log = _read_log(section, report)
+    if report.has_errors:
+        return None
+    routes = [
+        Route(draft.path, draft.upstream, draft.chosen.cors, draft.timeouts, draft.chosen.name, draft.chosen.place)
+        for draft in drafts
+        if draft.upstream is not None and draft.chosen is not None
+    ]
+    # The sort is stable: among paths of one length the file's order stays.
+    routes = sorted(routes, key=lambda route: -len(route.path)) + implicit
+    given: dict[str, Any] = {"listen": fields["listen"]} if "listen" in fields else {}
+    default_cors = defaults.chosen.cors if defaults.chosen is not None else None
+    return Settings(tuple(routes), own_origins=fields.get("public_url", ()), default_cors=default_cors, log=log, **given)
+
+
+def _refuse_root(root: Node, report: Report) -> None:
+    if isinstance(root, Scalar) and root.is_null:
+        help_ = "write `upstream: http://localhost:9000` and `cors: {allow_origins: [https://app.example.com]}`"
+        report.add(problems.MISSING_KEY, None, "the file is empty", help_)
+        return
+    help_ = "begin with `upstream: http://localhost:9000`"
+    if isinstance(root, Scalar) and isinstance(root.value, str):
+        key, colon, rest = root.text.partition(":")
+        if colon and key in SECTIONS[FILE]:
+            help_ = f"write `{key}: {rest.strip()}`, with a space behind the colon"
+    report.add(problems.WRONG_TYPE, root.span, f"the file is {kind_of(root)}, not a mapping of keys to values", help_)
+
+
+def _read_defaults(section: Section, report: Report) -> _Defaults:
+    entries = section.entries
+    keys = SECTIONS[FILE]
+    named = read_policies(entries["policies"], report) if "policies" in entries else {}
+    chosen = read_cors(entries["cors"], keys["cors"], named, "cors", report) if "cors" in entries else None
+    upstream = read_upstream(entries["upstream"], keys["upstream"], report) if "upstream" in entries else None
+    timeouts = _read_timeouts(entries.get("timeouts"), Timeouts(), report)
+    return _Defaults(upstream, section.lacks("upstream"), chosen, section.lacks("cors"), timeouts, named)
+
+
+def _read_timeouts(entry: Entry | None, inherited: Timeouts, report: Report) -> Timeouts:
+    if entry is None:
+        return inherited
+    if not isinstance(entry.value, Mapping):
+        refuse_kind(entry.value, entry.value_span, SECTIONS[FILE]["timeouts"], report, "write `timeouts: {response: 60s}`")
+        return inherited
+    given = read_fields(read_section(entry.value, "timeouts", "timeouts", entry.key.span, report), report)
+    return replace(inherited, **given)
+
+
+def _read_log(section: Section, report: Report) -> LogSettings:
+    entry = section.entries.get("log")
+    if entry is None:
+        return LogSettings()
+    if not isinstance(entry.value, Mapping):
+        refuse_kind(entry.value, entry.value_span, SECTIONS[FILE]["log"], report, "write `log: {format: text, level: info}`")
+        return LogSettings()
+    given = read_fields(read_section(entry.value, "log", "log", entry.key.span, report), report)
+    if "format" in given:
+        given["format"] = LogFormat(given["format"])
+    if "level" in given:
+        given["level"] = LogLevel(given["level"])
+    return LogSettings(**given)
+
+
+def _read_routes(section: Section, defaults: _Defaults, report: Report) -> list[_Draft]:
+    entry = section.entries.get("routes")
+    if entry is None:
+        return []
+    if not isinstance(entry.value, Sequence):
+        refuse_kind(entry.value, entry.value_span, SECTIONS[FILE]["routes"], report, "write a list: `- path: /api`")
+        return []
+    drafts: list[_Draft] = []
+    seen: dict[bytes, Span] = {}
+    for item in entry.value.items:
+        span = entry.key.span if item.span.is_empty else item.span
+        if not isinstance(item, Mapping):
+            report.add(problems.WRONG_TYPE, span, f"a route is {kind_of(item)}, not a mapping", "write `- path: /api`")
+            continue
+        draft = _read_route(item, defaults, report)
+        if draft is None:
+            continue
+        if draft.path in seen:
+            message = f"`{draft.path.decode()}` is already the path of the route in line {seen[draft.path].line}"
+            report.add(problems.BAD_ROUTE, draft.at, message, "make one route of the two")
+        seen.setdefault(draft.path, draft.at)
+        drafts.append(draft)
+    return drafts
+
+
+def _read_route(item: Mapping, defaults: _Defaults, report: Report) -> _Draft | None:
+    first = next(iter(item.entries.values()), None)
+    section = read_section(item, ROUTE, "routes", first.key.span if first is not None else item.span, report)
+    entries, keys = section.entries, SECTIONS[ROUTE]
+    path = read_fields(section, report).get("path")
+    if section.lacks("path"):
+        report.add(problems.MISSING_KEY, section.at, "a route lacks `path`", "write `path: /api`")
+    timeouts = _read_timeouts(entries.get("timeouts"), defaults.timeouts, report)
+    at = entries["path"].value_span if path is not None else section.at
+    label = f"the route `{path.decode()}`" if path is not None else "a route"
+    if "upstream" in entries:
+        upstream = read_upstream(entries["upstream"], keys["upstream"], report)
+    else:
+        upstream = defaults.upstream
+        if defaults.lacks_upstream and section.lacks("upstream"):
+            help_ = "write `upstream: http://localhost:9000` in the route, or at the top level for all routes"
+            report.add(problems.MISSING_KEY, at, f"{label} has no `upstream`, and the file has none for all", help_)
+    chosen = read_cors(entries["cors"], keys["cors"], defaults.named, "", report) if "cors" in entries else defaults.chosen
+    return None if path is None or at is None else _Draft(path, at, upstream, chosen, section.lacks("cors"), timeouts)
+
+
+def _implicit_route(section: Section, defaults: _Defaults, drafts: list[_Draft], report: Report) -> list[Route]:
+    """Return the route that the file's own upstream stands for: every path that no other route takes."""
+    is_shadowed = any(draft.path == _ROOT for draft in drafts)
+    if defaults.lacks_upstream:
+        routes = section.entries.get("routes")
+        if section.lacks("routes") or (routes is not None and isinstance(routes.value, Sequence) and not routes.value.items):
+            help_ = "write `upstream: http://localhost:9000`"
+            report.add(problems.MISSING_KEY, None, "the file has neither `upstream` nor `routes`", help_)
+    elif defaults.lacks_cors and not is_shadowed:
+        # Said once: it mends the routes that would inherit it, too.
+        report.add(problems.MISSING_KEY, None, "the file has no `cors`", _NO_CORS_HELP)
+        return []
+    for draft in drafts:
+        if draft.lacks_cors and defaults.lacks_cors:
+            message = f"the route `{draft.path.decode()}` has no `cors`, and the file has none for all"
+            report.add(problems.MISSING_KEY, draft.at, message, _NO_CORS_HELP)
+    if is_shadowed or defaults.upstream is None or defaults.chosen is None:
+        return []
+    chosen = defaults.chosen
+    return [Route(_ROOT, defaults.upstream, chosen.cors, defaults.timeouts, chosen.name, chosen.place)]

@@ -1,0 +1,123 @@
+"""
+Why YAML stumbles, in the words of someone who wrote a configuration file.
+
+It knows the spellings that YAML gives a meaning of its own; it does not know YAML's parser.
+"""
+
+import re
+from typing import Final
+
+from corsproxy import problems
+from corsproxy.config.diagnostics import Diagnostic, Source, Span, diagnostic
+from corsproxy.problems import Problem
+
+_IPV6_ADDRESS: Final = re.compile(r"(?<![\"'])\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]:?\d*")
+_VARIABLE: Final = re.compile(r"\$\{[^}\s]*\}?")
+_NO_SPACE: Final = re.compile(r"\s*([A-Za-z_]+):([^\s/].*)")
+_ALIAS: Final = re.compile(r"\*[^\s,\]}]*")
+_COLON: Final = re.compile(r":(?:\s|$)")
+_Place = tuple[int, int]
+
+
+def one_line(text: str) -> str:
+    """Put a parser's message on one line, lower-case, without a full stop."""
+    words = " ".join(text.split())
+    return (words[:1].lower() + words[1:]).rstrip(".")
+
+
+def explain(source: Source, problem: str, place: _Place | None, context: str, context_place: _Place | None) -> Diagnostic:
+    """
+    Turn the parser's complaint into a diagnostic: a trap if it is one, else what is missing where.
+
+    `problem` and `context` are the parser's words; the places are its marks, line and column from 1.
+    """
+    line, column = place or (1, 1)
+    lines = source.lines
+    # At the end of the file the place where the unfinished part began says more.
+    is_at_end = line > len(lines) or (line == len(lines) and not lines[-1].strip())
+    if context_place is not None and (is_at_end or "could not find expected ':'" in problem):
+        line, column = context_place
+    if "mapping values are not allowed" in problem:
+        blamed = _line_without_colon(lines, line)
+        if blamed is not None:
+            (line, column), problem = blamed, "could not find expected ':'"
+    for number in dict.fromkeys((line, context_place[0] if context_place else line)):
+        trap = _trap(source, number, column if number == line else 1, context)
+        if trap is not None:
+            return trap
+    text = source.line(line)
+    end = min(column + 1, len(text) + 1)
+    stray = text[column - 1 : column]
+    if stray and stray in "}],":
+        message, help_ = f"a `{stray}` that closes or parts nothing", "take it out, or put the value in quotes"
+    else:
+        message, help_ = _grammar(problem, context, context_place)
+    return diagnostic(problems.NOT_YAML, Span(source, line, column, line, max(end, column)), message, help_)
+
+
+def _line_without_colon(lines: tuple[str, ...], number: int) -> _Place | None:
+    """Find the line above that YAML took for the beginning of this one: as far indented, and without a key."""
+    indent = len(lines[number - 1]) - len(lines[number - 1].lstrip())
+    for above in range(number - 1, 0, -1):
+        text = lines[above - 1]
+        if not text.strip() or text.lstrip().startswith("#"):
+            continue
+        is_beside = len(text) - len(text.lstrip()) == indent
+        return (above, indent + 1) if is_beside and not _COLON.search(text) else None
+    return None
+
+
+def _trap(source: Source, number: int, column: int, context: str) -> Diagnostic | None:
+    text = source.line(number)
+
+    def found(problem: Problem, start: int, end: int, message: str, help_: str) -> Diagnostic:
+        return diagnostic(problem, Span(source, number, start + 1, number, end + 1), message, help_)
+
+    if "alias" in context and (match := _ALIAS.search(text, column - 2 if column > 1 else 0)):
+        message = f"YAML reads a bare `{match[0]}` as an alias"
+        return found(problems.YAML_TRAP, *match.span(), message, f'put it in quotes: `"{match[0]}"`')
+    if "anchor" in context and "&" in text:
+        at = text.index("&")
+        return found(problems.YAML_TRAP, at, at + 1, "YAML reads a bare `&` as the mark of an anchor", "put the value in quotes")
+    indent = text[: len(text) - len(text.lstrip())]
+    if "\t" in indent:
+        at = indent.index("\t")
+        return found(problems.YAML_TRAP, at, at + 1, "a tab indents this line, and YAML takes only spaces", "indent with spaces")
+    if match := _IPV6_ADDRESS.search(text):
+        message = f"YAML reads `{match[0]}` as a list"
+        return found(problems.YAML_TRAP, *match.span(), message, f'put it in quotes: `"{match[0]}"`')
+    if (
+        ("flow" in context or "{" in text)
+        and (match := _VARIABLE.search(text))
+        and text[match.start() - 1 : match.start()] not in ('"', "'")
+    ):
+        message = f"YAML reads the `{{` of `{match[0]}` as the start of a mapping"
+        return found(problems.YAML_TRAP, *match.span(), message, f'put it in quotes: `"{match[0]}"`')
+    if match := _NO_SPACE.fullmatch(text):
+        key, rest = match.groups()
+        message = f"`{key}:` has no space behind its colon, so YAML reads one word"
+        return found(problems.YAML_TRAP, match.start(1), match.end(1) + 1, message, f"write `{key}: {rest}`")
+    return None
+
+
+def _grammar(problem: str, context: str, context_place: _Place | None) -> tuple[str, str]:
+    where = f"line {context_place[0]}" if context_place else "this line"
+    if "escape" in problem:
+        return "YAML does not know this escape in double quotes", "use single quotes: in them a backslash is itself"
+    if "quoted scalar" in context:
+        return "a quote is never closed", f"close the quote of {where}"
+    if "flow" in context:
+        left, right = ("[", "]") if "sequence" in context else ("{", "}")
+        return f"a `,` or `{right}` is missing", f"close the `{left}` of {where}, or put the value in quotes"
+    if "cannot start any token" in problem:
+        return "a value cannot begin with this character", "put the value in quotes"
+    if "mapping values are not allowed" in problem:
+        return (
+            "a second `: ` in one value, or a key that is indented too far",
+            "put the value in quotes, or line the key up with its neighbours",
+        )
+    if "could not find expected ':'" in problem:
+        return "a key without its colon", "write `key: value`"
+    if "block" in context:
+        return "this does not line up with what stands above it", f"begin every entry in the column where {where} begins"
+    return f"YAML cannot read this: {problem}", ""

@@ -1,0 +1,60 @@
+"""
+Methods and header names as the Fetch standard sorts them: safelisted, forbidden, the rest.
+
+Tables and predicates; names are compared lower-case, methods by bytes.
+"""
+
+from typing import Final
+
+# Spec: Fetch #cors-safelisted-method, #forbidden-method.
+SAFELISTED_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST"})
+FORBIDDEN_METHODS: Final = frozenset({b"CONNECT", b"TRACE", b"TRACK"})
+
+# Browsers upper-case only these (Fetch #concept-method-normalize): `patch` stays `patch`, and is another method than `PATCH`.
+NORMALIZED_METHODS: Final = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT"})
+
+# The methods that llhttp knows (llhttp 9, `HTTP_METHOD_MAP`), less PRI, which is HTTP/2's preface. Any other is refused by the parser.
+KNOWN_METHODS: Final = frozenset(
+    b"DELETE GET HEAD POST PUT CONNECT OPTIONS TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND UNBIND ACL "
+    b"REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PATCH PURGE MKCALENDAR LINK UNLINK SOURCE QUERY".split(),
+)
+SENDABLE_METHODS: Final = KNOWN_METHODS - FORBIDDEN_METHODS
+
+# Spec: Fetch #cors-safelisted-response-header-name.
+SAFELISTED_RESPONSE_HEADERS: Final = frozenset(
+    {b"cache-control", b"content-language", b"content-length", b"content-type", b"expires", b"last-modified", b"pragma"},
+)
+
+# Spec: Fetch #forbidden-response-header-name.
+FORBIDDEN_RESPONSE_HEADERS: Final = frozenset({b"set-cookie", b"set-cookie2"})
+
+# Spec: Fetch #forbidden-request-header, and the Private Network Access draft's own. The method overrides are forbidden only when
+# their value names a forbidden method.
+FORBIDDEN_REQUEST_HEADERS: Final = frozenset(
+    b"accept-charset accept-encoding access-control-request-headers access-control-request-method access-control-request-private-network "
+    b"connection content-length cookie cookie2 date dnt expect host keep-alive origin referer set-cookie te trailer transfer-encoding "
+    b"upgrade via".split(),
+)
+_FORBIDDEN_REQUEST_PREFIXES: Final = (b"proxy-", b"sec-")
+
+# Names that only ever stand in a response (RFC 9110 10.2, 11.6, 8.8 and kin), and that people list among request headers by mistake.
+RESPONSE_ONLY: Final = frozenset(
+    b"accept-ranges access-control-allow-credentials access-control-allow-headers access-control-allow-methods access-control-allow-origin "
+    b"access-control-expose-headers access-control-max-age age allow etag location proxy-authenticate retry-after server set-cookie vary "
+    b"www-authenticate".split(),
+)
+# Names that only ever stand in a request.
+REQUEST_ONLY: Final = frozenset(
+    b"accept accept-charset accept-encoding accept-language access-control-request-headers access-control-request-method authorization "
+    b"cookie expect from host if-match if-modified-since if-none-match if-range if-unmodified-since max-forwards origin "
+    b"proxy-authorization range referer te user-agent".split(),
+)
+
+
+def is_forbidden_request_header(name: bytes) -> bool:
+    """
+    Tell whether a script may never set this header, whatever its value. `name` is lower-case.
+
+    Spec: Fetch #forbidden-request-header.
+    """
+    return name in FORBIDDEN_REQUEST_HEADERS or name.startswith(_FORBIDDEN_REQUEST_PREFIXES)

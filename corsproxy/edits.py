@@ -1,0 +1,132 @@
+"""
+What becomes of an upstream's response head on its way to the client.
+
+Pure: the head and the decision in, bytes out. Field lines keep their order, spelling and bytes; only
+hop-by-hop fields, framing, CORS, Vary and a missing Date are touched.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from corsproxy.answers import Context
+from corsproxy.config.settings import CorsMode
+from corsproxy.cors import respond
+from corsproxy.cors.policy import CorsPolicy
+from corsproxy.semantics.fields import FieldLine, ResponseHead, Survey, serialize, survey_response, without
+from corsproxy.semantics.framing import (
+    CHUNKED_BODY,
+    CLOSE_DELIMITED,
+    Body,
+    BodyKind,
+    Refusal,
+    connection_options,
+    is_persistent,
+    nominated,
+    response_body,
+)
+
+_VARY: Final = frozenset({b"vary"})
+_LENGTH: Final = frozenset({b"content-length"})
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """
+    A response head that may be relayed.
+
+    `body` says how the upstream's body ends, `client_body` how the client will see it end. `reusable`: the
+    upstream keeps its connection after a complete body.
+    """
+
+    head: ResponseHead
+    survey: Survey
+    body: Body
+    client_body: Body
+    reusable: bool
+
+
+def receive(context: Context, head: ResponseHead) -> Received | Refusal:
+    """
+    Judge the head of a final response.
+
+    Pure; never raises.
+
+    Spec: RFC 9112 6.3, 9.3; RFC 9110 7.6.1.
+    """
+    survey = survey_response(head.lines, keep_cors=context.cors is CorsMode.PASSTHROUGH)
+    body = response_body(head, survey, context.method)
+    if isinstance(body, Refusal):
+        return body
+    reusable = body.kind is not BodyKind.UNTIL_CLOSE and is_persistent(head.minor, connection_options(survey))
+    client_body = body
+    if body.kind is BodyKind.CHUNKED and context.minor == 0:
+        # > A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request indicates HTTP/1.1 (RFC 9112 6.1)
+        client_body = CLOSE_DELIMITED
+    return Received(head, survey, body, client_body, reusable)
+
+
+def render(context: Context, received: Received, date: bytes, *, close: bool) -> bytes:
+    """
+    Write the head that the client gets. `date` is used if the upstream sent none; `close` ends the connection after the body.
+
+    Spec: RFC 9110 6.6.1, 12.5.5; Fetch #http-responses; RFC 9112 6.
+    """
+    head, survey = received.head, received.survey
+    passed = survey.passed
+    dropped = nominated(connection_options(survey))
+    # A HEAD's or a 304's length speaks of the body that a GET would get; a 204 must have none (RFC 9110 8.6).
+    if b"content-length" in survey.noted and (head.status == 204 or received.client_body.kind is BodyKind.UNTIL_CLOSE):
+        dropped |= _LENGTH
+    if dropped:
+        passed = without(passed, dropped)
+    lines = _with_cors(context, head.status, passed, survey)
+    tail = [] if b"date" in survey.noted else [(b"Date", date)]
+    if received.client_body == CHUNKED_BODY:
+        tail.append((b"Transfer-Encoding", b"chunked"))
+    closes = close or received.client_body.kind is BodyKind.UNTIL_CLOSE
+    return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (
+        head.status,
+        head.reason,
+        serialize(lines),
+        serialize(tail),
+        context.connection_line(close=closes),
+    )
+
+
+def render_interim(context: Context, head: ResponseHead) -> bytes:
+    """
+    Write a 1xx response for the client, without CORS fields; nothing for a client that does not know them.
+
+    Spec: RFC 9110 15.2 (a proxy MUST forward 1xx; a server MUST NOT send one to an HTTP/1.0 client).
+    """
+    if context.minor == 0:
+        return b""
+    survey = survey_response(head.lines, keep_cors=context.cors is CorsMode.PASSTHROUGH)
+    lines = without(survey.passed, nominated(connection_options(survey)))
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, serialize(lines))
+
+
+def keeps_connection(context: Context, received: Received, *, close: bool) -> bool:
+    """
+    Tell whether the client's connection stays open after the complete response.
+
+    Spec: RFC 9112 9.3.
+    """
+    return context.persistent and not close and received.client_body.kind is not BodyKind.UNTIL_CLOSE
+
+
+def _with_cors(context: Context, status: int, passed: list[FieldLine], survey: Survey) -> list[FieldLine]:
+    policy, decision = context.cors, context.decision
+    if decision is None or not isinstance(policy, CorsPolicy):
+        return passed
+    lines = passed
+    if not policy.is_public:
+        values = survey.noted.get(b"vary", [])
+        merged = respond.merge_vary(values, b"Origin")
+        if len(values) != 1 or merged != values[0]:
+            lines = [*(without(passed, _VARY) if values else passed), (b"Vary", merged)]
+    grants = respond.grant_lines(policy, decision)
+    if grants:
+        exposed = respond.expose_line(policy, (name for name, _ in lines), not_modified=status == 304)
+        lines = [*lines, *grants, exposed] if exposed else [*lines, *grants]
+    return lines

@@ -1,0 +1,1 @@
+"""The moving: the only place with sockets on the data path."""

@@ -1,0 +1,271 @@
+"""
+The aiohttp lane: any exchange, the plain way. The file to read first.
+
+decide (`plan`) → answer here, or move: head and body upstream, head and body back. It holds no rule of its own:
+what is sent comes from `plan`, `edits` and `answers`; what is retried, from `resilience`.
+"""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from corsproxy import edits, problems
+from corsproxy.answers import Answer, Context, problem_answer
+from corsproxy.gateway._aiohttp import ClientConnection, Written, break_off
+from corsproxy.gateway.pool import UpstreamPool, UpstreamUnavailable
+from corsproxy.gateway.relay import Relay
+from corsproxy.gateway.upstream import UpstreamConnection
+from corsproxy.plan import Forward, plan
+from corsproxy.problems import Problem
+from corsproxy.record import ExchangeRecord
+from corsproxy.resilience.retry import Attempt, may_retry
+from corsproxy.semantics.fields import RequestHead
+from corsproxy.semantics.framing import NO_BODY, BodyKind, frame, last_chunk
+
+if TYPE_CHECKING:
+    from corsproxy.gateway.server import Gateway
+
+_log = logging.getLogger("corsproxy")
+
+# Precedent: Pingora and Caddy try once more where nothing was sent.
+_RETRIES = 1
+
+
+class _AttemptFailed(Exception):
+    """An attempt ended before a byte of its answer went to the client."""
+
+    def __init__(self, problem: Problem, text: str, connection: UpstreamConnection | None, *, reused: bool) -> None:
+        super().__init__(text)
+        self.problem = problem
+        self.text = text
+        self.is_connected = connection is not None
+        self.was_reused = reused
+        self.has_received = connection is not None and connection.received
+
+
+class AiohttpLane:
+    """Serves exchanges on aiohttp's requests. One for all connections."""
+
+    def __init__(self, gateway: "Gateway") -> None:
+        self._gateway = gateway
+        self._loop = asyncio.get_running_loop()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Serve one exchange, whatever happens."""
+        connection = request.protocol
+        assert isinstance(connection, ClientConnection)  # noqa: S101 - Front makes nothing else
+        head = _request_head(request)
+        record = ExchangeRecord(time.time(), time.perf_counter(), head.method, head.target, connection.client)
+        context = Context(head.method, head.minor, persistent=False)
+        self._gateway.enter(connection)
+        try:
+            planned = plan(self._gateway.settings, head)
+            context = planned.context
+            record.decision = context.decision
+            if isinstance(planned, Answer):
+                return self._answer(request, planned, record)
+            return await self._forward(request, planned, record)
+        except asyncio.CancelledError:
+            record.problem = problems.CLIENT_GONE
+            raise
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must still be an answer
+            _log.exception("internal error")
+            record.failure = repr(error)
+            return self._give_up(request, context, record, problems.INTERNAL_ERROR)
+        finally:
+            record.ended = time.perf_counter()
+            self._gateway.leave(connection, record)
+
+    def answer_unparsable(self, request: web.BaseRequest, *, is_too_long: bool) -> web.StreamResponse:
+        """Answer bytes that are no request. Nothing is known of the client, so no CORS field can be right."""
+        problem = problems.HEAD_TOO_LARGE if is_too_long else problems.BAD_REQUEST
+        self._gateway.unparsable += 1
+        answer = problem_answer(Context(b"", 1, persistent=False), problem, reason="unparsable", close=True)
+        return self._answer(request, answer, ExchangeRecord(time.time(), time.perf_counter(), b"", b"", ""))
+
+    def _answer(self, request: web.BaseRequest, answer: Answer, record: ExchangeRecord) -> web.StreamResponse:
+        close = self._gateway.draining
+        record.status, record.reason, record.problem = answer.status, answer.reason, answer.problem
+        record.sent = len(answer.body)
+        if request.transport is not None:
+            request.transport.write(answer.to_bytes(self._gateway.date(), close=close))
+        return Written(keep_alive=answer.keeps_connection(close=close))
+
+    def _give_up(self, request: web.BaseRequest, context: Context, record: ExchangeRecord, problem: Problem) -> web.StreamResponse:
+        """Answer a problem if nothing was written yet; else cut the client off, so that the part is not taken for the whole."""
+        record.problem = problem
+        if not record.status:
+            return self._answer(request, problem_answer(context, problem, close=not request.content.is_eof()), record)
+        break_off(request, reads_until_close=record.reads_until_close)
+        return Written(keep_alive=False)
+
+    async def _forward(self, request: web.BaseRequest, planned: Forward, record: ExchangeRecord) -> web.StreamResponse:
+        pool = self._gateway.pool(planned.route.upstream)
+        record.upstream = planned.route.upstream.url
+        while True:
+            try:
+                return await self._attempt(request, planned, pool, record)
+            except _AttemptFailed as failed:
+                attempt = Attempt(
+                    method=planned.context.method,
+                    has_body=planned.body != NO_BODY,
+                    connected=failed.is_connected,
+                    reused=failed.was_reused,
+                    received=failed.has_received,
+                    timed_out=failed.problem.status == 504,
+                    number=record.retries + 1,
+                )
+                if may_retry(attempt, _RETRIES):
+                    record.retries += 1
+                    continue
+                record.failure = failed.text
+                return self._give_up(request, planned.context, record, failed.problem)
+
+    async def _attempt(
+        self,
+        request: web.BaseRequest,
+        planned: Forward,
+        pool: UpstreamPool,
+        record: ExchangeRecord,
+    ) -> web.StreamResponse:
+        timeouts = planned.route.timeouts
+        # A second attempt goes on a fresh connection: the other idle ones may be as stale as the first.
+        connection = pool.take_idle() if not record.retries else None
+        record.upstream_reused = connection is not None
+        if connection is None:
+            try:
+                connection = await pool.open_connection(timeouts.connect)
+            except UpstreamUnavailable as error:
+                raise _AttemptFailed(error.problem, error.text, None, reused=False) from None
+        record.connected = time.perf_counter()
+        relay = Relay(planned.context, connection, self._loop)
+        connection.begin(
+            relay,
+            response_timeout=timeouts.response,
+            idle_timeout=timeouts.idle,
+            reusable=planned.reuse_upstream,
+        )
+        upload = self._start_upload(request, planned, connection, relay, record)
+        try:
+            return await self._download(request, planned, relay, record, upload)
+        finally:
+            if upload is not None:
+                upload.cancel()
+                with suppress(asyncio.CancelledError):
+                    await upload
+            if not relay.ended and relay.problem is None:
+                connection.abort()
+
+    # --- the request's body ---
+
+    def _start_upload(
+        self,
+        request: web.BaseRequest,
+        planned: Forward,
+        connection: UpstreamConnection,
+        relay: Relay,
+        record: ExchangeRecord,
+    ) -> "asyncio.Task[None] | None":
+        """Write the head with whatever of the body is here already, and leave the rest to a task."""
+        if planned.body == NO_BODY:
+            connection.write(planned.head)
+            connection.end_request()
+            return None
+        content = request.content
+        first = b"" if content.exception() else content.read_nowait()
+        record.received += len(first)
+        pieces = [planned.head, *frame(planned.body, first)]
+        if content.at_eof():
+            connection.write(b"".join([*pieces, last_chunk(planned.body)]))
+            connection.end_request()
+            return None
+        connection.write(b"".join(pieces))
+        return self._loop.create_task(self._upload(request, planned, connection, relay, record))
+
+    async def _upload(
+        self,
+        request: web.BaseRequest,
+        planned: Forward,
+        connection: UpstreamConnection,
+        relay: Relay,
+        record: ExchangeRecord,
+    ) -> None:
+        try:
+            while data := await request.content.readany():
+                record.received += len(data)
+                for piece in frame(planned.body, data):
+                    connection.write(piece)
+                await relay.writable()
+        except (web.RequestPayloadError, OSError, RuntimeError) as error:
+            # The client's body broke off, or its chunks do not parse: what went upstream must not look complete.
+            connection.abort()
+            relay.on_failure(problems.BAD_REQUEST, f"the request's body broke off: {error}")
+            relay.on_flush()
+            return
+        connection.write(last_chunk(planned.body))
+        connection.end_request()
+
+    # --- the response ---
+
+    async def _download(
+        self,
+        request: web.BaseRequest,
+        planned: Forward,
+        relay: Relay,
+        record: ExchangeRecord,
+        upload: "asyncio.Task[None] | None",
+    ) -> web.StreamResponse:
+        while True:
+            await relay.news()
+            transport = request.transport
+            if transport is None:
+                raise asyncio.CancelledError
+            # Half of a request may still be on its way: nobody can tell where the next one begins unless it all arrives.
+            close = self._gateway.draining or (upload is not None and not upload.done())
+            pieces = self._collect(planned.context, relay, record, close=close)
+            if pieces:
+                transport.write(b"".join(pieces))
+            if relay.problem is not None:
+                return self._fail(request, planned, relay, record)
+            if relay.ended:
+                return Written(keep_alive=relay.keep_alive)
+            await request.writer.drain()
+
+    def _collect(self, context: Context, relay: Relay, record: ExchangeRecord, *, close: bool) -> list[bytes]:
+        """Put together what the client gets of what came since the last time."""
+        pieces = [edits.render_interim(context, head) for head in relay.take_interims()]
+        received = relay.received
+        if received is None:
+            return pieces
+        if not record.status:
+            relay.keep_alive = edits.keeps_connection(context, received, close=close)
+            record.status, record.head = received.head.status, time.perf_counter()
+            record.reads_until_close = received.client_body.kind is BodyKind.UNTIL_CLOSE
+            pieces.append(edits.render(context, received, self._gateway.date(), close=close))
+        for chunk in relay.take():
+            record.sent += len(chunk)
+            pieces += frame(received.client_body, chunk)
+        if relay.ended:
+            pieces.append(last_chunk(received.client_body))
+        return pieces
+
+    def _fail(self, request: web.BaseRequest, planned: Forward, relay: Relay, record: ExchangeRecord) -> web.StreamResponse:
+        assert relay.problem is not None  # noqa: S101 - the caller looked
+        if not record.status:
+            raise _AttemptFailed(relay.problem, relay.failure, relay.connection, reused=record.upstream_reused)
+        record.failure = relay.failure
+        return self._give_up(request, planned.context, record, relay.problem)
+
+
+def _request_head(request: web.BaseRequest) -> RequestHead:
+    version = request.version
+    return RequestHead(
+        request.method.encode("latin-1"),
+        request.raw_path.encode("utf-8", "surrogateescape"),
+        version.minor if version.major == 1 else -1,
+        request.raw_headers,
+    )

@@ -1,0 +1,176 @@
+"""
+The connections to one upstream: opened when needed, kept while idle, last in first out.
+
+It knows addresses, names and TLS; it does not know requests.
+"""
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections import OrderedDict
+from typing import Final, cast
+
+import aiohappyeyeballs
+
+from corsproxy import problems
+from corsproxy.config.settings import Upstream
+from corsproxy.gateway.upstream import UpstreamConnection
+from corsproxy.problems import Problem
+
+# Below the 5 s after which Node, uvicorn and Apache hang up on an idle connection, so that it is ours to close.
+IDLE_TIMEOUT_S: Final = 4.0
+# Precedent: Envoy's and Java's minutes keep dead addresses; a few seconds spare the resolver and follow a failover.
+_DNS_TTL_S: Final = 5.0
+# Precedent: RFC 8305 8, "Connection Attempt Delay".
+_ATTEMPT_DELAY_S: Final = 0.25
+MAX_RESPONSE_HEAD_BYTES: Final = 128 * 1024
+
+_AddrInfos = list[aiohappyeyeballs.AddrInfoType]
+
+
+class UpstreamUnavailable(Exception):
+    """
+    No connection could be made.
+
+    `problem` says what the client is told, `text` what the operator is told (it names addresses).
+    """
+
+    def __init__(self, problem: Problem, text: str) -> None:
+        super().__init__(text)
+        self.problem = problem
+        self.text = text
+
+
+class UpstreamPool:
+    """
+    The connections to one upstream. `connects`, `reuses` and `unexpected` count since the start.
+
+    `unexpected`: bytes that came while a connection was idle; it was closed, and nobody got them.
+    """
+
+    def __init__(self, upstream: Upstream, loop: asyncio.AbstractEventLoop) -> None:
+        self.upstream = upstream
+        self._loop = loop
+        # Ordered by the time of going idle: reuse takes from the end, expiry from the beginning.
+        self._idle: OrderedDict[UpstreamConnection, None] = OrderedDict()
+        self._busy: set[UpstreamConnection] = set()
+        self._tls = _client_context() if upstream.tls else None
+        self._infos: _AddrInfos = []
+        self._infos_until = 0.0
+        self.connects = 0
+        self.reuses = 0
+        self.unexpected = 0
+
+    def take_idle(self) -> UpstreamConnection | None:
+        """Return the connection that went idle last, or None."""
+        while self._idle:
+            connection, _ = self._idle.popitem()
+            if connection.is_open and self._loop.time() - connection.stamp < IDLE_TIMEOUT_S:
+                self.reuses += 1
+                self._busy.add(connection)
+                return connection
+            connection.close()
+        return None
+
+    async def open_connection(self, timeout_s: float) -> UpstreamConnection:
+        """
+        Open a fresh connection: name, TCP and TLS within `timeout_s`.
+
+        Raises UpstreamUnavailable.
+        """
+        where = self.upstream.unix_path or f"{self.upstream.host}:{self.upstream.port}"
+        try:
+            async with asyncio.timeout(timeout_s):
+                connection = await self._connect()
+        except TimeoutError:
+            raise UpstreamUnavailable(problems.UPSTREAM_CONNECT_TIMEOUT, f"connecting to {where} took over {timeout_s:g} s") from None
+        except socket.gaierror as error:
+            raise UpstreamUnavailable(problems.UPSTREAM_UNRESOLVED, f"resolving {where}: {error.strerror}") from error
+        except ssl.SSLError as error:
+            raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {error}") from error
+        except (ConnectionRefusedError, FileNotFoundError) as error:
+            raise UpstreamUnavailable(problems.UPSTREAM_REFUSED, f"connecting to {where}: {error.strerror}") from error
+        except (OSError, RuntimeError) as error:  # aiohappyeyeballs hands uvloop's RuntimeError through
+            raise UpstreamUnavailable(problems.UPSTREAM_UNREACHABLE, f"connecting to {where}: {error}") from error
+        self.connects += 1
+        self._busy.add(connection)
+        return connection
+
+    async def _connect(self) -> UpstreamConnection:
+        loop, upstream = self._loop, self.upstream
+        server_hostname = upstream.host if self._tls else None
+
+        def protocol() -> UpstreamConnection:
+            return UpstreamConnection(self, loop, MAX_RESPONSE_HEAD_BYTES)
+
+        if upstream.unix_path:
+            _, connection = await loop.create_unix_connection(protocol, upstream.unix_path)
+            return connection
+        sock = await aiohappyeyeballs.start_connection(await self._resolve(), happy_eyeballs_delay=_ATTEMPT_DELAY_S, loop=loop)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _, connection = await loop.create_connection(protocol, sock=sock, ssl=self._tls, server_hostname=server_hostname)
+        except BaseException:
+            sock.close()
+            raise
+        return connection
+
+    async def _resolve(self) -> _AddrInfos:
+        host, port = self.upstream.host, self.upstream.port
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            pass
+        else:
+            family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+            return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
+        now = self._loop.time()
+        if now >= self._infos_until:
+            infos = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+            self._infos = cast("_AddrInfos", infos)
+            self._infos_until = self._loop.time() + _DNS_TTL_S
+        return self._infos
+
+    # --- what connections say ---
+
+    def take_back(self, connection: UpstreamConnection) -> None:
+        """Keep a connection that may serve another request."""
+        self._busy.discard(connection)
+        self._idle[connection] = None
+
+    def forget(self, connection: UpstreamConnection, *, unexpected: bool) -> None:
+        """Drop a connection that is gone."""
+        self._busy.discard(connection)
+        self._idle.pop(connection, None)
+        self.unexpected += unexpected
+
+    def sweep(self, now: float) -> None:
+        """Close what was idle too long, and fail what missed a deadline. `now` is the loop's clock."""
+        while self._idle:
+            oldest = next(iter(self._idle))
+            if now - oldest.stamp < IDLE_TIMEOUT_S:
+                break
+            del self._idle[oldest]
+            oldest.close()
+        for connection in tuple(self._busy):
+            connection.expire(now)
+
+    def close(self) -> None:
+        """Close every idle connection and cut every busy one."""
+        for connection in tuple(self._idle):
+            connection.close()
+        self._idle.clear()
+        for connection in tuple(self._busy):
+            connection.abort()
+
+    @property
+    def size(self) -> int:
+        """How many connections are open."""
+        return len(self._idle) + len(self._busy)
+
+
+def _client_context() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -1,0 +1,117 @@
+"""
+One response on its way from the upstream to an aiohttp client: callbacks on one side, `await` on the other.
+
+It queues what came until the client takes it, and stops the upstream from sending more meanwhile.
+"""
+
+import asyncio
+
+from corsproxy import edits
+from corsproxy.answers import Context
+from corsproxy.edits import Received
+from corsproxy.gateway.upstream import UpstreamConnection
+from corsproxy.problems import Problem
+from corsproxy.semantics.fields import ResponseHead
+from corsproxy.semantics.framing import Refusal
+
+# Queued content beyond which the upstream is not read on. One read of uvloop's can be 256 KiB, so the queue is short.
+_HIGH_WATER_BYTES = 64 * 1024
+
+
+class Relay:
+    """
+    The Exchange of the aiohttp lane.
+
+    `await news()` returns when something came; then look at `received`, `take()`, `ended` and `problem`.
+    """
+
+    def __init__(self, context: Context, connection: UpstreamConnection, loop: asyncio.AbstractEventLoop) -> None:
+        self.context = context
+        self.connection = connection
+        self.received: Received | None = None
+        self.keep_alive = False
+        self.ended = False
+        self.problem: Problem | None = None
+        self.failure = ""
+        self._loop = loop
+        self._interims: list[ResponseHead] = []
+        self._chunks: list[bytes] = []
+        self._queued = 0
+        self._has_news = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+
+    # --- what the upstream connection says ---
+
+    def on_head(self, head: ResponseHead) -> Received | None:
+        """Judge the final head."""
+        received = edits.receive(self.context, head)
+        if isinstance(received, Refusal):
+            self.problem, self.failure = received.problem, f"the answer's head is refused: {received.reason}"
+            return None
+        self.received = received
+        return received
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Queue a 1xx response."""
+        self._interims.append(head)
+
+    def on_body(self, data: bytes) -> None:
+        """Queue content."""
+        self._chunks.append(data)
+        self._queued += len(data)
+        if self._queued > _HIGH_WATER_BYTES:
+            self.connection.pause_reading()
+
+    def on_end(self) -> None:
+        """Take note of the end."""
+        self.ended = True
+
+    def on_failure(self, problem: Problem, text: str) -> None:
+        """Take note of a failure."""
+        self.problem, self.failure = problem, text
+        self.on_writable()
+
+    def on_flush(self) -> None:
+        """Wake whoever waits for news."""
+        self._has_news = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def on_writable(self) -> None:
+        """Wake whoever waits to write."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    # --- what the lane asks ---
+
+    async def news(self) -> None:
+        """Wait until something came since the last call."""
+        if not self._has_news:
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._has_news = False
+
+    def take(self) -> list[bytes]:
+        """Return the queued content and let the upstream send on."""
+        chunks, self._chunks, self._queued = self._chunks, [], 0
+        if not self.ended:
+            self.connection.resume_reading()
+        return chunks
+
+    def take_interims(self) -> list[ResponseHead]:
+        """Return the queued 1xx responses."""
+        interims, self._interims = self._interims, []
+        return interims
+
+    async def writable(self) -> None:
+        """Wait until the upstream takes request bytes, or the exchange has failed."""
+        while self.connection.blocked and self.problem is None:
+            self._writable = self._loop.create_future()
+            try:
+                await self._writable
+            finally:
+                self._writable = None

@@ -1,0 +1,348 @@
+"""
+One connection to an upstream: strict llhttp, framing judged, every end told apart.
+
+Callbacks only: no task and no future, so that both lanes can use it. It writes what it is given, reads one
+response at a time, and tells its Exchange what came; it knows no policy and no client.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Final, Protocol, cast
+
+import httptools
+
+from corsproxy import problems
+from corsproxy.edits import Received
+from corsproxy.problems import Problem
+from corsproxy.semantics.fields import FieldLine, ResponseHead
+from corsproxy.semantics.framing import BodyKind
+
+_HEAD_END: Final = b"\r\n\r\n"
+_MINORS: Final = {"1.0": 0, "1.1": 1}
+# Bytes of chunk sizes, extensions and trailers that may pass without one byte of content.
+_MAX_CHUNK_OVERHEAD: Final = 64 * 1024
+
+
+class Exchange(Protocol):
+    """
+    The other side of an upstream connection: whoever waits for the response.
+
+    `on_flush` is called once after each batch of the others, so that head and first body bytes can be written together.
+    """
+
+    def on_head(self, head: ResponseHead) -> Received | None:
+        """Judge the final head; None gives the exchange up."""
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Take a 1xx response."""
+
+    def on_body(self, data: bytes) -> None:
+        """Take content, transfer coding undone."""
+
+    def on_end(self) -> None:
+        """Take note that the response is complete. The connection is no longer the exchange's."""
+
+    def on_failure(self, problem: Problem, text: str) -> None:
+        """Take note that the response will not be complete. The connection is no longer the exchange's."""
+
+    def on_flush(self) -> None:
+        """Act on what came."""
+
+    def on_writable(self) -> None:
+        """Take note that the upstream takes request bytes again."""
+
+
+class Owner(Protocol):
+    """Whoever keeps idle connections."""
+
+    def take_back(self, connection: "UpstreamConnection") -> None:
+        """Keep a connection that may serve another request."""
+
+    def forget(self, connection: "UpstreamConnection", *, unexpected: bool) -> None:
+        """Drop a connection that is gone; `unexpected`: bytes came while it was idle."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """
+    A connection that serves one exchange after another.
+
+    `begin` → `write`… → `end_request`; the exchange's callbacks tell the rest. `abort` at any time. After `on_end` or
+    `on_failure` the connection has gone back to its owner, or is closed.
+    """
+
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop, max_head_bytes: int) -> None:
+        self._owner = owner
+        self._loop = loop
+        self._max_head_bytes = max_head_bytes
+        self._transport: asyncio.Transport | None = None
+        self._exchange: Exchange | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self.served = 0
+        self.blocked = False
+        self.stamp = loop.time()
+        self._begin_response()
+
+    # --- the request ---
+
+    def begin(self, exchange: Exchange, *, response_timeout: float, idle_timeout: float, reusable: bool) -> None:
+        """Take an exchange. `reusable`: the connection may serve another one after it. Timeouts in seconds."""
+        self._exchange = exchange
+        self._response_timeout = response_timeout
+        self._idle_timeout = idle_timeout
+        self._reusable = reusable
+        self._request_ended = False
+        self.received = False
+        self._reading_paused = False
+        self._begin_response()
+        self.stamp = self._loop.time()
+
+    def write(self, data: bytes) -> None:
+        """Send request bytes. Watch `blocked`: while it is true, more would only fill memory."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def end_request(self) -> None:
+        """Say that the request is complete: from now on the upstream owes an answer."""
+        self._request_ended = True
+        self.stamp = self._loop.time()
+
+    def pause_reading(self) -> None:
+        """Stop reading the response until `resume_reading`."""
+        if not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if self._reading_paused and self._transport is not None:
+            self._reading_paused = False
+            self.stamp = self._loop.time()
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Give the exchange up without a word to it, and close."""
+        self._exchange = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close an idle connection."""
+        if self._transport is not None:
+            self._transport.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether bytes can still be written."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def expire(self, now: float) -> None:
+        """Fail the exchange if a deadline has passed. `now` is the loop's clock."""
+        if self._exchange is None or self._reading_paused:
+            return
+        waited = now - self.stamp
+        if self._body is not None or not self._request_ended:
+            # While the client owes request bytes and the upstream takes them, nothing is the upstream's fault.
+            if waited > self._idle_timeout and (self._body is not None or self.blocked):
+                self._fail(problems.UPSTREAM_IDLE_TIMEOUT, f"no bytes moved for {self._idle_timeout:g} s")
+        elif waited > self._response_timeout:
+            self._fail(problems.UPSTREAM_RESPONSE_TIMEOUT, f"no answer within {self._response_timeout:g} s")
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell an orderly end from a cut."""
+        self._transport = None
+        self._owner.forget(self, unexpected=False)
+        if self._exchange is None:
+            return
+        if self._body is None:
+            self._fail(problems.UPSTREAM_CLOSED, f"closed before the answer{_because(exc)}")
+        elif self._body is BodyKind.UNTIL_CLOSE and exc is None:
+            exchange = self._exchange
+            self._finish()
+            exchange.on_flush()
+        else:
+            self._fail(problems.UPSTREAM_TRUNCATED, f"closed in the middle of the answer{_because(exc)}")
+
+    def pause_writing(self) -> None:
+        """Take note that the upstream reads slower than we write."""
+        self.blocked = True
+        self.stamp = self._loop.time()
+
+    def resume_writing(self) -> None:
+        """Let the exchange write on."""
+        self.blocked = False
+        self.stamp = self._loop.time()
+        if self._exchange is not None:
+            self._exchange.on_writable()
+
+    def data_received(self, data: bytes) -> None:
+        """Read response bytes."""
+        exchange = self._exchange
+        if exchange is None:
+            # Whatever this is, the next request's client must not get it as its answer.
+            self._owner.forget(self, unexpected=self.is_open)
+            self.abort()
+            return
+        self.received = True
+        self.stamp = self._loop.time()
+        try:
+            while data and not self._complete and self._exchange is exchange:
+                data = self._read_head(data) if self._body is None else self._read_body(exchange, data)
+        except httptools.HttpParserError as error:
+            if self._complete:
+                self._stray = True
+            elif self._exchange is exchange:
+                problem = problems.UPSTREAM_BAD_HEAD if self._body is None else problems.UPSTREAM_TRUNCATED
+                self._fail(problem, f"the answer breaks HTTP's grammar: {error}")
+        if self._complete and self._exchange is exchange:
+            self._stray = self._stray or bool(data)
+            self._finish()
+        exchange.on_flush()
+
+    # --- the response ---
+
+    def _begin_response(self) -> None:
+        self._body: BodyKind | None = None
+        self._remaining = 0
+        self._tail = b""
+        self._head_bytes = 0
+        self._overhead = 0
+        self._complete = False
+        self._stray = False
+        self._head: ResponseHead | None = None
+        self._begin_head()
+
+    def _begin_head(self) -> None:
+        self._reason = b""
+        self._lines: list[FieldLine] = []
+
+    def _read_head(self, data: bytes) -> bytes:
+        """Feed the parser up to the head's end and no further: behind it, the parser is told how the body ends by nobody."""
+        window = self._tail + data
+        end = window.find(_HEAD_END)
+        taken = data if end < 0 else data[: end + len(_HEAD_END) - len(self._tail)]
+        self._head_bytes += len(taken)
+        if self._head_bytes > self._max_head_bytes:
+            self._fail(problems.UPSTREAM_BAD_HEAD, f"the answer's head is over {self._max_head_bytes} bytes")
+            return b""
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
+        with suppress(httptools.HttpParserUpgrade):
+            self._parser.feed_data(taken)
+        if end < 0:
+            self._tail = window[-(len(_HEAD_END) - 1) :]
+            return b""
+        self._tail = b""
+        head, self._head = self._head, None
+        if head is None:
+            self._fail(problems.UPSTREAM_BAD_HEAD, "an empty line where the answer's head should be")
+        else:
+            self._take_head(head)
+        return data[len(taken) :]
+
+    def _take_head(self, head: ResponseHead) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if head.status == 101:
+            self._fail(problems.UPSTREAM_BAD_HEAD, "status 101, and no upgrade was asked for")
+            return
+        if 100 <= head.status < 200:
+            self._begin_head()
+            exchange.on_interim(head)
+            return
+        received = exchange.on_head(head)
+        if received is None:
+            self.abort()
+            return
+        self._reusable = self._reusable and received.reusable
+        kind = received.body.kind
+        self._body = kind
+        if kind is not BodyKind.CHUNKED:
+            # The parser waits for a body that it will not see; the next response gets a new one.
+            self._parser = None
+        if kind is BodyKind.LENGTH:
+            self._remaining = received.body.length
+        if kind is BodyKind.NONE or (kind is BodyKind.LENGTH and not self._remaining):
+            self._complete = True
+
+    def _read_body(self, exchange: Exchange, data: bytes) -> bytes:
+        """Hand content on, and return what lies behind its end."""
+        if self._body is BodyKind.UNTIL_CLOSE:
+            exchange.on_body(data)
+        elif self._body is BodyKind.LENGTH:
+            mine, rest = data[: self._remaining], data[self._remaining :]
+            self._remaining -= len(mine)
+            self._complete = not self._remaining
+            exchange.on_body(mine)
+            return rest
+        elif self._parser is not None:
+            self._overhead += len(data)
+            self._parser.feed_data(data)
+            if self._overhead > _MAX_CHUNK_OVERHEAD and not self._complete:
+                self._fail(problems.UPSTREAM_TRUNCATED, "the answer's chunks are nearly all overhead")
+        return b""
+
+    # httptools' callbacks; an exception in one of them would destroy the parser, so they only take notes.
+
+    def on_message_begin(self) -> None:
+        """Notice a message that nobody asked for."""
+        self._stray = self._stray or self._complete
+
+    def on_status(self, reason: bytes) -> None:
+        """Collect the reason phrase, which may come in pieces."""
+        self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a field line; trailers arrive here too, and are no header fields."""
+        if self._body is None:
+            self._lines.append((name, value.rstrip(b" \t") if value[-1:] in (b" ", b"\t") else value))
+
+    def on_headers_complete(self) -> None:
+        """Put the head together."""
+        parser = self._parser
+        if parser is not None and self._body is None:
+            minor = _MINORS.get(parser.get_http_version(), -1)
+            self._head = ResponseHead(parser.get_status_code(), self._reason, minor, self._lines)
+
+    def on_body(self, data: bytes) -> None:
+        """Pass chunked content on."""
+        self._overhead = 0
+        if self._exchange is not None:
+            self._exchange.on_body(data)
+
+    def on_message_complete(self) -> None:
+        """Notice the end of a chunked body."""
+        if self._body is BodyKind.CHUNKED:
+            self._complete = True
+
+    # --- the end ---
+
+    def _finish(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        self.served += 1
+        if self._request_ended and self._reusable and not self._stray and self.is_open:
+            self.resume_reading()
+            self.stamp = self._loop.time()
+            self._owner.take_back(self)
+        elif self._transport is not None:
+            self._transport.abort()
+        exchange.on_end()
+
+    def _fail(self, problem: Problem, text: str) -> None:
+        exchange = self._exchange
+        self.abort()
+        if exchange is not None:
+            exchange.on_failure(problem, text)
+            exchange.on_flush()
+
+
+def _because(exc: Exception | None) -> str:
+    return f": {exc}" if exc is not None else ""

@@ -1,0 +1,1 @@
+"""The witness: what happened, for logs, metrics and people."""

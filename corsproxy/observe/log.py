@@ -1,0 +1,167 @@
+"""
+Log lines: one for each exchange on stdout, events on stderr.
+
+Text for people, JSON with OpenTelemetry's names or logfmt for machines. Queries, cookies and Authorization are
+never written; control characters of whatever was sent come out escaped.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+from corsproxy.config.settings import LogFormat, LogLevel, LogSettings
+from corsproxy.cors.decide import Kind
+from corsproxy.record import ExchangeRecord
+
+# Lines wait this long, so that a busy proxy writes once for many.
+_FLUSH_INTERVAL_S: Final = 0.05
+_Value = str | int | float
+
+
+def resolve_format(settings: LogSettings, stream: TextIO) -> LogFormat:
+    """Say what `auto` means for a stream: text on a terminal, JSON elsewhere."""
+    if settings.format is not LogFormat.AUTO:
+        return settings.format
+    return LogFormat.TEXT if stream.isatty() else LogFormat.JSON
+
+
+class AccessLog:
+    """One line an exchange. `add` never blocks on formatting more than one line; writing is done in batches."""
+
+    def __init__(self, settings: LogSettings, stream: TextIO) -> None:
+        self._format = _FORMATS[resolve_format(settings, stream)]
+        self._stream = stream
+        self._lines: list[str] = []
+        self._loop = asyncio.get_running_loop()
+
+    def add(self, record: ExchangeRecord) -> None:
+        """Take one exchange."""
+        if not self._lines:
+            self._loop.call_later(_FLUSH_INTERVAL_S, self.flush)
+        self._lines.append(self._format(record))
+
+    def flush(self) -> None:
+        """Write what waits. A closed stdout costs lines, never the proxy."""
+        lines, self._lines = self._lines, []
+        if not lines:
+            return
+        try:
+            self._stream.write("\n".join(lines) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+
+def attributes(record: ExchangeRecord) -> dict[str, _Value]:
+    """
+    Return an exchange's log fields under OpenTelemetry's names; `event.duration` is in nanoseconds, as ECS has it.
+
+    Spec: OpenTelemetry semantic conventions, HTTP; Elastic Common Schema, event.
+    """
+    decision = record.decision
+    fields: dict[str, _Value | None] = {
+        "http.request.method": record.method.decode("latin-1"),
+        "url.path": record.target.partition(b"?")[0].decode("latin-1"),
+        "http.response.status_code": record.status or None,
+        "client.address": record.client or None,
+        "corsproxy.origin": decision.origin.decode("latin-1") or None if decision else None,
+        "corsproxy.kind": decision.kind.value if decision else None,
+        "corsproxy.reason": record.reason or (decision.reason.value if decision else None),
+        "corsproxy.problem": record.problem.code if record.problem else None,
+        "error.message": record.failure or None,
+        "event.duration": round((record.ended - record.started) * 1e9),
+        "http.request.body.size": record.received or None,
+        "http.response.body.size": record.sent or None,
+        "corsproxy.retries": record.retries or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def format_json(record: ExchangeRecord) -> str:
+    """Write an exchange as one JSON object."""
+    return json.dumps({"@timestamp": _timestamp(record.time), "event.kind": "access", **attributes(record)}, separators=(",", ":"))
+
+
+def format_logfmt(record: ExchangeRecord) -> str:
+    """Write an exchange as `key=value` pairs."""
+    fields: Mapping[str, _Value] = {"time": _timestamp(record.time), **attributes(record)}
+    return " ".join(f"{name}={_logfmt_value(value)}" for name, value in fields.items())
+
+
+def format_text(record: ExchangeRecord) -> str:
+    """Write an exchange for a person's eyes."""
+    decision = record.decision
+    path = _printable(record.target.partition(b"?")[0].decode("latin-1"))
+    milliseconds = (record.ended - record.started) * 1000
+    said = record.reason or (decision.reason.value if decision and decision.kind is not Kind.NOT_CORS else "")
+    if record.problem is not None:
+        said = f"{record.problem.code} {record.problem.title}" + (f" ({said})" if said else "")
+    if record.failure:
+        said += f": {_printable(record.failure)}"
+    origin = f" from {_printable(decision.origin.decode('latin-1'))}" if decision and decision.origin else ""
+    clock = datetime.fromtimestamp(record.time).astimezone().strftime("%H:%M:%S")
+    return f"{clock} {record.status or '---'} {record.method.decode('latin-1'):7} {path} {milliseconds:.1f}ms{origin}  {said}".rstrip()
+
+
+class EventFormatter(logging.Formatter):
+    """Events of the proxy's own life in the same three shapes."""
+
+    def __init__(self, shape: LogFormat) -> None:
+        super().__init__()
+        self._shape = shape
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one event."""
+        message = record.getMessage()
+        if record.exc_info:
+            message += "\n" + self.formatException(record.exc_info)
+        level = record.levelname.lower()
+        if self._shape is LogFormat.TEXT:
+            return message if record.levelno == logging.INFO else f"{level}: {message}"
+        fields: dict[str, _Value] = {"@timestamp": _timestamp(record.created), "log.level": level, "message": message}
+        if self._shape is LogFormat.JSON:
+            return json.dumps(fields, separators=(",", ":"))
+        return " ".join(f"{name}={_logfmt_value(value)}" for name, value in fields.items())
+
+
+def configure_events(settings: LogSettings, stream: TextIO) -> None:
+    """Send the events of the logger `corsproxy` to a stream, and aiohttp's own warnings with them."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(EventFormatter(resolve_format(settings, stream)))
+    level = _LEVELS[settings.level]
+    for name in ("corsproxy", "aiohttp", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.propagate = False
+        logger.setLevel(level if name == "corsproxy" else max(level, logging.WARNING))
+
+
+_LEVELS: Final = {
+    LogLevel.DEBUG: logging.DEBUG,
+    LogLevel.INFO: logging.INFO,
+    LogLevel.WARNING: logging.WARNING,
+    LogLevel.ERROR: logging.ERROR,
+}
+_FORMATS: Final[Mapping[LogFormat, Callable[[ExchangeRecord], str]]] = {
+    LogFormat.TEXT: format_text,
+    LogFormat.JSON: format_json,
+    LogFormat.LOGFMT: format_logfmt,
+}
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _logfmt_value(value: _Value) -> str:
+    text = str(value)
+    if text and not any(c in text for c in ' ="\\') and text.isprintable():
+        return text
+    return json.dumps(text)

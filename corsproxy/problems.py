@@ -1,0 +1,555 @@
+"""
+The catalogue of everything that can be wrong.
+
+It knows each problem's code, title, severity, HTTP status, reason and remedy; it does not know where
+a problem was met. Codes are stable: users search for them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Severity(StrEnum):
+    """How much a problem weighs."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class Stage(StrEnum):
+    """Which side of an exchange a problem belongs to."""
+
+    CLIENT = "client"
+    PROXY = "proxy"
+    UPSTREAM = "upstream"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """
+    One entry of the catalogue.
+
+    `status` is the HTTP status of the answer that reports it (0: it never becomes an answer);
+    `detail` is what a client may read: it names no address and no secret.
+    """
+
+    code: str
+    title: str
+    why: str
+    fix: str
+    severity: Severity = Severity.ERROR
+    status: int = 0
+    stage: Stage = Stage.CLIENT
+    detail: str = ""
+
+    @property
+    def urn(self) -> str:
+        """The `type` member of RFC 9457."""
+        return f"urn:corsproxy:problem:{self.code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """
+    A problem at a place inside a structure, found by a floor that knows no file.
+
+    `path` leads from the structure's root to the value at fault: keys and list indices.
+    `message` is one lower-case clause without a full stop; `help` is an imperative or empty.
+    """
+
+    problem: Problem
+    path: tuple[str | int, ...]
+    message: str
+    help: str = ""
+
+
+# --- CP1xx: the configuration file and the command line -------------------------------------------
+
+FILE_UNREADABLE: Final = Problem(
+    "CP101",
+    "the file cannot be read",
+    "The proxy runs from one file; without it nothing says which origins are welcome.",
+    "Give the right path with `--config`, and let the user that runs corsproxy read it.",
+)
+NOT_YAML: Final = Problem(
+    "CP102",
+    "the file is not YAML",
+    "YAML's own grammar is broken here, so nothing after this place can be understood.",
+    "Mend this place first; other problems are listed once the file can be read.",
+)
+UNKNOWN_KEY: Final = Problem(
+    "CP103",
+    "unknown key",
+    "A key that is ignored looks as if it worked. A misspelt security setting must not pass in silence.",
+    "Use the name that the message suggests, or take the key out. Top-level keys that begin with `x-` are left alone.",
+)
+DUPLICATE_KEY: Final = Problem(
+    "CP104",
+    "duplicate key",
+    "YAML readers keep the last of two equal keys and forget the first, which hides half of a policy.",
+    "Keep one of them.",
+)
+WRONG_TYPE: Final = Problem(
+    "CP105",
+    "wrong kind of value",
+    "The key takes another kind of value: a list, a mapping, a word, a number or true/false.",
+    "Write the value in the form that the message shows.",
+)
+MISSING_KEY: Final = Problem(
+    "CP106",
+    "missing key",
+    "Without this key the proxy cannot know what to do, and it does not guess.",
+    "Add the key as the message shows.",
+)
+BAD_UNIT: Final = Problem(
+    "CP107",
+    "a unit is missing or unknown",
+    "Systems disagree on what a bare number means: seconds or milliseconds, bytes or kilobytes.",
+    "Write the unit: `500ms`, `15s`, `10m`, `2h`; `32KiB`, `10MB`.",
+)
+BAD_ADDRESS: Final = Problem(
+    "CP108",
+    "not an address or URL",
+    "The proxy must know exactly where to listen and which upstream to call.",
+    'Write `host:port`, `:port`, `"[::1]:port"` or `unix:/path` to listen; `http://host:port/path` for an upstream.',
+)
+NOT_A_CHOICE: Final = Problem(
+    "CP109",
+    "not one of the choices",
+    "The key takes one of a few words, and this is none of them.",
+    "Use one of the words that the message lists.",
+)
+UNKNOWN_POLICY: Final = Problem(
+    "CP110",
+    "no policy has that name",
+    "A route that names a policy which does not exist would run without one.",
+    "Define the policy under `policies`, or use `none` or `passthrough`.",
+)
+YAML_TRAP: Final = Problem(
+    "CP111",
+    "YAML reads this differently than it looks",
+    "YAML gives some plain spellings a meaning of its own: `no` is false, `*name` is an alias, `{` opens a mapping.",
+    "Put the value in quotes.",
+)
+OUT_OF_RANGE: Final = Problem(
+    "CP112",
+    "out of range",
+    "The number lies outside of what can work.",
+    "Use a number within the range that the message names.",
+)
+BAD_ROUTE: Final = Problem(
+    "CP113",
+    "not a route",
+    "Routes are matched by path prefix on segment boundaries; this one can never match, or matches what another one does.",
+    "Write a path that begins with `/` and has no dot segments, no `%`, no `?` and no `#`.",
+)
+TOO_LARGE: Final = Problem(
+    "CP114",
+    "the file is too large",
+    "Aliases can make a small file expand into a huge one.",
+    "Keep the file under 1,000 values after its aliases are expanded.",
+)
+COMMAND_LINE: Final = Problem(
+    "CP115",
+    "the command line does not fit",
+    "The flags do not go together, or one lacks its value.",
+    "Run `corsproxy --help`.",
+)
+
+# --- CP2xx: the policy and its dangers ------------------------------------------------------------
+
+ORIGIN_SPELLING: Final = Problem(
+    "CP201",
+    "not an origin as browsers send it",
+    "Browsers send the scheme, the host in lower case, and the port unless it is the default one; nothing else. "
+    "The comparison is by bytes, so any other spelling never matches.",
+    "Write the origin exactly as the message shows.",
+)
+WILDCARD_WITH_CREDENTIALS: Final = Problem(
+    "CP202",
+    "any origin together with credentials",
+    "Every web site could then act with the cookies of every visitor and read the answers. Browsers refuse the combination.",
+    "List the origins, or take `allow_credentials` out.",
+)
+NULL_ORIGIN: Final = Problem(
+    "CP203",
+    "the origin `null`",
+    "Any web site can make a request whose origin is `null`, with a sandboxed frame. Allowing it allows everybody.",
+    "Take it out; or, if the data is public, write `dangerously_allow_null_origin: true` beside it.",
+)
+NULL_WITH_CREDENTIALS: Final = Problem(
+    "CP204",
+    "the origin `null` together with credentials",
+    "Any web site can make a request whose origin is `null`; with credentials it could act as the visitor.",
+    "Take one of the two out.",
+)
+INSECURE_ORIGIN: Final = Problem(
+    "CP205",
+    "an http origin together with credentials",
+    "Whoever controls the network between the visitor and an http page can put a script into it, and that script "
+    "could then use the visitor's credentials.",
+    "Use https; or write `dangerously_allow_insecure_origins: true` beside it.",
+)
+REGEX_SUBSET: Final = Problem(
+    "CP206",
+    "a pattern that is not safe to match",
+    "Patterns are matched whole and in linear time. That needs a subset: literals, classes, groups, alternation, `?`, `{m,n}`; "
+    "`*` and `+` on one character or class, not inside a repeated group, at most two of them.",
+    "Write the pattern with fewer means, or list the origins.",
+)
+BAD_METHOD: Final = Problem(
+    "CP207",
+    "not a method that a script can send",
+    "Methods are compared by bytes. Browsers never send CONNECT, TRACE or TRACK for a script, and the parser knows only registered methods.",
+    "Use the spelling that the message shows, or take the method out.",
+)
+BAD_REQUEST_HEADER: Final = Problem(
+    "CP208",
+    "not a request header that a script can set",
+    "Browsers do not let scripts set this header, so allowing it has no effect but to mislead the reader.",
+    "Take it out.",
+)
+BAD_RESPONSE_HEADER: Final = Problem(
+    "CP209",
+    "not a response header that a script can read",
+    "Browsers never expose this header to scripts, or it is a request header.",
+    "Take it out.",
+)
+BAD_MAX_AGE: Final = Problem(
+    "CP210",
+    "max_age out of range",
+    "Browsers cap how long they remember a preflight: Firefox at 86400 s, Chromium at 7200 s, Safari at 600 s.",
+    "Write a time from 0 (never remember) to 24h.",
+)
+NO_ORIGINS: Final = Problem(
+    "CP211",
+    "no origins",
+    "A policy that allows nobody is more likely a mistake than a wish.",
+    "List the origins that may call, or write `cors: none` on a route to allow none.",
+)
+BAD_WILDCARD: Final = Problem(
+    "CP212",
+    "a wildcard that means nothing",
+    "`*.` stands for any subdomain in front of a host name, `:*` for any port; a `*` anywhere else has no meaning.",
+    "Write `https://*.example.com`, `http://localhost:*`, or a `regex:`.",
+)
+DANGEROUS_SETTING: Final = Problem(
+    "CP251",
+    "a dangerous setting is in force",
+    "The file opts out of a protection. That is said at each start, so that it is not forgotten.",
+    "Take the setting out when it is not needed any more.",
+    severity=Severity.WARNING,
+)
+MAX_AGE_CAPPED: Final = Problem(
+    "CP252",
+    "max_age is longer than Chromium remembers",
+    "Chromium caps at 7200 s, Safari at 600 s; only Firefox goes to 86400 s.",
+    "Nothing breaks. Write `2h` to say what most visitors get.",
+    severity=Severity.NOTE,
+)
+SAFELISTED_METHODS: Final = Problem(
+    "CP253",
+    "GET, HEAD and POST are always allowed",
+    "The CORS protocol lets these three through without asking, so leaving them out of the list forbids nothing.",
+    "Nothing breaks. List them to say what is true.",
+    severity=Severity.NOTE,
+)
+UNESCAPED_DOT: Final = Problem(
+    "CP254",
+    "an unescaped dot in a host name",
+    "A plain `.` in a pattern stands for any character: `app.example` also matches `appxexample`.",
+    r"Write `\.`.",
+    severity=Severity.WARNING,
+)
+
+# --- CP3xx: a request that is refused -------------------------------------------------------------
+
+ORIGIN_REFUSED: Final = Problem(
+    "CP301",
+    "origin not allowed",
+    "The request came from a page on another origin, and the policy of this route does not name that origin.",
+    "If the page is yours, add its origin to `allow_origins`.",
+    status=403,
+    detail="The policy of this route does not allow the origin that sent this request.",
+)
+METHOD_REFUSED: Final = Problem(
+    "CP302",
+    "method not allowed for cross-origin requests",
+    "The request came from a page on an allowed origin, with a method that the policy does not name.",
+    "Add the method to `allow_methods`.",
+    status=403,
+    detail="The policy of this route does not allow this method for cross-origin requests.",
+)
+CORS_OFF: Final = Problem(
+    "CP303",
+    "no cross-origin access on this route",
+    "The route says `cors: none`: pages on other origins may not call it.",
+    "Give the route a policy if pages on other origins are meant to call it.",
+    status=403,
+    detail="This route takes no cross-origin requests.",
+)
+NO_ROUTE: Final = Problem(
+    "CP304",
+    "no route",
+    "No route of the file matches the path, and there is no top-level `upstream`.",
+    "Add a route, or a top-level `upstream`.",
+    status=404,
+    detail="No route matches this path.",
+)
+BAD_REQUEST: Final = Problem(
+    "CP305",
+    "malformed request",
+    "The request breaks the grammar of HTTP/1.1 or can be read in more than one way.",
+    "Mend the client; such requests are never guessed at.",
+    status=400,
+    detail="The request is malformed.",
+)
+METHOD_UNSUPPORTED: Final = Problem(
+    "CP306",
+    "method not supported",
+    "CONNECT asks for a tunnel, TRACE and TRACK echo what the proxy adds; none is forwarded.",
+    "Use another method.",
+    status=405,
+    detail="This method is never forwarded.",
+)
+AMBIGUOUS_PATH: Final = Problem(
+    "CP307",
+    "ambiguous path",
+    "Dot segments, encoded slashes or double encoding make the path match one route as it is written and another one as the upstream may read it.",
+    "Send the path in its plain form.",
+    status=400,
+    detail="The path can be read in more than one way.",
+)
+BODY_TOO_LARGE: Final = Problem(
+    "CP308",
+    "content too large",
+    "The request's content is larger than this route takes.",
+    "Send less, or raise `limits.request_body`.",
+    status=413,
+    detail="The request's content is larger than this route takes.",
+)
+TARGET_TOO_LONG: Final = Problem(
+    "CP309",
+    "URI too long",
+    "The request line is longer than the proxy takes.",
+    "Send long input in the content, or raise `limits.request_line`.",
+    status=414,
+    detail="The request line is too long.",
+)
+HEAD_TOO_LARGE: Final = Problem(
+    "CP310",
+    "request header fields too large",
+    "The request's head, or the number of its fields, is larger than the proxy takes.",
+    "Cookies are the usual cause: clear them; or raise `limits.request_head` or `limits.header_count`.",
+    status=431,
+    detail="The request's header fields are too large.",
+)
+CODING_UNSUPPORTED: Final = Problem(
+    "CP311",
+    "transfer coding not supported",
+    "`chunked` is the only transfer coding that the proxy understands; to pass another one on would be to guess where the message ends.",
+    "Send `Transfer-Encoding: chunked` alone, or a `Content-Length`.",
+    status=501,
+    detail="The only transfer coding supported is chunked.",
+)
+REQUEST_TIMEOUT: Final = Problem(
+    "CP312",
+    "request timeout",
+    "The client stopped in the middle of its request.",
+    "Send the rest sooner, or raise `limits.body_idle_timeout`.",
+    status=408,
+    detail="The request did not arrive in time.",
+)
+EXPECTATION_FAILED: Final = Problem(
+    "CP313",
+    "expectation failed",
+    "The only expectation that HTTP defines is `100-continue`.",
+    "Take the Expect field out.",
+    status=417,
+    detail="The only expectation supported is 100-continue.",
+)
+MISDIRECTED: Final = Problem(
+    "CP314",
+    "misdirected request",
+    "The Host field names a host that this proxy does not answer for: a DNS rebinding attack looks like this.",
+    "Add the name to `hosts`.",
+    status=421,
+    detail="This proxy does not answer for that host.",
+)
+OVERLOADED: Final = Problem(
+    "CP316",
+    "too many exchanges",
+    "As many exchanges as the proxy takes are in flight.",
+    "Try again; or raise `limits.in_flight`.",
+    status=503,
+    stage=Stage.PROXY,
+    detail="Too many requests are in flight. Try again.",
+)
+LOOP: Final = Problem(
+    "CP317",
+    "loop detected",
+    "The request has already passed through this very proxy: an upstream leads back to it.",
+    "Point `upstream` at the API itself.",
+    status=508,
+    stage=Stage.PROXY,
+    detail="The request has already passed through this proxy.",
+)
+
+# --- CP4xx: an upstream that fails ----------------------------------------------------------------
+
+UPSTREAM_REFUSED: Final = Problem(
+    "CP401",
+    "upstream refused the connection",
+    "Nothing listens at the upstream's address.",
+    "Start the upstream, or mend `upstream`.",
+    status=502,
+    stage=Stage.UPSTREAM,
+    detail="The upstream refused the connection.",
+)
+UPSTREAM_UNRESOLVED: Final = Problem(
+    "CP402",
+    "upstream name not resolved",
+    "The name in `upstream` has no address.",
+    "Mend the name, or the resolver.",
+    status=502,
+    stage=Stage.UPSTREAM,
+    detail="The upstream's name could not be resolved.",
+)
+UPSTREAM_UNREACHABLE: Final = Problem(
+    "CP403",
+    "upstream unreachable",
+    "The network has no way to the upstream's address.",
+    "Look at routes, firewalls and network policies.",
+    status=502,
+    stage=Stage.UPSTREAM,
+    detail="The upstream could not be reached.",
+)
+UPSTREAM_TLS: Final = Problem(
+    "CP404",
+    "TLS with the upstream failed",
+    "The upstream's certificate is not trusted, not valid for the name, or the handshake failed.",
+    "The log says which. Mend the certificate.",
+    status=502,
+    stage=Stage.UPSTREAM,
+    detail="The TLS handshake with the upstream failed.",
+)
+UPSTREAM_CLOSED: Final = Problem(
+    "CP405",
+    "upstream closed the connection",
+    "The upstream closed the connection before it answered.",
+    "Look at the upstream's log.",
+    status=502,
+    stage=Stage.UPSTREAM,
+    detail="The upstream closed the connection before it answered.",
+)
+UPSTREAM_BAD_HEAD: Final = Problem(
+    "CP406",
+    "upstream sent a malformed answer",
+    "The head of the upstream's answer breaks the grammar of HTTP/1.1 or says two things about where the message ends.",
+    "Mend the upstream; such answers are never guessed at.",
+    status=502,
+    stage=Stage.UPSTREAM,
+    detail="The upstream sent a malformed answer.",
+)
+UPSTREAM_CONNECT_TIMEOUT: Final = Problem(
+    "CP407",
+    "connecting to the upstream took too long",
+    "No connection within `timeouts.connect`.",
+    "Look at the network and at the upstream's load.",
+    status=504,
+    stage=Stage.UPSTREAM,
+    detail="Connecting to the upstream took too long.",
+)
+UPSTREAM_RESPONSE_TIMEOUT: Final = Problem(
+    "CP408",
+    "upstream did not answer in time",
+    "The upstream took the request and sent no head within `timeouts.response`.",
+    "Look at the upstream's load, or raise `timeouts.response` for this route.",
+    status=504,
+    stage=Stage.UPSTREAM,
+    detail="The upstream did not answer in time.",
+)
+UPSTREAM_IDLE_TIMEOUT: Final = Problem(
+    "CP409",
+    "upstream stopped in the middle",
+    "The upstream owed bytes, or took none, for longer than `timeouts.idle`.",
+    "Look at the upstream, or raise `timeouts.idle` for this route.",
+    status=504,
+    stage=Stage.UPSTREAM,
+    detail="The upstream stopped in the middle of the exchange.",
+)
+UPSTREAM_POOL_FULL: Final = Problem(
+    "CP410",
+    "no upstream connection free",
+    "As many connections as `upstream.pool.max_connections` are in use, and none came free within `upstream.pool.wait`.",
+    "Raise the limit, or look at why the upstream is slow.",
+    status=503,
+    stage=Stage.PROXY,
+    detail="No connection to the upstream was free in time.",
+)
+UPSTREAM_TRUNCATED: Final = Problem(
+    "CP411",
+    "upstream's answer was cut short",
+    "The connection ended, or its framing broke, before the message was complete. The client's connection is cut too, so that the part is not taken for the whole.",
+    "Look at the upstream's log.",
+    status=502,
+    stage=Stage.UPSTREAM,
+    detail="The upstream's answer was cut short.",
+)
+
+# --- CP5xx: the proxy itself ----------------------------------------------------------------------
+
+INTERNAL_ERROR: Final = Problem(
+    "CP501",
+    "internal error",
+    "A mistake in corsproxy. The log has the traceback.",
+    "Please report it.",
+    status=500,
+    stage=Stage.PROXY,
+    detail="The proxy made a mistake.",
+)
+CLIENT_GONE: Final = Problem(
+    "CP502",
+    "client went away",
+    "The client closed its connection before the answer was complete.",
+    "Nothing to do.",
+    severity=Severity.NOTE,
+)
+DRAINING: Final = Problem(
+    "CP503",
+    "shutting down",
+    "The proxy is draining and takes no new requests.",
+    "Try again: another instance answers.",
+    status=503,
+    stage=Stage.PROXY,
+    detail="The proxy is shutting down. Try again.",
+)
+CANNOT_LISTEN: Final = Problem(
+    "CP504",
+    "cannot listen",
+    "The address is taken, not of this machine, or needs privileges.",
+    "Choose another address with `listen`, or stop what uses it.",
+)
+CANNOT_RUN: Final = Problem(
+    "CP505",
+    "this installation cannot run",
+    "A library is missing, too old or built without its C parser.",
+    "Reinstall corsproxy in a fresh virtual environment.",
+)
+
+
+def catalogue() -> dict[str, Problem]:
+    """Return every problem by its code, in the order of the codes."""
+    return _by_code(value for value in globals().values() if isinstance(value, Problem))
+
+
+def _by_code(problems: Iterable[Problem]) -> dict[str, Problem]:
+    found: dict[str, Problem] = {}
+    for problem in sorted(problems, key=lambda p: p.code):
+        if problem.code in found:
+            raise ValueError(f"two problems share the code {problem.code}")
+        found[problem.code] = problem
+    return found

@@ -1,0 +1,37 @@
+"""What happened in one exchange: written by the gateway, read by logs, counters and metrics."""
+
+from dataclasses import dataclass
+
+from corsproxy.cors.decide import Decision
+from corsproxy.problems import Problem
+
+
+@dataclass(slots=True)
+class ExchangeRecord:
+    """
+    One exchange. Times are in seconds of `time.perf_counter` but `time`, which is since the epoch.
+
+    `target` is raw, with its query. `status` is what the client got (0: nothing). `received` and `sent` count body
+    bytes from and to the client; `reads_until_close`: only the connection's end tells the client that the body is complete. `failure` is a sentence for the operator: it may name addresses, never secrets.
+    """
+
+    time: float
+    started: float
+    method: bytes
+    target: bytes
+    client: str
+    origin: bytes = b""
+    status: int = 0
+    decision: Decision | None = None
+    reason: str = ""
+    problem: Problem | None = None
+    failure: str = ""
+    upstream: str = ""
+    upstream_reused: bool = False
+    retries: int = 0
+    reads_until_close: bool = False
+    received: int = 0
+    sent: int = 0
+    connected: float = 0.0
+    head: float = 0.0
+    ended: float = 0.0

@@ -1,0 +1,1 @@
+"""Rules for when things go wrong: pure, with an injected clock."""

@@ -1,0 +1,197 @@
+"""
+Where a message ends, and which heads are too doubtful to say.
+
+It judges heads after a strict parse, because strict llhttp still lets pass what a gateway must not
+(RFC 9112 6, 11.2). Every refusal carries a reason; doubt is never resolved by picking one reading.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from corsproxy import problems
+from corsproxy.problems import Problem
+from corsproxy.semantics.fields import GUARDED, RequestHead, ResponseHead, Survey
+from corsproxy.semantics.tokens import is_token, list_elements
+
+
+class BodyKind(StrEnum):
+    """How the end of a body is told (RFC 9112 6.3)."""
+
+    NONE = "none"
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    UNTIL_CLOSE = "until-close"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body's framing. `length` is in bytes, for LENGTH."""
+
+    kind: BodyKind
+    length: int = 0
+
+
+NO_BODY = Body(BodyKind.NONE)
+CHUNKED_BODY = Body(BodyKind.CHUNKED)
+CLOSE_DELIMITED = Body(BodyKind.UNTIL_CLOSE)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A head that is not forwarded: the problem, and the reason as a stable word for logs."""
+
+    problem: Problem
+    reason: str
+
+
+# Fields whose non-ASCII bytes could make the value that was judged another one than the value that arrives.
+_ASCII_ONLY = (b"host", b"origin", b"access-control-request-method", b"access-control-request-headers", b"connection", b"expect")
+# Nominating one of these as a Connection option would take it off on the way; those of GUARDED that are hop-by-hop anyway may be named.
+_NEVER_NOMINATED = GUARDED - {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+
+_MAX_LENGTH_DIGITS = 18
+
+
+def request_body(head: RequestHead, survey: Survey) -> Body | Refusal:
+    """
+    Say how a request's body ends, or why the request is refused.
+
+    Pure; never raises. Every refusal closes the connection.
+
+    Spec: RFC 9112 6.1, 6.3, 3.2; RFC 9110 7.6.1.
+    """
+    noted = survey.noted
+    if head.minor not in (0, 1):
+        return Refusal(problems.BAD_REQUEST, "version")
+    for name in _ASCII_ONLY:
+        if name in noted and not all(map(bytes.isascii, noted[name])):
+            return Refusal(problems.BAD_REQUEST, "non-ascii-field")
+    options = connection_options(survey)
+    if any(not is_token(option) for option in options) or not _NEVER_NOMINATED.isdisjoint(options):
+        return Refusal(problems.BAD_REQUEST, "connection-option")
+    codings, lengths = noted.get(b"transfer-encoding"), noted.get(b"content-length")
+    if codings is None:
+        return _by_length(lengths)
+    # > A server MAY reject a request that contains both Content-Length and Transfer-Encoding (RFC 9112 6.1)
+    if lengths is not None:
+        return Refusal(problems.BAD_REQUEST, "length-and-coding")
+    # > A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding header field MUST treat
+    # > the message as if the framing is faulty (RFC 9112 6.1)
+    if head.minor == 0:
+        return Refusal(problems.BAD_REQUEST, "coding-in-http-1.0")
+    # > A server that receives a request message with a transfer coding it does not understand SHOULD respond with 501 (RFC 9112 6.1)
+    if len(codings) != 1 or codings[0].lower() != b"chunked":
+        return Refusal(problems.CODING_UNSUPPORTED, "transfer-coding")
+    return CHUNKED_BODY
+
+
+def _by_length(lengths: Sequence[bytes] | None) -> Body | Refusal:
+    if lengths is None:
+        return NO_BODY
+    length = parse_length(lengths)
+    if length is None:
+        return Refusal(problems.BAD_REQUEST, "content-length")
+    return Body(BodyKind.LENGTH, length)
+
+
+def parse_length(values: Sequence[bytes]) -> int | None:
+    """
+    Read Content-Length: one line, digits only; None for anything else.
+
+    Spec: RFC 9110 8.6; RFC 9112 6.3 (a repeated, even equal, value is not accepted).
+    """
+    if len(values) != 1 or not values[0].isdigit() or len(values[0]) > _MAX_LENGTH_DIGITS:
+        return None
+    return int(values[0])
+
+
+def response_body(head: ResponseHead, survey: Survey, method: bytes) -> Body | Refusal:
+    """
+    Say how the body of a final response ends, or why the response is not forwarded (502).
+
+    Pure; never raises. `method` is the request's.
+
+    Spec: RFC 9112 6.3.
+    """
+    noted = survey.noted
+    if head.minor not in (0, 1):
+        return Refusal(problems.UPSTREAM_BAD_HEAD, "version")
+    # > A client that receives a status code that is not valid MUST treat it as x00 of its class; above 599 there is no class. (RFC 9110 15)
+    if not 200 <= head.status <= 599:
+        return Refusal(problems.UPSTREAM_BAD_HEAD, "status")
+    codings, lengths = noted.get(b"transfer-encoding"), noted.get(b"content-length")
+    length = parse_length(lengths) if lengths is not None else None
+    if lengths is not None and length is None:
+        return Refusal(problems.UPSTREAM_BAD_HEAD, "content-length")
+    if codings is not None:
+        if lengths is not None:
+            return Refusal(problems.UPSTREAM_BAD_HEAD, "length-and-coding")
+        if head.minor == 0:
+            return Refusal(problems.UPSTREAM_BAD_HEAD, "coding-in-http-1.0")
+        if len(codings) != 1 or codings[0].lower() != b"chunked":
+            return Refusal(problems.UPSTREAM_BAD_HEAD, "transfer-coding")
+    if has_no_body(method, head.status):
+        return NO_BODY
+    if codings is not None:
+        return CHUNKED_BODY
+    return CLOSE_DELIMITED if length is None else Body(BodyKind.LENGTH, length)
+
+
+def has_no_body(method: bytes, status: int) -> bool:
+    """
+    Tell whether a response ends with its head whatever its fields say.
+
+    Spec: RFC 9112 6.3, rule 1; RFC 9110 6.4.1.
+    """
+    return method == b"HEAD" or status in (204, 304) or status < 200
+
+
+def connection_options(survey: Survey) -> frozenset[bytes]:
+    """
+    Return the options of the Connection field, lower-case.
+
+    Spec: RFC 9110 7.6.1.
+    """
+    values = survey.noted.get(b"connection")
+    return frozenset(element.lower() for element in list_elements(values)) if values else frozenset()
+
+
+def is_persistent(minor: int, options: frozenset[bytes]) -> bool:
+    """
+    Tell whether the sender is willing to keep the connection.
+
+    Spec: RFC 9112 9.3.
+    """
+    if b"close" in options:
+        return False
+    return minor >= 1 or b"keep-alive" in options
+
+
+def nominated(options: frozenset[bytes]) -> frozenset[bytes]:
+    """
+    Return the field names that a Connection field takes off with it, besides those that are hop-by-hop by definition.
+
+    Spec: RFC 9110 7.6.1 (MUST).
+    """
+    return options - {b"close", b"keep-alive"}
+
+
+def frame(body: Body, data: bytes) -> tuple[bytes, ...]:
+    """
+    Write content under a framing: as it is, or as one chunk. Nothing for no content, which would be the last chunk.
+
+    Spec: RFC 9112 7.1.
+    """
+    if not data or body.kind is BodyKind.NONE:
+        return ()
+    return (b"%x\r\n" % len(data), data, b"\r\n") if body.kind is BodyKind.CHUNKED else (data,)
+
+
+def last_chunk(body: Body) -> bytes:
+    """
+    Write what ends a complete body under a framing.
+
+    Spec: RFC 9112 7.1.
+    """
+    return b"0\r\n\r\n" if body.kind is BodyKind.CHUNKED else b""

@@ -1,0 +1,32 @@
+"""Tokens and lists: the smallest words of HTTP (RFC 9110 5.6)."""
+
+from collections.abc import Iterable
+from typing import Final
+
+# > token = 1*tchar
+# > tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~" / DIGIT / ALPHA
+TCHARS: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+OWS: Final = b" \t"
+
+
+def is_token(value: bytes) -> bool:
+    """
+    Tell whether the value is one token.
+
+    Spec: RFC 9110 5.6.2.
+    """
+    # bytes.translate with a delete table runs in C: what is left over is no tchar.
+    return bool(value) and not value.translate(None, TCHARS)
+
+
+def list_elements(values: Iterable[bytes]) -> list[bytes]:
+    """
+    Split a list-based field's lines into elements: OWS trimmed, empty elements left out.
+
+    Pure; elements are not checked. Quoted strings are not looked at: use it for fields whose
+    elements are tokens.
+
+    Spec: RFC 9110 5.6.1.2, 5.3.
+    """
+    return [element for value in values for part in value.split(b",") if (element := part.strip(OWS))]
