@@ -123,6 +123,8 @@ def respell(text: str) -> tuple[bytes | None, str]:
 
     Returns (the right spelling or None, the reason as a lower-case clause). For origins that are
     spelled well the reason is empty.
+
+    Spec: HTML #ascii-serialisation-of-an-origin; URL #concept-ipv4-parser.
     """
     value = text.encode("utf-8", "surrogateescape")
     if parse_origin(value) is not None:

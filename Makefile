@@ -1,0 +1,52 @@
+# `make run` shows what corsproxy does, `make test` tests it. Everything lands in .venv; nothing else is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+JOBS ?= 2
+
+.PHONY: run test check lint types fuzz lock clean help
+
+help:
+	@echo 'make run    try it: a sample API, the proxy in front of it, and a page that calls both'
+	@echo 'make test   install what the tests need, and run all of them'
+	@echo 'make check  lint, formatting and types'
+	@echo 'make fuzz   the property tests, with many more examples'
+	@echo 'make lock   pin the dependencies anew'
+
+run: .venv/.run
+	@$(BIN)/corsproxy demo
+
+test: .venv/.dev
+	@tools/ensure-chromium
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+check: lint types
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+fuzz: .venv/.dev
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/properties $(PYTEST_ARGS)
+
+lock: .venv/.dev
+	tools/lock
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'corsproxy needs Python 3.11 or newer; name one: make PYTHON=python3.12 …' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo 'python cannot make a virtual environment; on Debian: apt-get install python3-venv' >&2; rm -rf .venv; exit 1; }
+
+.venv/.run: .venv/bin/python requirements/run.txt pyproject.toml
+	$(BIN)/python -m pip install -q --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install -q --no-deps -e .
+	@touch $@
+
+.venv/.dev: .venv/.run requirements/dev.txt
+	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

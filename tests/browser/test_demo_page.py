@@ -1,0 +1,47 @@
+"""The demo page, as a visitor sees it."""
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Demo
+
+pytestmark = pytest.mark.browser
+
+
+def run_page(page: Page, url: str) -> None:
+    page.goto(url)
+    page.wait_for_selector("body[data-state=done]", timeout=45_000)
+
+
+def test_every_call_goes_as_the_page_promises_on_the_allowed_origin(page: Page, demo: Demo) -> None:
+    run_page(page, demo.page)
+
+    assert page.get_attribute("body", "data-origin") == "allowed"
+    rows = page.query_selector_all("tr[data-call]")
+    assert len(rows) >= 13
+    assert [row.get_attribute("data-call") for row in rows if row.get_attribute("data-as-expected") != "true"] == []
+    assert page.get_attribute("body", "data-mismatches") == "0"
+
+
+def test_every_call_is_refused_on_an_origin_that_the_policy_does_not_name(page: Page, demo: Demo) -> None:
+    run_page(page, demo.page.replace("localhost", "127.0.0.1"))
+
+    assert page.get_attribute("body", "data-origin") == "refused"
+    assert page.query_selector_all("[data-proxied=readable]") == []
+    assert page.get_attribute("body", "data-mismatches") == "0"
+
+
+def test_a_preflight_never_reaches_the_api_through_the_proxy(page: Page, demo: Demo) -> None:
+    run_page(page, demo.page)
+
+    for call in ("post-json", "put-header", "delete", "upload"):
+        cell = page.query_selector(f"tr[data-call={call}] [data-reached-proxied]")
+        assert cell is not None
+        assert "OPTIONS" not in (cell.get_attribute("data-reached-proxied") or "")
+
+
+def test_the_page_fits_on_a_phone(page: Page, demo: Demo) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    run_page(page, demo.page)
+
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
