@@ -30,7 +30,7 @@ class Context:
     What every answer to one request needs to know, whatever happens to it.
 
     `route` is None where none was found; `cors` is None where no policy can be told. `persistent`: the client keeps
-    its connection after a complete answer. `minor` is the client's version of HTTP/1.
+    its connection after a complete answer. `minor` is the client's version of HTTP/1. `trailers`: the client takes them.
     """
 
     method: bytes
@@ -39,6 +39,7 @@ class Context:
     route: Route | None = None
     cors: CorsPolicy | CorsMode | None = None
     decision: Decision | None = None
+    trailers: bool = False
 
     def connection_line(self, *, close: bool) -> bytes:
         """

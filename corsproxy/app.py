@@ -6,30 +6,43 @@ Everything is put together here and nowhere else.
 
 import asyncio
 import logging
+import secrets
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Final, TextIO
 
 from corsproxy.config.settings import Listen, Settings
-from corsproxy.gateway.server import Gateway
+from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
 from corsproxy.observe.log import AccessLog
 from corsproxy.record import ExchangeRecord
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 _log = logging.getLogger("corsproxy")
 
 # Below Kubernetes' 30 s of terminationGracePeriodSeconds.
 GRACE_S: Final = 25.0
+# For listeners, logs, the event loop and the libraries.
+_RESERVED_DESCRIPTORS: Final = 64
 
 
 class App:
     """One proxy: the gateway and what watches it."""
 
     def __init__(self, settings: Settings, access_stream: TextIO) -> None:
+        # Two proxies in a row must tell each other apart in Via; one that meets its own name has found a loop.
+        if settings.pseudonym:
+            settings = replace(settings, pseudonym=b"%b-%b" % (settings.pseudonym, secrets.token_hex(4).encode()))
         self.counters = Counters()
         self._access = AccessLog(settings.log, access_stream) if settings.log.access else None
-        self.gateway = Gateway(settings, self._witness)
+        self.gateway = Gateway(settings, self._witness, _room_for_connections())
 
     def _witness(self, record: ExchangeRecord) -> None:
         self.counters.add(record)
@@ -54,6 +67,25 @@ class App:
     def _flush(self) -> None:
         if self._access is not None:
             self._access.flush()
+
+
+def _room_for_connections() -> int:
+    """
+    Say what `limits.connections: auto` comes to, after raising the soft limit on file descriptors to the hard one.
+
+    Half of them: each client connection may need one to the upstream.
+    """
+    if resource is None:
+        return MAX_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # macOS refuses more than kern.maxfilesperproc although the hard limit says infinity.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, soft // 2 - _RESERVED_DESCRIPTORS))
 
 
 async def serve(settings: Settings, on_listening: Callable[[Sequence[Listen]], None]) -> int:

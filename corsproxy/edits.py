@@ -8,11 +8,12 @@ hop-by-hop fields, framing, CORS, Vary and a missing Date are touched.
 from dataclasses import dataclass
 from typing import Final
 
+from corsproxy import problems
 from corsproxy.answers import Context
 from corsproxy.config.settings import CorsMode
 from corsproxy.cors import respond
 from corsproxy.cors.policy import CorsPolicy
-from corsproxy.semantics.fields import FieldLine, ResponseHead, Survey, serialize, survey_response, without
+from corsproxy.semantics.fields import GUARDED, FieldLine, ResponseHead, Survey, serialize, survey_response, without
 from corsproxy.semantics.framing import (
     CHUNKED_BODY,
     CLOSE_DELIMITED,
@@ -26,7 +27,21 @@ from corsproxy.semantics.framing import (
 )
 
 _VARY: Final = frozenset({b"vary"})
+_NO_TRAILERS: Final = GUARDED | {
+    b"age",
+    b"cache-control",
+    b"date",
+    b"expires",
+    b"location",
+    b"proxy-authenticate",
+    b"retry-after",
+    b"set-cookie",
+    b"vary",
+    b"warning",
+    b"www-authenticate",
+}
 _LENGTH: Final = frozenset({b"content-length"})
+_REASON_BYTES: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +72,15 @@ def receive(context: Context, head: ResponseHead) -> Received | Refusal:
     body = response_body(head, survey, context.method)
     if isinstance(body, Refusal):
         return body
-    reusable = body.kind is not BodyKind.UNTIL_CLOSE and is_persistent(head.minor, connection_options(survey))
+    options = connection_options(survey)
+    if b"content-length" in options:
+        # To take the field off would leave the client without the end of the body; to pass it on is forbidden (RFC 9110 7.6.1).
+        return Refusal(problems.UPSTREAM_BAD_HEAD, "connection-option")
+    reusable = body.kind is not BodyKind.UNTIL_CLOSE and is_persistent(head.minor, options)
+    dropped = nominated(options)
+    if dropped:
+        noted = {name: values for name, values in survey.noted.items() if name not in dropped}
+        survey = Survey(without(survey.passed, dropped), noted)
     client_body = body
     if body.kind is BodyKind.CHUNKED and context.minor == 0:
         # > A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request indicates HTTP/1.1 (RFC 9112 6.1)
@@ -73,20 +96,19 @@ def render(context: Context, received: Received, date: bytes, *, close: bool) ->
     """
     head, survey = received.head, received.survey
     passed = survey.passed
-    dropped = nominated(connection_options(survey))
     # A HEAD's or a 304's length speaks of the body that a GET would get; a 204 must have none (RFC 9110 8.6).
-    if b"content-length" in survey.noted and (head.status == 204 or received.client_body.kind is BodyKind.UNTIL_CLOSE):
-        dropped |= _LENGTH
-    if dropped:
-        passed = without(passed, dropped)
+    if head.status == 204 and b"content-length" in survey.noted:
+        passed = without(passed, _LENGTH)
     lines = _with_cors(context, head.status, passed, survey)
     tail = [] if b"date" in survey.noted else [(b"Date", date)]
     if received.client_body == CHUNKED_BODY:
         tail.append((b"Transfer-Encoding", b"chunked"))
+        if context.trailers:
+            tail += [(b"Trailer", value) for value in survey.noted.get(b"trailer", ())]
     closes = close or received.client_body.kind is BodyKind.UNTIL_CLOSE
     return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (
         head.status,
-        head.reason,
+        _reason(head),
         serialize(lines),
         serialize(tail),
         context.connection_line(close=closes),
@@ -102,8 +124,25 @@ def render_interim(context: Context, head: ResponseHead) -> bytes:
     if context.minor == 0:
         return b""
     survey = survey_response(head.lines, keep_cors=context.cors is CorsMode.PASSTHROUGH)
-    lines = without(survey.passed, nominated(connection_options(survey)))
-    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, serialize(lines))
+    # > A server MUST NOT send a Content-Length header field in any response with a status code of 1xx (RFC 9110 8.6)
+    lines = without(survey.passed, nominated(connection_options(survey)) | _LENGTH)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, _reason(head), serialize(lines))
+
+
+def render_end(context: Context, received: Received, trailers: list[FieldLine]) -> bytes:
+    """
+    Write what ends a complete body: the last chunk, with the trailer fields that the client takes.
+
+    Spec: RFC 9112 7.1.2; RFC 9110 6.5.1 (fields that frame, route, authenticate or steer MUST NOT be trailers).
+    """
+    if received.client_body != CHUNKED_BODY:
+        return b""
+    kept = [line for line in trailers if not _is_no_trailer(line[0].lower())] if context.trailers else []
+    return b"0\r\n%b\r\n" % serialize(kept)
+
+
+def _is_no_trailer(name: bytes) -> bool:
+    return name in _NO_TRAILERS or name.startswith((b"access-control-", b"content-"))
 
 
 def keeps_connection(context: Context, received: Received, *, close: bool) -> bool:
@@ -113,6 +152,11 @@ def keeps_connection(context: Context, received: Received, *, close: bool) -> bo
     Spec: RFC 9112 9.3.
     """
     return context.persistent and not close and received.client_body.kind is not BodyKind.UNTIL_CLOSE
+
+
+def _reason(head: ResponseHead) -> bytes:
+    # > reason-phrase = 1*( HTAB / SP / VCHAR / obs-text ) (RFC 9112 4); llhttp lets every other byte but CR and LF pass too.
+    return head.reason if not head.reason.translate(None, _REASON_BYTES) else b""
 
 
 def _with_cors(context: Context, status: int, passed: list[FieldLine], survey: Survey) -> list[FieldLine]:

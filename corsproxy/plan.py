@@ -5,7 +5,7 @@ Decide: from a request's head to everything that will happen to it.
 proxy, the policy tests and the explanations.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from corsproxy import problems, routes
 from corsproxy.answers import Answer, Context, empty_answer, preflight_answer, problem_answer
@@ -14,7 +14,7 @@ from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide, decide_
 from corsproxy.cors.names import FORBIDDEN_METHODS
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.problems import Problem
-from corsproxy.semantics.fields import RequestHead, Survey, serialize, survey_request, without
+from corsproxy.semantics.fields import FieldLine, RequestHead, Survey, serialize, survey_request, without
 from corsproxy.semantics.framing import (
     NO_BODY,
     Body,
@@ -25,10 +25,13 @@ from corsproxy.semantics.framing import (
     nominated,
     request_body,
 )
+from corsproxy.semantics.hops import has_passed, max_forwards, takes_trailers, via_line
 from corsproxy.semantics.target import Target, TargetForm, parse_target
 
 # A body on one of these has no meaning that servers agree on (RFC 9110 9.3.1): it is forwarded, and both connections close after it.
 _BODILESS_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+
+_EXPECT = frozenset({b"expect"})
 
 _CORS_PROBLEMS: dict[Reason, Problem] = {
     Reason.METHOD_REFUSED: problems.METHOD_REFUSED,
@@ -41,14 +44,15 @@ class Forward:
     """
     The request goes upstream.
 
-    `head` is the exact head to send; `body` is how the client's body ends. `reuse_upstream`: the upstream's
-    connection may serve another request afterwards.
+    `head` is the exact head to send; `body` is how the client's body ends, and `body_limit` how many bytes it may have
+    (None: any number). `reuse_upstream`: the upstream's connection may serve another request afterwards.
     """
 
     context: Context
     route: Route
     head: bytes
     body: Body
+    body_limit: int | None
     reuse_upstream: bool
 
 
@@ -59,8 +63,8 @@ def plan(settings: Settings, head: RequestHead) -> Plan:
     """
     Say what happens to a request.
 
-    Pure: same arguments, same answer. Never raises for client input. The gates are passed in this order: framing,
-    target and Host, route, CORS. A preflight is answered here, so it never depends on the upstream.
+    Pure: same arguments, same answer. Never raises for client input. The gates are passed in this order: framing, target
+    and Host, route, CORS, limits. A preflight is answered here, so it never depends on the upstream.
 
     Spec: RFC 9112 3.2, 6.3; RFC 9110 7.6, 9.3; Fetch #http-cors-protocol.
     """
@@ -77,28 +81,37 @@ def plan(settings: Settings, head: RequestHead) -> Plan:
     target = parse_target(head.method, head.target, survey.noted.get(b"host"), head.minor)
     if isinstance(target, Refusal):
         return _refuse(context, target)
+    if not routes.answers_host(settings.hosts, target.authority):
+        return _refuse(context, Refusal(problems.MISDIRECTED, "host-not-answered"), close=body != NO_BODY)
     route = routes.match(settings.routes, target.path if target.form is not TargetForm.ASTERISK else b"/")
     found = route if isinstance(route, Route) else None
     cors = found.cors if found else settings.default_cors
     decision = _decide(settings, cors, head, survey, target)
-    context = Context(head.method, head.minor, persistent, found, cors, decision)
-    expectations = survey.noted.get(b"expect")
+    trailers = head.minor >= 1 and takes_trailers(survey.noted.get(b"te", ()))
+    context = Context(head.method, head.minor, persistent, found, cors, decision, trailers)
     if isinstance(route, Refusal):
         # A preflight for a path without a route is granted by the default policy, so that the script can read the 404 that follows.
         is_granted = decision.kind is Kind.PREFLIGHT and decision.granted and route.problem is problems.NO_ROUTE
         return _answer_preflight(context, cors, decision) if is_granted else _refuse(context, route, close=body != NO_BODY)
     if decision.kind is Kind.PREFLIGHT:
         return _answer_preflight(context, cors, decision)
-    if decision.refused:
-        return _refuse(
-            context, Refusal(_CORS_PROBLEMS.get(decision.reason, problems.ORIGIN_REFUSED), decision.reason), close=body != NO_BODY
-        )
-    # > A server that receives an Expect field value containing a member other than 100-continue MAY respond with 417 (RFC 9110 10.1.1)
-    if expectations is not None and [value.lower() for value in expectations] != [b"100-continue"]:
-        return _refuse(context, Refusal(problems.EXPECTATION_FAILED, "expect"))
-    if target.form is TargetForm.ASTERISK:
+    refusal = _judge_cors(decision) or _judge_limits(settings, route, head, body) or _judge_hops(settings, survey)
+    if refusal is not None:
+        return _refuse(context, refusal, close=body != NO_BODY)
+    if head.method == b"OPTIONS" and (target.form is TargetForm.ASTERISK or _hops_left(survey) == 0):
         return empty_answer(context)
-    return _forward(context, route, head, survey, target, body, options)
+    return _forward(settings, context, route, _Request(head, survey, target, body, options))
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request that may go upstream, taken apart."""
+
+    head: RequestHead
+    survey: Survey
+    target: Target
+    body: Body
+    options: frozenset[bytes]
 
 
 def _decide(settings: Settings, cors: CorsPolicy | CorsMode | None, head: RequestHead, survey: Survey, target: Target) -> Decision:
@@ -119,6 +132,38 @@ def _decide(settings: Settings, cors: CorsPolicy | CorsMode | None, head: Reques
     return decide(cors, facts) if isinstance(cors, CorsPolicy) else decide_without_cors(facts)
 
 
+def _judge_cors(decision: Decision) -> Refusal | None:
+    return Refusal(_CORS_PROBLEMS.get(decision.reason, problems.ORIGIN_REFUSED), decision.reason) if decision.refused else None
+
+
+def _judge_limits(settings: Settings, route: Route, head: RequestHead, body: Body) -> Refusal | None:
+    limits = settings.limits
+    # method SP target SP HTTP/1.x CRLF, and each line with its colon, space and CRLF.
+    line_bytes = len(head.method) + len(head.target) + 12
+    if line_bytes > limits.request_line:
+        return Refusal(problems.TARGET_TOO_LONG, "request-line")
+    if len(head.lines) > limits.header_count:
+        return Refusal(problems.HEAD_TOO_LARGE, "header-count")
+    if line_bytes + sum([len(name) + len(value) for name, value in head.lines]) + 4 * len(head.lines) > limits.request_head:
+        return Refusal(problems.HEAD_TOO_LARGE, "request-head")
+    most = route.limits.request_body
+    return Refusal(problems.BODY_TOO_LARGE, "request-body") if most is not None and body.length > most else None
+
+
+def _judge_hops(settings: Settings, survey: Survey) -> Refusal | None:
+    # > A server that receives an Expect field value containing a member other than 100-continue MAY respond with 417 (RFC 9110 10.1.1)
+    expectations = survey.noted.get(b"expect")
+    if expectations is not None and [value.lower() for value in expectations] != [b"100-continue"]:
+        return Refusal(problems.EXPECTATION_FAILED, "expect")
+    if settings.pseudonym and has_passed(survey.noted.get(b"via", ()), settings.pseudonym):
+        return Refusal(problems.LOOP, "via")
+    return None
+
+
+def _hops_left(survey: Survey) -> int | None:
+    return max_forwards(survey.noted.get(b"max-forwards", ()))
+
+
 def _answer_preflight(context: Context, cors: CorsPolicy | CorsMode | None, decision: Decision) -> Answer:
     if isinstance(cors, CorsPolicy) and decision.granted:
         return preflight_answer(context, cors, decision)
@@ -130,38 +175,42 @@ def _refuse(context: Context, refusal: Refusal, *, close: bool = True) -> Answer
     return problem_answer(context, refusal.problem, reason=refusal.reason, close=close)
 
 
-def _forward(
-    context: Context,
-    route: Route,
-    head: RequestHead,
-    survey: Survey,
-    target: Target,
-    body: Body,
-    options: frozenset[bytes],
-) -> Forward:
-    passed = survey.passed
-    dropped = nominated(options)
-    if dropped:
-        passed = without(passed, dropped)
-    if b"expect" in survey.noted and context.minor == 0:
-        # > A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation (RFC 9110 10.1.1)
-        passed = without(passed, frozenset({b"expect"}))
-    has_odd_body = head.method in _BODILESS_METHODS and body not in (NO_BODY, Body(BodyKind.LENGTH, 0))
-    framing = b""
-    if body.kind is BodyKind.LENGTH:
-        framing = b"Content-Length: %d\r\n" % body.length
-    elif body.kind is BodyKind.CHUNKED:
-        framing = b"Transfer-Encoding: chunked\r\n"
+def _forward(settings: Settings, context: Context, route: Route, request: _Request) -> Forward:
+    body = request.body
+    has_odd_body = context.method in _BODILESS_METHODS and body not in (NO_BODY, Body(BodyKind.LENGTH, 0))
     if has_odd_body:
-        framing += b"Connection: close\r\n"
-        context = Context(context.method, context.minor, False, route, context.cors, context.decision)
-    upstream = route.upstream
-    request = b"%b %b%b HTTP/1.1\r\nHost: %b\r\n%b%b\r\n" % (
-        head.method,
-        upstream.path,
-        target.raw,
-        upstream.authority,
-        serialize(passed),
-        framing,
+        context = replace(context, persistent=False)
+    own = [via_line(context.minor, settings.pseudonym)] if settings.pseudonym else []
+    connection = [b"close"] if has_odd_body else []
+    if context.trailers:
+        own.append((b"TE", b"trailers"))
+        connection.append(b"TE")
+    if connection:
+        own.append((b"Connection", b", ".join(connection)))
+    if body.kind is BodyKind.LENGTH:
+        own.append((b"Content-Length", b"%d" % body.length))
+    elif body.kind is BodyKind.CHUNKED:
+        own.append((b"Transfer-Encoding", b"chunked"))
+    head = b"%b %b%b HTTP/1.1\r\nHost: %b\r\n%b%b\r\n" % (
+        context.method,
+        route.upstream.path,
+        request.target.raw,
+        route.upstream.authority,
+        serialize(_passed_lines(context, request)),
+        serialize(own),
     )
-    return Forward(context, route, request, body, reuse_upstream=not has_odd_body)
+    return Forward(context, route, head, body, route.limits.request_body, reuse_upstream=not has_odd_body)
+
+
+def _passed_lines(context: Context, request: _Request) -> list[FieldLine]:
+    lines, noted = request.survey.passed, request.survey.noted
+    dropped = nominated(request.options)
+    if context.minor == 0 and b"expect" in noted:
+        # > A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation (RFC 9110 10.1.1)
+        dropped |= _EXPECT
+    if dropped:
+        lines = without(lines, dropped)
+    hops = _hops_left(request.survey) if context.method == b"OPTIONS" else None
+    if hops is not None:
+        lines = [(name, b"%d" % (hops - 1)) if name.lower() == b"max-forwards" else (name, value) for name, value in lines]
+    return lines

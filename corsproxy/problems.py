@@ -518,6 +518,13 @@ CLIENT_GONE: Final = Problem(
     "Nothing to do.",
     severity=Severity.NOTE,
 )
+CLIENT_STALLED: Final = Problem(
+    "CP506",
+    "client stopped reading",
+    "The client took no byte of the answer for longer than `limits.body_idle_timeout`.",
+    "Look at the client, or raise the limit.",
+    severity=Severity.NOTE,
+)
 DRAINING: Final = Problem(
     "CP503",
     "shutting down",

@@ -1,16 +1,36 @@
 """
-Which route a path belongs to.
+Which hosts are answered, and which route a path belongs to.
 
 It matches prefixes on segment boundaries, and refuses a path that servers could read as belonging to
 another route, so that no policy is bypassed.
 """
 
+import re
 from collections.abc import Sequence
+from typing import Final
 
 from corsproxy import problems
-from corsproxy.config.settings import Route
+from corsproxy.config.settings import HostRules, Route
 from corsproxy.semantics.framing import Refusal
 from corsproxy.semantics.target import climbs_above_root, normal_forms
+
+_PORT: Final = re.compile(rb":\d*\Z")
+# IP literals and the names that never leave the machine (RFC 6761 6.3): no attacker can make them resolve to something else.
+_LOOPBACK_OR_LITERAL: Final = re.compile(rb"(?:.*\.)?localhost\.?|\[[0-9a-f:.]+\]|\d{1,3}(?:\.\d{1,3}){3}")
+
+
+def answers_host(rules: HostRules, authority: bytes) -> bool:
+    """
+    Tell whether the proxy answers for the host that a request names. A request without one (HTTP/1.0) is answered.
+
+    Spec: RFC 9110 7.2, 7.4 (misdirected requests).
+    """
+    if rules.any_host or not authority:
+        return True
+    host = _PORT.sub(b"", authority.lower())
+    if host in rules.names or (rules.loopback and _LOOPBACK_OR_LITERAL.fullmatch(host)):
+        return True
+    return any(host.endswith(suffix) and len(host) > len(suffix) for suffix in rules.suffixes)
 
 
 def match(routes: Sequence[Route], path: bytes) -> Route | Refusal:
@@ -22,8 +42,12 @@ def match(routes: Sequence[Route], path: bytes) -> Route | Refusal:
     Spec: RFC 3986 6.2.2 (paths that are equivalent after normalization).
     """
     found = _longest(routes, path)
-    for form in normal_forms(path)[1:]:
-        if _longest(routes, form) is not found:
+    # Where one route takes everything, every reading of a path leads to it.
+    if len(routes) > 1 or found is None or found.path != b"/":
+        forms = normal_forms(path)
+        if forms is None:
+            return Refusal(problems.AMBIGUOUS_PATH, "path-has-too-many-readings")
+        if any(_longest(routes, form) is not found for form in forms[1:]):
             return Refusal(problems.AMBIGUOUS_PATH, "path-matches-two-routes")
     if found is None:
         return Refusal(problems.NO_ROUTE, "no-route")

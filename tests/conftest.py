@@ -3,23 +3,22 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, Self
 
 import pytest
 
 from corsproxy.config.settings import Route
 from tests.harness import LANES, Proxy, Upstream, loopback_settings, route, sockets, until
 
-try:
-    import uvloop
-except ImportError:  # Windows
-    uvloop = None  # type: ignore[assignment]
-
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run on the loop that the product runs on."""
     del config, item
-    return {"asyncio": asyncio.new_event_loop} if uvloop is None else {"uvloop": uvloop.new_event_loop}
+    try:
+        import uvloop  # noqa: PLC0415 - not there on Windows
+    except ImportError:
+        return {"asyncio": asyncio.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}
 
 
 class ErrorLog(logging.Handler):
@@ -34,7 +33,7 @@ class ErrorLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(self.format(record))
 
-    def __enter__(self) -> "ErrorLog":
+    def __enter__(self) -> Self:
         for name in self.LOGGERS:
             logging.getLogger(name).addHandler(self)
         return self
@@ -52,8 +51,8 @@ async def quiet_loop() -> AsyncIterator[ErrorLog]:
         yield log
         this = asyncio.current_task()
         await until(lambda: asyncio.all_tasks() <= {this}, f"tasks are left: {asyncio.all_tasks() - {this}}")
-        await until(lambda: sockets() <= before, "sockets are left")
-    assert log.lines == []
+        await until(lambda: sockets() <= before, f"{sockets() - before} sockets are left")
+        assert log.lines == []
 
 
 @pytest.fixture(params=LANES)

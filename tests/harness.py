@@ -8,7 +8,6 @@ everything waits for an event with a deadline.
 
 import asyncio
 import hashlib
-import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -19,7 +18,8 @@ from typing import Final, Self
 
 import h11
 
-from corsproxy.config.settings import CorsMode, Listen, Route, Settings, Timeouts, Upstream as UpstreamSettings
+from corsproxy.config.settings import CorsMode, Listen, Route, Settings, Timeouts
+from corsproxy.config.settings import Upstream as UpstreamSettings
 from corsproxy.cors.policy import CorsPolicy, PolicyDraft, build_policy
 from corsproxy.gateway.pool import UpstreamPool
 from corsproxy.gateway.server import Gateway
@@ -379,7 +379,8 @@ class Client(Wire):
                 break
             interims.append(response)
         pieces: list[bytes] = []
-        body, trailers, until_close = b"", (), False
+        body, until_close = b"", False
+        trailers: tuple[Field, ...] = ()
         if method == b"HEAD" or response.status in (101, 204, 304):
             pass
         elif response.values(b"transfer-encoding"):
@@ -428,7 +429,8 @@ class Served(Wire):
     async def read_request_body(self, request: Request, *, judge: bool = True) -> Request:
         """Read the body that a head announces."""
         pieces: list[bytes] = []
-        body, trailers = b"", ()
+        body = b""
+        trailers: tuple[Field, ...] = ()
         if request.values(b"transfer-encoding"):
             assert request.value(b"transfer-encoding") == b"chunked"
             assert not request.values(b"content-length"), "both framings"
@@ -657,13 +659,21 @@ async def exchange(proxy: Proxy, upstream: Upstream, request: bytes, response: b
     """Play one exchange on fresh connections: what the upstream saw, and what the client got."""
     with await connect(proxy.port) as client:
         await client.send(request)
-        served = await upstream.accept()
-        seen = await served.read_request()
-        await served.send(response)
-        if close:
+        reading = asyncio.ensure_future(client.read_response(request.split(b" ", 1)[0]))
+        accepting = asyncio.ensure_future(upstream.accept())
+        try:
+            await asyncio.wait((reading, accepting), return_when=asyncio.FIRST_COMPLETED)
+            assert accepting.done(), f"answered without the upstream: {reading.result()}"
+            served = accepting.result()
+            seen = await served.read_request()
+            await served.send(response)
+            if close:
+                served.close()
+            got = await reading
             served.close()
-        got = await client.read_response(request.split(b" ", 1)[0])
-        served.close()
+        finally:
+            reading.cancel()
+            accepting.cancel()
         return seen, got
 
 
@@ -674,7 +684,7 @@ async def until(condition: Callable[[], bool], message: str = "it did not come t
     """Wait for a condition that is only to be looked at."""
     try:
         async with asyncio.timeout(DEADLINE_S):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - an Event would need a hand inside the product
                 await asyncio.sleep(0.002)
     except TimeoutError:
         raise AssertionError(message) from None
@@ -699,15 +709,14 @@ async def stalled(progress: Callable[[], int]) -> int:
                 return last
 
 
-def sockets() -> set[str]:
-    """Name every socket that this process has open; nothing where the system does not tell."""
-    folder = Path("/proc/self/fd")
-    found = set()
+def sockets() -> int:
+    """Count the sockets that this process has open; 0 where the system does not tell."""
+    count = 0
     with suppress(FileNotFoundError):
-        for entry in folder.iterdir():
+        for entry in Path("/proc/self/fd").iterdir():
             with suppress(OSError):
-                found.add(os.readlink(entry))
-    return {name for name in found if name.startswith("socket:")}
+                count += str(entry.readlink()).startswith("socket:")
+    return count
 
 
 def loopback_settings(routes: Iterable[Route], **settings: object) -> Settings:

@@ -13,7 +13,7 @@ from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.policies import Chosen, read_cors, read_policies
 from corsproxy.config.schema import FILE, ROUTE, SECTIONS
 from corsproxy.config.settings import LogFormat, LogLevel, LogSettings, Route, Settings, Timeouts, Upstream
-from corsproxy.config.values import Section, kind_of, read_fields, read_section, read_upstream, refuse_kind
+from corsproxy.config.values import Section, kind_of, place_of_item, read_fields, read_section, read_upstream, refuse_kind
 
 _NO_CORS_HELP: Final = "write `cors: {allow_origins: [https://app.example.com]}`, or `cors: none` for no CORS"
 _ROOT: Final = b"/"
@@ -56,7 +56,7 @@ def decode(root: Node, report: Report) -> Settings | None:
     if not isinstance(root, Mapping):
         _refuse_root(root, report)
         return None
-    section = read_section(root, FILE, "", None, report)
+    section = read_section(root, FILE, "the file", None, report)
     fields = read_fields(section, report)
     defaults = _read_defaults(section, report)
     drafts = _read_routes(section, defaults, report)
@@ -105,7 +105,7 @@ def _read_timeouts(entry: Entry | None, inherited: Timeouts, report: Report) -> 
     if not isinstance(entry.value, Mapping):
         refuse_kind(entry.value, entry.value_span, SECTIONS[FILE]["timeouts"], report, "write `timeouts: {response: 60s}`")
         return inherited
-    given = read_fields(read_section(entry.value, "timeouts", "timeouts", entry.key.span, report), report)
+    given = read_fields(read_section(entry.value, "timeouts", "`timeouts`", entry.key.span, report), report)
     return replace(inherited, **given)
 
 
@@ -116,7 +116,7 @@ def _read_log(section: Section, report: Report) -> LogSettings:
     if not isinstance(entry.value, Mapping):
         refuse_kind(entry.value, entry.value_span, SECTIONS[FILE]["log"], report, "write `log: {format: text, level: info}`")
         return LogSettings()
-    given = read_fields(read_section(entry.value, "log", "log", entry.key.span, report), report)
+    given = read_fields(read_section(entry.value, "log", "`log`", entry.key.span, report), report)
     if "format" in given:
         given["format"] = LogFormat(given["format"])
     if "level" in given:
@@ -134,9 +134,8 @@ def _read_routes(section: Section, defaults: _Defaults, report: Report) -> list[
     drafts: list[_Draft] = []
     seen: dict[bytes, Span] = {}
     for item in entry.value.items:
-        span = entry.key.span if item.span.is_empty else item.span
         if not isinstance(item, Mapping):
-            report.add(problems.WRONG_TYPE, span, f"a route is {kind_of(item)}, not a mapping", "write `- path: /api`")
+            report.add(problems.WRONG_TYPE, place_of_item(item), f"a route is {kind_of(item)}, not a mapping", "write `- path: /api`")
             continue
         draft = _read_route(item, defaults, report)
         if draft is None:
@@ -151,7 +150,7 @@ def _read_routes(section: Section, defaults: _Defaults, report: Report) -> list[
 
 def _read_route(item: Mapping, defaults: _Defaults, report: Report) -> _Draft | None:
     first = next(iter(item.entries.values()), None)
-    section = read_section(item, ROUTE, "routes", first.key.span if first is not None else item.span, report)
+    section = read_section(item, ROUTE, "a route", first.key.span if first is not None else item.span, report)
     entries, keys = section.entries, SECTIONS[ROUTE]
     path = read_fields(section, report).get("path")
     if section.lacks("path"):

@@ -13,7 +13,7 @@ from typing import Final
 from corsproxy.problems import Fault, Problem, Severity
 
 # A password in a URL. What is shown of a file may end in a log.
-_PASSWORD: Final = re.compile(r"(?<=://)[^\s/@]+(?=@)|[^\s/@:\"'\[{,]+:[^\s/@:\"'\[{,]+(?=@)")
+_PASSWORD: Final = re.compile(r"(?<=://)[^\s/@`]+(?=@)|(?<![^\s/@:\"'`\[{,])[^\s/@:\"'`\[{,]+:[^\s/@:\"'`\[{,]+(?=@)")
 
 
 @dataclass(frozen=True, slots=True)

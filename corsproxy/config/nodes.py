@@ -213,7 +213,7 @@ class _Builder:
         span = self._span(event)
         self._refuse_tag(event, span)
         if _SURROGATE.search(event.value):
-            raise Unreadable(diagnostic(problems.NOT_YAML, span, "an escape stands for half a character", r"write it whole: `\U0001F600`"))
+            raise Unreadable(diagnostic(problems.NOT_YAML, span, *traps.HALF_A_CHARACTER))
         is_key = self._expects_key()
         node = Scalar(span, event.value, event.value, is_quoted=True) if event.style else plain_scalar(event.value, span)
         if not is_key:

@@ -18,8 +18,8 @@ from corsproxy.problems import Fault
 
 # Stands in for origins that could not be read, so that the rest of the policy is judged all the same.
 _PLACEHOLDER: Final = ("https://placeholder.invalid",)
-_NEGATIONS: Final = frozenset({"off", "no", "false", "disabled", "disable", "never"})
-_AFFIRMATIONS: Final = frozenset({"on", "yes", "true", "enabled", "enable"})
+_NEGATIONS: Final = frozenset({"off", "no", "false"})
+_AFFIRMATIONS: Final = frozenset({"on", "yes", "true"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,10 @@ def read_policies(entry: Entry, report: Report) -> dict[str, Chosen | None]:
             message = f"`{name}` cannot be a policy's name: `cors: {name}` has a meaning of its own"
             report.add(problems.NOT_A_CHOICE, each.key.span, message, "choose another name")
         if not name or not name.isprintable():
-            report.add(problems.WRONG_TYPE, each.key.span, f"`{name}` is not a name for a policy", "use letters")
+            what = f"`{name}` cannot be shown, so it" if name else "an empty text"
+            report.add(problems.WRONG_TYPE, each.key.span, f"{what} is no name for a policy", "use letters")
         if isinstance(each.value, Mapping):
-            found[name] = _read_policy(each.value, each, name, name, report)
+            found[name] = _read_policy(each.value, each, f"the policy `{name}`", name, report)
             continue
         message = f"the policy `{name}` is {kind_of(each.value)}, not a mapping"
         report.add(problems.WRONG_TYPE, each.value_span, message, f"write `{name}: {{allow_origins: [https://app.example.com]}}`")
@@ -66,7 +67,7 @@ def read_cors(entry: Entry, key: Key, named: dict[str, Chosen | None], name: str
     """
     node = entry.value
     if isinstance(node, Mapping):
-        return _read_policy(node, entry, "cors", name, report)
+        return _read_policy(node, entry, "`cors`", name, report)
     if not isinstance(node, Scalar) or node.is_null:
         refuse_kind(node, entry.value_span, key, report, "write `cors: {allow_origins: [https://app.example.com]}`, or `cors: none`")
         return None
@@ -82,11 +83,12 @@ def read_cors(entry: Entry, key: Key, named: dict[str, Chosen | None], name: str
 
 def _word_fault(node: Scalar, named: dict[str, Chosen | None]) -> Fault:
     text = node.text
-    if text.lower() in _NEGATIONS:
-        return Fault(problems.YAML_TRAP, (), f"`{text}` can be read as a word or as a boolean", "write `cors: none` for no CORS")
-    if text.lower() in _AFFIRMATIONS:
-        message = f"`{text}` can be read as a word or as a boolean"
-        return Fault(problems.YAML_TRAP, (), message, "say who may call: `cors: {allow_origins: [https://app.example.com]}`")
+    if text.lower() in (*_NEGATIONS, *_AFFIRMATIONS):
+        is_no = text.lower() in _NEGATIONS
+        help_ = "write `cors: none` for no CORS" if is_no else "say who may call: `cors: {allow_origins: [https://app.example.com]}`"
+        if isinstance(node.value, bool):
+            return Fault(problems.WRONG_TYPE, (), f"`{text}` is a boolean, and `cors` takes a policy or a word", help_)
+        return Fault(problems.YAML_TRAP, (), f"`{text}` is a boolean to some YAML readers and a word to others", help_)
     if text == "*":
         return Fault(problems.WRONG_TYPE, (), "`*` is not a policy", 'write `cors: {allow_origins: "*"}`')
     if "://" in text:
@@ -103,7 +105,7 @@ def _read_policy(node: Mapping, entry: Entry, label: str, name: str, report: Rep
     fields = read_fields(section, report)
     if section.lacks("allow_origins"):
         help_ = "write `allow_origins: [https://app.example.com]`"
-        report.add(problems.MISSING_KEY, section.at, f"`{label}` lacks `allow_origins`", help_)
+        report.add(problems.MISSING_KEY, section.at, f"{label} lacks `allow_origins`", help_)
     policy, faults = build_policy(_draft(fields))
     for fault in faults:
         report.add_fault(fault, _locate(fault, section, fields))

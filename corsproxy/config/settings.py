@@ -56,6 +56,21 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """
+    How connections to one upstream are kept.
+
+    `max_connections` None is "auto": as many as exchanges may be in flight. `idle_timeout` and `wait` (for a free
+    connection when all are in use) are in seconds.
+    """
+
+    max_connections: int | None = None
+    # Below the 5 s after which Node, uvicorn and Apache hang up on an idle connection, so that it is ours to close.
+    idle_timeout: float = 4.0
+    wait: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class Upstream:
     """
     One upstream.
@@ -71,6 +86,54 @@ class Upstream:
     path: bytes = b""
     tls: bool = False
     unix_path: str = ""
+    pool: PoolSettings = PoolSettings()
+    # Precedent: Pingora and Caddy try once more where nothing was sent.
+    retries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HostRules:
+    """
+    Which Host names are answered; any other gets 421 (DNS rebinding).
+
+    `names` are exact and lower-case, `suffixes` begin with a dot and stand for any subdomain. `any_host` answers all;
+    `loopback` answers localhost, its subdomains and IP literals.
+    """
+
+    names: frozenset[bytes] = frozenset()
+    suffixes: tuple[bytes, ...] = ()
+    any_host: bool = False
+    loopback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    What one client may take. Sizes in bytes, timeouts in seconds; None is "auto" for `connections`.
+
+    `body_idle_timeout`: no progress although something is owed by the client, or waits for it. Both it and
+    `request_body` may differ by route.
+    """
+
+    # Precedents: nginx large_client_header_buffers 4 x 8 KiB, Envoy 60 KiB and 100 headers, Node 16 KiB.
+    request_line: int = 16 * 1024
+    request_head: int = 64 * 1024
+    header_count: int = 100
+    response_head: int = 128 * 1024
+    # Envoy's edge advice: less than half of the file descriptors, for each connection may need one upstream.
+    connections: int | None = None
+    in_flight: int = 4000
+    # Precedents: Caddy and Apache 30 to 60 s, nginx 60 s; AWS load balancers idle at 60 s and must be the first to hang up.
+    header_timeout: float = 30.0
+    keep_alive_timeout: float = 75.0
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLimits:
+    """The limits that a route may set: `request_body` in bytes (None: no limit), `body_idle_timeout` in seconds."""
+
+    request_body: int | None = None
+    body_idle_timeout: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +179,7 @@ class Route:
     timeouts: Timeouts
     policy_name: str = ""
     place: Place = Place("")
+    limits: RouteLimits = RouteLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +202,14 @@ class Settings:
 
     `own_origins` are the origins of `public_url`, serialized. `routes` are sorted so that the first match is the
     longest: by falling length of path; the implicit route of the top-level `upstream` comes last. `default_cors` is the
-    top-level `cors`: it also speaks for paths that no route matches.
+    top-level `cors`: it also speaks for paths that no route matches. `pseudonym` names this very proxy in Via; b"" writes none.
     """
 
     routes: tuple[Route, ...]
     listen: tuple[Listen, ...] = (DEFAULT_LISTEN,)
     own_origins: tuple[bytes, ...] = ()
     default_cors: CorsPolicy | CorsMode | None = None
+    hosts: HostRules = HostRules(any_host=True)
+    pseudonym: bytes = b"corsproxy"
+    limits: Limits = Limits()
     log: LogSettings = field(default_factory=LogSettings)

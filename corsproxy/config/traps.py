@@ -16,6 +16,7 @@ _VARIABLE: Final = re.compile(r"\$\{[^}\s]*\}?")
 _NO_SPACE: Final = re.compile(r"\s*([A-Za-z_]+):([^\s/].*)")
 _ALIAS: Final = re.compile(r"\*[^\s,\]}]*")
 _COLON: Final = re.compile(r":(?:\s|$)")
+HALF_A_CHARACTER: Final = ("an escape stands for half a character", r"write it whole: `\U0001F600`")
 _Place = tuple[int, int]
 
 
@@ -34,7 +35,7 @@ def explain(source: Source, problem: str, place: _Place | None, context: str, co
     line, column = place or (1, 1)
     lines = source.lines
     # At the end of the file the place where the unfinished part began says more.
-    is_at_end = line > len(lines) or (line == len(lines) and not lines[-1].strip())
+    is_at_end = line > len(lines) or (line == len(lines) and not lines[-1][column - 1 :].strip())
     if context_place is not None and (is_at_end or "could not find expected ':'" in problem):
         line, column = context_place
     if "mapping values are not allowed" in problem:
@@ -46,6 +47,8 @@ def explain(source: Source, problem: str, place: _Place | None, context: str, co
         if trap is not None:
             return trap
     text = source.line(line)
+    if "escape" in problem and text[column - 2 : column - 1] == "\\" != text[column - 1 : column]:
+        column -= 1  # One of the two parsers points behind the backslash.
     end = min(column + 1, len(text) + 1)
     stray = text[column - 1 : column]
     if stray and stray in "}],":
@@ -102,6 +105,10 @@ def _trap(source: Source, number: int, column: int, context: str) -> Diagnostic 
 
 def _grammar(problem: str, context: str, context_place: _Place | None) -> tuple[str, str]:
     where = f"line {context_place[0]}" if context_place else "this line"
+    if "incompatible" in problem:
+        return "the file asks for another version of YAML", "take the `%YAML` line out"
+    if "invalid Unicode" in problem:
+        return HALF_A_CHARACTER
     if "escape" in problem:
         return "YAML does not know this escape in double quotes", "use single quotes: in them a backslash is itself"
     if "quoted scalar" in context:

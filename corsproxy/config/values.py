@@ -6,14 +6,14 @@ It knows how each kind of key is written and how to say what is wrong with one; 
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from corsproxy import problems
 from corsproxy.config.addresses import parse_listen, parse_public_url, parse_route_path, parse_upstream
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
-from corsproxy.config.schema import EXTENSION_PREFIX, FILE, KEYS, SECTIONS, Key, Kind
+from corsproxy.config.schema import EXTENSION_PREFIX, FILE, KEYS, ROUTE, SECTIONS, Key, Kind
 from corsproxy.config.units import parse_duration
 from corsproxy.cors.policy import ANY, RegexEntry
 from corsproxy.problems import Fault
@@ -44,7 +44,7 @@ class Section:
     The known keys of one mapping.
 
     `guessed` are the keys that misspelt ones were taken for: they are not missing, whatever else they are.
-    `label` is what messages call the mapping; `at` is where to point when it lacks something.
+    `label` is what messages call the mapping, with its backquotes; `at` is where to point when it lacks something.
     """
 
     name: str
@@ -71,8 +71,7 @@ def read_section(node: Mapping, name: str, label: str, at: Span | None, report: 
             guessed.add(guess)
         if guess and likeness >= _SAME:
             entries.setdefault(guess, entry)
-        place = f"`{label}`" if label else "the file"
-        report.add(problems.UNKNOWN_KEY, entry.key.span, f"`{key}` is not a key of {place}", _unknown_help(key, guess, known))
+        report.add(problems.UNKNOWN_KEY, entry.key.span, f"`{key}` is not a key of {label}", _unknown_help(key, guess, name))
     return Section(name, label, at, entries, frozenset(guessed))
 
 
@@ -96,16 +95,18 @@ def nearest(text: str, known: Any) -> tuple[str, float]:
     return (found[0], difflib.SequenceMatcher(None, text[:100], found[0]).ratio()) if found else ("", 0.0)
 
 
-def _unknown_help(text: str, guess: str, known: dict[str, Key]) -> str:
+def _unknown_help(text: str, guess: str, section: str) -> str:
     if guess and " " in text:
         return f"write `{guess}: {text.partition(' ')[2].strip()}`, with a colon"
     if guess:
         return f"did you mean `{guess}`?"
     homes = [key.section for key in KEYS if key.name == text]
-    if homes:
-        home = homes[0]
-        return f"write it under `{'routes' if home == 'route' else home}`" if home != FILE else "write it at the top level of the file"
-    return f"take it out; {'the keys here are' if len(known) > 1 else 'the only key here is'} {', '.join(f'`{name}`' for name in known)}"
+    if FILE in homes:
+        return "write it at the top level of the file"
+    if homes and section in (FILE, ROUTE):
+        return "write it in one of the `routes`" if ROUTE in homes else f"write it under `{homes[0]}`"
+    known = ", ".join(f"`{name}`" for name in SECTIONS[section])
+    return f"take it out; {'the keys here are' if ',' in known else 'the only key here is'} {known}"
 
 
 def read_fields(section: Section, report: Report) -> dict[str, Any]:
@@ -177,8 +178,10 @@ def _read_duration(node: Node, span: Span, key: Key, report: Report) -> float | 
         report.add_fault(found, span)
         return None
     if not 0 < found <= MAX_TIMEOUT_S:
-        reason = "is over a week" if found > 0 else "is not more than nothing"
-        report.add(problems.OUT_OF_RANGE, span, f"`{key.name}` {reason}: `{text}`", f"write a time such as `{key.default}`")
+        bound = "a week at most" if found > 0 else "a time above zero"
+        report.add(
+            problems.OUT_OF_RANGE, span, f"`{key.name}` takes {bound}, and this is `{text}`", f"write a time such as `{key.default}`"
+        )
         return None
     return found
 
@@ -230,9 +233,9 @@ def _read_one_or_many(parse: Callable[[str], Any]) -> Callable[[Node, Span, Key,
                 problems.WRONG_TYPE, span, f"`{key.name}` is an empty list", f"write `{key.name}: {key.example}`, or take the key out"
             )
             return None
-        found: dict[Any, None] = {}
-        for item in node.items if isinstance(node, Sequence) else (node,):
-            place = span if item.span.is_empty else item.span
+        found: list[Any] = []
+        places = [(item, place_of_item(item)) for item in node.items] if isinstance(node, Sequence) else [(node, span)]
+        for item, place in places:
             value = read_one(item, place, key, report)
             if value is None:
                 continue
@@ -240,7 +243,7 @@ def _read_one_or_many(parse: Callable[[str], Any]) -> Callable[[Node, Span, Key,
             if value in found and getattr(value, "port", 1) != 0:
                 text = item.text if isinstance(item, Scalar) else ""
                 report.add(problems.BAD_ADDRESS, place, f"`{text}` is listed twice", "keep one of the two")
-            found[value] = None
+            found.append(value)
         return tuple(found) or None
 
     return read
@@ -259,30 +262,31 @@ def _read_list(node: Node, span: Span, key: Key, report: Report) -> Listed | Non
     if not isinstance(node, Sequence):
         refuse_kind(node, span, key, report)
         return None
-    values: list[Any] = []
-    spans: list[Span] = []
-    for item in node.items:
-        value = _read_item(item, span if item.span.is_empty else item.span, key, report)
-        if value is not None:
-            values.append(value)
-            spans.append(item.span)
-    return None if node.items and not values else Listed(tuple(values), tuple(spans))
+    items = [found for item in node.items if (found := _read_item(item, key, report)) is not None]
+    return None if node.items and not items else Listed(tuple(value for value, _ in items), tuple(place for _, place in items))
 
 
-def _read_item(item: Node, span: Span, key: Key, report: Report) -> str | RegexEntry | None:
+def place_of_item(item: Node) -> Span:
+    """Return where an entry of a list stands; if nothing is written there, its dash."""
+    span = item.span
+    return replace(span, column=max(1, span.column - 1)) if span.is_empty else span
+
+
+def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, Span] | None:
+    span = place_of_item(item)
     # The word `null` is an origin, and means that one where a list takes texts.
     if isinstance(item, Scalar) and item.text not in ("", "~") and len(item.text) <= _MAX_TEXT:
-        return item.text
+        return item.text, span
     if isinstance(item, Scalar):
         message = f"an entry of `{key.name}` is " + ("too long" if item.text.strip("~") else "empty")
         report.add(problems.WRONG_TYPE, span, message, "take it out")
         return None
     if key.kind is Kind.ORIGINS and isinstance(item, Mapping) and list(item.entries) == ["regex"]:
-        pattern = item.entries["regex"].value
-        if isinstance(pattern, Scalar) and pattern.text and not pattern.is_null and len(pattern.text) <= _MAX_TEXT:
-            return RegexEntry(pattern.text)
+        pattern, at = item.entries["regex"].value, item.entries["regex"].value_span
+        if isinstance(pattern, Scalar) and not pattern.is_null and 0 < len(pattern.text) <= _MAX_TEXT:
+            return RegexEntry(pattern.text), at
         help_ = r"write `regex: 'https://pr-\d+\.example\.com'`, in single quotes"
-        report.add(problems.WRONG_TYPE, span, f"`regex` takes a text, and this is {kind_of(pattern)}", help_)
+        report.add(problems.WRONG_TYPE, at, f"`regex` takes a text, and this is {kind_of(pattern)}", help_)
         return None
     help_ = "write one text an entry"
     if key.kind is Kind.ORIGINS:
@@ -309,7 +313,7 @@ def read_upstream(entry: Entry, key: Key, report: Report) -> Any:
     """Read an upstream, a URL or a mapping that holds one; None if that fails."""
     if not isinstance(entry.value, Mapping):
         return _READERS[Kind.URL](entry.value, entry.value_span, key, report)
-    section = read_section(entry.value, key.children, key.name, entry.key.span, report)
+    section = read_section(entry.value, key.children, f"`{key.name}`", entry.key.span, report)
     if section.lacks("url"):
         report.add(problems.MISSING_KEY, section.at, f"`{key.name}` lacks `url`", "write `url: http://localhost:9000`")
     return read_fields(section, report).get("url")

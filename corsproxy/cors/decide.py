@@ -167,7 +167,8 @@ def is_same_origin(facts: Facts) -> bool:
 
 def _is_at_authority(serialized: bytes, authority: bytes, scheme: bytes) -> bool:
     origin = parse_origin(serialized)
-    if origin is None or not authority or (scheme and origin.scheme != scheme):
+    # Only http and https URLs lead here: `capacitor://localhost` is not at `Host: localhost`.
+    if origin is None or origin.scheme not in (b"http", b"https") or (scheme and origin.scheme != scheme):
         return False
     host, colon, digits = authority.lower().rpartition(b":")
     if not colon or not (digits.isdigit() or not digits):

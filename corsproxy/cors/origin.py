@@ -151,10 +151,12 @@ def _odd_host(scheme: str, host: str) -> str:
     name, _, port = host.rpartition(":") if re.search(r":\d*$", host) else (host, "", "")
     if (scheme + host).lower() != scheme + host:
         return "browsers send scheme and host in lower case"
-    if port.isdigit() and int(port) == DEFAULT_PORTS.get(scheme.encode()):
-        return f"browsers leave out the default port {int(port)} of {scheme}"
-    if port.isdigit() and not 0 < int(port) < 65536:
-        return f"there is no port {int(port)}"
+    # Python refuses to read thousands of digits.
+    number = int(port) if port.isdigit() and len(port) <= 7 else None
+    if number is not None and number == DEFAULT_PORTS.get(scheme.encode()):
+        return f"browsers leave out the default port {number} of {scheme}"
+    if port.isdigit() and (number is None or not 0 < number < 65536):
+        return f"there is no port {port}"
     if port.startswith("0"):
         return "browsers send the port without leading zeros"
     if looks_like_ipv4(name.encode()) or name.startswith("["):
@@ -197,6 +199,9 @@ def _serialize_ipv4(host: bytes) -> bytes:
 
 
 def _ipv4_number(part: bytes) -> int:
+    # int() also takes signs, spaces and underscores; URL parsers take none of them.
+    if not part.isalnum():
+        raise ValueError(part)
     if part.startswith(b"0x"):
         return int(part[2:] or b"0", 16)
     return int(part, 8) if len(part) > 1 and part.startswith(b"0") else int(part)

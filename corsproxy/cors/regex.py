@@ -11,6 +11,7 @@ from typing import Final
 
 # After `{m,n}` is written out. A pattern for origins has a few dozen.
 MAX_STATES: Final = 2000
+MAX_STEPS: Final = 10 * MAX_STATES
 MAX_DEPTH: Final = 20
 MAX_UNBOUNDED: Final = 2
 _DIGITS: Final = frozenset(b"0123456789")
@@ -108,6 +109,7 @@ class _Builder:
         self.consuming: dict[int, tuple[frozenset[int], int]] = {}
         self.empty: dict[int, list[int]] = {}
         self.count = 0
+        self.steps = 0
 
     def state(self) -> int:
         self.count += 1
@@ -117,6 +119,10 @@ class _Builder:
 
     def build(self, node: _Node, end: int) -> int:
         """Return the state from which `node` leads to `end`."""
+        # Empty groups make no states, but nested counts of them would never come to an end.
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise RegexRefused(f"the pattern is too large: over {MAX_STEPS} steps", 0, "use smaller counts in `{m,n}`")
         match node:
             case _Bytes(allowed):
                 start = self.state()
@@ -156,6 +162,11 @@ class _Builder:
                     reached.add(following)
                     waiting.append(following)
         return frozenset(reached)
+
+
+def _count(digits: str) -> int:
+    # Python refuses to read thousands of digits.
+    return int(digits) if len(digits) <= 6 else MAX_STATES + 1
 
 
 class _Reader:
@@ -224,7 +235,7 @@ class _Reader:
         least, comma, most = self.text[start + 1 : end].partition(",") if end > 0 else ("", "", "")
         if not least.isdigit() or (comma and not most.isdigit()):
             raise RegexRefused("a `{` without `m` or `m,n` and `}`", start, r"write `{2}` or `{2,5}`, or `\{` for the character")
-        low, high = int(least), int(most or least)
+        low, high = _count(least), _count(most or least)
         if high < low or high > MAX_STATES:
             raise RegexRefused(f"the counts of `{self.text[start : end + 1]}` do not fit", start, f"count upwards, to {MAX_STATES} at most")
         self.at = end + 1
@@ -293,7 +304,8 @@ class _Reader:
             members |= self._class_member()
         self.at += 1
         allowed = _ANY - members if negated else frozenset(members)
-        if not allowed:
+        # `[^]` is empty too: to Python the `]` would be its first member.
+        if not members or not allowed:
             raise RegexRefused("an empty class", start)
         return _Bytes(allowed)
 

@@ -18,6 +18,7 @@ FieldLine = tuple[bytes, bytes]
 # What a preflight's answer depends on; some CDNs cache OPTIONS against RFC 9110 9.3.7.
 PREFLIGHT_VARY: Final[FieldLine] = (b"Vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
 MAX_COMPUTED_EXPOSED: Final = 64
+_TOLD_TO_EVERYBODY: Final = frozenset({Reason.NO_ORIGIN, Reason.ORIGIN_MALFORMED, Reason.ORIGIN_REPEATED})
 _NEVER_EXPOSED: Final = names.SAFELISTED_RESPONSE_HEADERS | names.FORBIDDEN_RESPONSE_HEADERS
 
 
@@ -45,14 +46,13 @@ def grant_lines(policy: CorsPolicy, decision: Decision) -> list[FieldLine]:
     """
     Write Access-Control-Allow-Origin and -Credentials for an actual response; nothing if the origin may not be told.
 
-    A policy of `*` without credentials is told to everybody, with or without an Origin (Fetch, CORS protocol and HTTP caches).
+    A policy of `*` without credentials is told to everybody whose request went upstream, with or without an Origin that
+    is one: there is no Vary, so a cache may hand this response to anybody (Fetch, CORS protocol and HTTP caches).
 
     Spec: Fetch #cors-check, #http-responses.
     """
-    if decision.granted:
+    if decision.granted or (policy.is_public and decision.reason in _TOLD_TO_EVERYBODY and not decision.refused):
         return _grant(policy, decision)
-    if policy.is_public and decision.reason is Reason.NO_ORIGIN:
-        return [(b"Access-Control-Allow-Origin", b"*")]
     return []
 
 
@@ -118,10 +118,11 @@ def _grant(policy: CorsPolicy, decision: Decision) -> list[FieldLine]:
 def _allowed_methods(policy: CorsPolicy, decision: Decision) -> list[bytes]:
     requested = decision.requested_method
     if policy.methods is None:
+        # A method that no parser takes, as `patch`, must not look granted: the browser would accept a `*` for it.
+        if not policy.allows_method(requested):
+            return sorted(names.SAFELISTED_METHODS)
         # > If request's credentials mode is "include", `*` is a literal method name. (Fetch #cors-preflight-fetch)
-        if not policy.credentials:
-            return [b"*"]
-        return [requested] if policy.allows_method(requested) else sorted(names.SAFELISTED_METHODS)
+        return [requested] if policy.credentials else [b"*"]
     listed = list(policy.methods)
     if requested in names.SAFELISTED_METHODS and requested not in listed:
         listed.append(requested)

@@ -8,16 +8,22 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
+import aiohttp
 from aiohttp import http_exceptions, http_parser, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
+from corsproxy.config.settings import RouteLimits
 from corsproxy.problems import CANNOT_RUN
 
 # struct linger {on, 0 seconds}: close() sends RST.
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
+
+# Read below, and not part of aiohttp's public interface.
+_NEEDED_SLOTS: Final = frozenset({"_request_count"})
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -30,34 +36,151 @@ class CannotRun(Exception):
 
 def check_aiohttp() -> None:
     """
-    Refuse an aiohttp without its C parser.
+    Refuse an aiohttp without its C parser, or without the members that the gateway leans on.
 
     The pure Python parser has most of aiohttp's history of request smuggling. Raises CannotRun.
     """
     if http_parser.HttpRequestParser.__module__ != "aiohttp._http_parser":
         raise CannotRun("aiohttp was built without its C parser, or AIOHTTP_NO_EXTENSIONS is set")
+    missing = _NEEDED_SLOTS - set(RequestHandler.__slots__)
+    if missing:
+        raise CannotRun(f"aiohttp {aiohttp.__version__} lacks {', '.join(sorted(missing))}; corsproxy needs 3.14")
+
+
+class Owner(Protocol):
+    """Whoever keeps the client connections."""
+
+    def connected(self, connection: "ClientConnection") -> None:
+        """Take note of a new connection."""
+
+    def disconnected(self, connection: "ClientConnection") -> None:
+        """Take note of one that is gone."""
+
+    def unparsable_answer(self, *, is_too_long: bool = False, is_late: bool = False) -> bytes:
+        """Return the answer to bytes that are no request, too many, or too late."""
 
 
 class ClientConnection(RequestHandler):
     """
-    aiohttp's server protocol, with our answers to what it cannot parse, and a count of exchanges for the drain.
+    aiohttp's server protocol, with our answers to what it cannot parse, our deadlines and our bounds.
 
-    Our own attributes never begin with an underscore.
+    Our own attributes never begin with an underscore. `exchanges` counts those in flight and `pending` the heads that are
+    parsed and not yet served, `content` is the body of the request that is being served, `client` the peer's address.
     """
 
-    __slots__ = ("client", "exchanges", "front")
+    __slots__ = (
+        "behind",
+        "blocked_bytes",
+        "blocked_since",
+        "body_idle_timeout",
+        "client",
+        "content",
+        "exchanges",
+        "front",
+        "head_bytes",
+        "head_since",
+        "pending",
+        "stalled",
+        "wire",
+    )
 
     def __init__(self, front: "Front", **options: Any) -> None:
         super().__init__(front, **options)
         self.front = front
-        self.exchanges = 0
         self.client = ""
+        self.wire: asyncio.Transport | None = None
+        self.exchanges = 0
+        self.pending = 0
+        self.content: StreamReader | None = None
+        self.head_since = 0.0
+        self.head_bytes = 0
+        self.behind = 0
+        self.blocked_since = 0.0
+        self.blocked_bytes = 0
+        # The current route's, in seconds; a lane sets it.
+        self.body_idle_timeout = RouteLimits().body_idle_timeout
+        self.stalled = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember who the client is: the transport forgets when it closes."""
         peer = transport.get_extra_info("peername")
         self.client = str(peer[0]) if isinstance(peer, tuple) else "unix"
+        self.wire = cast("asyncio.Transport", transport)
         super().connection_made(transport)
+        self.front.owner.connected(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let go."""
+        self.wire = None
+        super().connection_lost(exc)
+        self.front.owner.disconnected(self)
+
+    def data_received(self, data: bytes) -> None:
+        """
+        Feed the parser, and count what it keeps: aiohttp bounds a field and the number of fields, not the head.
+
+        `_request_count` grows with every head that is complete; nothing public says so before the handler runs, and by
+        then body bytes would have been counted as head.
+        """
+        if self.content is not None and self.content.is_eof():
+            self.behind += len(data)
+            if self.behind > self.front.max_head_bytes:
+                self.force_close()
+                return
+        elif data and not self.exchanges and not self.pending:
+            self.head_bytes += len(data)
+            self.head_since = self.head_since or self.front.loop.time()
+        heads = self._request_count
+        super().data_received(data)
+        if self._request_count != heads:
+            self.pending += self._request_count - heads
+            self.head_since, self.head_bytes = 0.0, 0
+        elif self.head_bytes > self.front.max_head_bytes:
+            self.refuse(is_too_long=True)
+
+    def begin_exchange(self, content: StreamReader) -> None:
+        """Take note that a request is being served."""
+        self.exchanges += 1
+        self.pending -= 1
+        self.content = content
+        self.behind = 0
+
+    def end_exchange(self) -> None:
+        """Take note that it was. What came behind it may be the beginning of a head, whose time runs from now."""
+        self.exchanges -= 1
+        self.content = None
+        if self.behind and not self.pending:
+            self.head_since = self.front.loop.time()
+
+    def pause_writing(self) -> None:
+        """Take note that the client reads slower than we write."""
+        super().pause_writing()
+        self.blocked_since = self.front.loop.time()
+        self.blocked_bytes = self.wire.get_write_buffer_size() if self.wire is not None else 0
+
+    def resume_writing(self) -> None:
+        """Take note that it has caught up."""
+        super().resume_writing()
+        self.blocked_since = 0.0
+
+    def expire(self, now: float, header_timeout_s: float) -> None:
+        """Cut a client that dribbles a head, or takes nothing of an answer. `now` is the loop's clock."""
+        if self.head_since and not self.exchanges and not self.pending and now - self.head_since > header_timeout_s:
+            self.refuse(is_too_long=False)
+        elif self.blocked_since and self.wire is not None:
+            left = self.wire.get_write_buffer_size()
+            if left < self.blocked_bytes:
+                self.blocked_since, self.blocked_bytes = now, left
+            elif now - self.blocked_since > self.body_idle_timeout:
+                self.stalled = True
+                self.wire.abort()
+
+    def refuse(self, *, is_too_long: bool) -> None:
+        """Answer a head that will not be waited for, and close."""
+        self.head_since = 0.0
+        if self.transport is not None:
+            self.transport.write(self.front.owner.unparsable_answer(is_too_long=is_too_long, is_late=not is_too_long))
+        self.force_close()
 
     def handle_error(
         self,
@@ -72,11 +195,13 @@ class ClientConnection(RequestHandler):
         aiohttp's own answer echoes the offending bytes and logs a traceback for every bad request.
         """
         del status, message
-        return self.front.answer_unparsable(request, is_too_long=isinstance(exc, http_exceptions.LineTooLong))
+        if request.transport is not None:
+            request.transport.write(self.front.owner.unparsable_answer(is_too_long=isinstance(exc, http_exceptions.LineTooLong)))
+        return Written(keep_alive=False)
 
     def close_if_idle(self) -> None:
         """Close a connection that has no exchange. `close()` alone would stop reading an upload in progress."""
-        if not self.exchanges:
+        if not self.exchanges and not self.pending:
             self.force_close()
 
 
@@ -88,10 +213,11 @@ class Front(web.Server):
     this one does not.
     """
 
-    def __init__(self, handler: Handler, answer_unparsable: Callable[..., web.StreamResponse], **options: Any) -> None:
+    def __init__(self, handler: Handler, owner: Owner, max_head_bytes: int, **options: Any) -> None:
         # A client that leaves must end its exchange, so that the upstream's work is cancelled too.
         super().__init__(handler, handler_cancellation=True)
-        self.answer_unparsable = answer_unparsable
+        self.owner = owner
+        self.max_head_bytes = max_head_bytes
         self.options = options
         self.loop = asyncio.get_running_loop()
 

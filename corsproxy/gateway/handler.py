@@ -31,8 +31,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("corsproxy")
 
-# Precedent: Pingora and Caddy try once more where nothing was sent.
-_RETRIES = 1
+# The upstream may still be at work, or the wait was long enough.
+_TIMEOUTS = (
+    problems.UPSTREAM_CONNECT_TIMEOUT,
+    problems.UPSTREAM_RESPONSE_TIMEOUT,
+    problems.UPSTREAM_IDLE_TIMEOUT,
+    problems.UPSTREAM_POOL_FULL,
+)
 
 
 class _AttemptFailed(Exception):
@@ -61,16 +66,19 @@ class AiohttpLane:
         head = _request_head(request)
         record = ExchangeRecord(time.time(), time.perf_counter(), head.method, head.target, connection.client)
         context = Context(head.method, head.minor, persistent=False)
-        self._gateway.enter(connection)
+        self._gateway.enter(connection, request.content)
         try:
             planned = plan(self._gateway.settings, head)
             context = planned.context
             record.decision = context.decision
+            if isinstance(planned, Forward) and self._gateway.is_overloaded:
+                planned = problem_answer(context, problems.OVERLOADED, close=planned.body != NO_BODY)
             if isinstance(planned, Answer):
                 return self._answer(request, planned, record)
+            connection.body_idle_timeout = planned.route.limits.body_idle_timeout
             return await self._forward(request, planned, record)
         except asyncio.CancelledError:
-            record.problem = problems.CLIENT_GONE
+            record.problem = problems.CLIENT_STALLED if connection.stalled else problems.CLIENT_GONE
             raise
         except Exception as error:  # noqa: BLE001 - a mistake of ours must still be an answer
             _log.exception("internal error")
@@ -80,15 +88,8 @@ class AiohttpLane:
             record.ended = time.perf_counter()
             self._gateway.leave(connection, record)
 
-    def answer_unparsable(self, request: web.BaseRequest, *, is_too_long: bool) -> web.StreamResponse:
-        """Answer bytes that are no request. Nothing is known of the client, so no CORS field can be right."""
-        problem = problems.HEAD_TOO_LARGE if is_too_long else problems.BAD_REQUEST
-        self._gateway.unparsable += 1
-        answer = problem_answer(Context(b"", 1, persistent=False), problem, reason="unparsable", close=True)
-        return self._answer(request, answer, ExchangeRecord(time.time(), time.perf_counter(), b"", b"", ""))
-
     def _answer(self, request: web.BaseRequest, answer: Answer, record: ExchangeRecord) -> web.StreamResponse:
-        close = self._gateway.draining
+        close = self._gateway.closes_connections
         record.status, record.reason, record.problem = answer.status, answer.reason, answer.problem
         record.sent = len(answer.body)
         if request.transport is not None:
@@ -116,10 +117,10 @@ class AiohttpLane:
                     connected=failed.is_connected,
                     reused=failed.was_reused,
                     received=failed.has_received,
-                    timed_out=failed.problem.status == 504,
+                    timed_out=failed.problem in _TIMEOUTS,
                     number=record.retries + 1,
                 )
-                if may_retry(attempt, _RETRIES):
+                if may_retry(attempt, planned.route.upstream.retries):
                     record.retries += 1
                     continue
                 record.failure = failed.text
@@ -133,14 +134,11 @@ class AiohttpLane:
         record: ExchangeRecord,
     ) -> web.StreamResponse:
         timeouts = planned.route.timeouts
-        # A second attempt goes on a fresh connection: the other idle ones may be as stale as the first.
-        connection = pool.take_idle() if not record.retries else None
-        record.upstream_reused = connection is not None
-        if connection is None:
-            try:
-                connection = await pool.open_connection(timeouts.connect)
-            except UpstreamUnavailable as error:
-                raise _AttemptFailed(error.problem, error.text, None, reused=False) from None
+        try:
+            # A second attempt goes on a fresh connection: the other idle ones may be as stale as the first.
+            connection, record.upstream_reused = await pool.acquire(timeouts.connect, fresh=record.retries > 0)
+        except UpstreamUnavailable as error:
+            raise _AttemptFailed(error.problem, error.text, None, reused=False) from None
         record.connected = time.perf_counter()
         relay = Relay(planned.context, connection, self._loop)
         connection.begin(
@@ -179,7 +177,7 @@ class AiohttpLane:
         first = b"" if content.exception() else content.read_nowait()
         record.received += len(first)
         pieces = [planned.head, *frame(planned.body, first)]
-        if content.at_eof():
+        if content.at_eof() and not _is_too_large(planned, record):
             connection.write(b"".join([*pieces, last_chunk(planned.body)]))
             connection.end_request()
             return None
@@ -194,20 +192,31 @@ class AiohttpLane:
         relay: Relay,
         record: ExchangeRecord,
     ) -> None:
+        """Move the rest of the body. Whatever breaks it off, what went upstream must not look complete."""
+
+        def give_up(problem: Problem, text: str) -> None:
+            connection.abort()
+            relay.on_failure(problem, text)
+            relay.on_flush()
+
+        idle_timeout = planned.route.limits.body_idle_timeout
         try:
-            while data := await request.content.readany():
+            while not _is_too_large(planned, record):
+                async with asyncio.timeout(idle_timeout):
+                    data = await request.content.readany()
+                if not data:
+                    connection.write(last_chunk(planned.body))
+                    connection.end_request()
+                    return
                 record.received += len(data)
                 for piece in frame(planned.body, data):
                     connection.write(piece)
                 await relay.writable()
+            give_up(problems.BODY_TOO_LARGE, f"the request's body is over {planned.body_limit} bytes")
+        except TimeoutError:
+            give_up(problems.REQUEST_TIMEOUT, f"no byte of the request's body came for {idle_timeout:g} s")
         except (web.RequestPayloadError, OSError, RuntimeError) as error:
-            # The client's body broke off, or its chunks do not parse: what went upstream must not look complete.
-            connection.abort()
-            relay.on_failure(problems.BAD_REQUEST, f"the request's body broke off: {error}")
-            relay.on_flush()
-            return
-        connection.write(last_chunk(planned.body))
-        connection.end_request()
+            give_up(problems.BAD_REQUEST, f"the request's body broke off: {error}")
 
     # --- the response ---
 
@@ -225,7 +234,7 @@ class AiohttpLane:
             if transport is None:
                 raise asyncio.CancelledError
             # Half of a request may still be on its way: nobody can tell where the next one begins unless it all arrives.
-            close = self._gateway.draining or (upload is not None and not upload.done())
+            close = self._gateway.closes_connections or (upload is not None and not upload.done())
             pieces = self._collect(planned.context, relay, record, close=close)
             if pieces:
                 transport.write(b"".join(pieces))
@@ -250,7 +259,7 @@ class AiohttpLane:
             record.sent += len(chunk)
             pieces += frame(received.client_body, chunk)
         if relay.ended:
-            pieces.append(last_chunk(received.client_body))
+            pieces.append(edits.render_end(context, received, relay.trailers))
         return pieces
 
     def _fail(self, request: web.BaseRequest, planned: Forward, relay: Relay, record: ExchangeRecord) -> web.StreamResponse:
@@ -259,6 +268,10 @@ class AiohttpLane:
             raise _AttemptFailed(relay.problem, relay.failure, relay.connection, reused=record.upstream_reused)
         record.failure = relay.failure
         return self._give_up(request, planned.context, record, relay.problem)
+
+
+def _is_too_large(planned: Forward, record: ExchangeRecord) -> bool:
+    return planned.body_limit is not None and record.received > planned.body_limit
 
 
 def _request_head(request: web.BaseRequest) -> RequestHead:

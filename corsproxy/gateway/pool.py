@@ -8,23 +8,20 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import Final, cast
 
 import aiohappyeyeballs
 
 from corsproxy import problems
-from corsproxy.config.settings import Upstream
+from corsproxy.config.settings import Limits, Upstream
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.problems import Problem
 
-# Below the 5 s after which Node, uvicorn and Apache hang up on an idle connection, so that it is ours to close.
-IDLE_TIMEOUT_S: Final = 4.0
 # Precedent: Envoy's and Java's minutes keep dead addresses; a few seconds spare the resolver and follow a failover.
 _DNS_TTL_S: Final = 5.0
 # Precedent: RFC 8305 8, "Connection Attempt Delay".
 _ATTEMPT_DELAY_S: Final = 0.25
-MAX_RESPONSE_HEAD_BYTES: Final = 128 * 1024
 
 _AddrInfos = list[aiohappyeyeballs.AddrInfoType]
 
@@ -49,9 +46,13 @@ class UpstreamPool:
     `unexpected`: bytes that came while a connection was idle; it was closed, and nobody got them.
     """
 
-    def __init__(self, upstream: Upstream, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, upstream: Upstream, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self.upstream = upstream
         self._loop = loop
+        self._max_head_bytes = limits.response_head
+        self._max_connections = upstream.pool.max_connections or limits.in_flight
+        self._opening = 0
+        self._waiters: deque[asyncio.Future[UpstreamConnection | None]] = deque()
         # Ordered by the time of going idle: reuse takes from the end, expiry from the beginning.
         self._idle: OrderedDict[UpstreamConnection, None] = OrderedDict()
         self._busy: set[UpstreamConnection] = set()
@@ -62,24 +63,45 @@ class UpstreamPool:
         self.reuses = 0
         self.unexpected = 0
 
+    async def acquire(self, connect_timeout_s: float, *, fresh: bool = False) -> tuple[UpstreamConnection, bool]:
+        """
+        Return a connection, and whether it has served before; `fresh` asks for one that has not.
+
+        When all are in use, whoever came first is served first. Raises UpstreamUnavailable.
+        """
+        if not fresh and not self._waiters:
+            connection = self.take_idle()
+            if connection is not None:
+                return connection, True
+        if self._is_full() and fresh and self._idle:
+            self._drop_oldest()
+        elif self._is_full() or self._waiters:
+            handed = await self._wait_turn()
+            if handed is None:
+                self._opening -= 1
+            elif fresh or not handed.is_open:
+                handed.abort()
+            else:
+                self.reuses += 1
+                return handed, True
+        return await self._open(connect_timeout_s), False
+
     def take_idle(self) -> UpstreamConnection | None:
         """Return the connection that went idle last, or None."""
         while self._idle:
             connection, _ = self._idle.popitem()
-            if connection.is_open and self._loop.time() - connection.stamp < IDLE_TIMEOUT_S:
+            if connection.is_open and self._loop.time() - connection.stamp < self.upstream.pool.idle_timeout:
                 self.reuses += 1
                 self._busy.add(connection)
                 return connection
             connection.close()
         return None
 
-    async def open_connection(self, timeout_s: float) -> UpstreamConnection:
-        """
-        Open a fresh connection: name, TCP and TLS within `timeout_s`.
-
-        Raises UpstreamUnavailable.
-        """
+    async def _open(self, timeout_s: float) -> UpstreamConnection:
+        """Open a fresh connection: name, TCP and TLS within `timeout_s`. Raises UpstreamUnavailable."""
         where = self.upstream.unix_path or f"{self.upstream.host}:{self.upstream.port}"
+        self._opening += 1
+        connection = None
         try:
             async with asyncio.timeout(timeout_s):
                 connection = await self._connect()
@@ -93,16 +115,68 @@ class UpstreamPool:
             raise UpstreamUnavailable(problems.UPSTREAM_REFUSED, f"connecting to {where}: {error.strerror}") from error
         except (OSError, RuntimeError) as error:  # aiohappyeyeballs hands uvloop's RuntimeError through
             raise UpstreamUnavailable(problems.UPSTREAM_UNREACHABLE, f"connecting to {where}: {error}") from error
+        finally:
+            self._opening -= 1
+            # An attempt that failed leaves its place to whoever waits.
+            if connection is None:
+                self._pass_place_on()
         self.connects += 1
         self._busy.add(connection)
         return connection
+
+    # --- places ---
+
+    def _is_full(self) -> bool:
+        return len(self._idle) + len(self._busy) + self._opening >= self._max_connections
+
+    def _drop_oldest(self) -> None:
+        oldest, _ = self._idle.popitem(last=False)
+        oldest.close()
+
+    async def _wait_turn(self) -> UpstreamConnection | None:
+        """Wait in line for a connection, or for the place of one (None; it is counted as opening). Raises UpstreamUnavailable."""
+        turn: asyncio.Future[UpstreamConnection | None] = self._loop.create_future()
+        self._waiters.append(turn)
+        wait_s = self.upstream.pool.wait
+        try:
+            async with asyncio.timeout(wait_s):
+                return await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self._give_back(turn.result())
+            elif turn in self._waiters:
+                self._waiters.remove(turn)
+            if isinstance(error, TimeoutError):
+                text = f"all {self._max_connections} connections were in use for {wait_s:g} s"
+                raise UpstreamUnavailable(problems.UPSTREAM_POOL_FULL, text) from None
+            raise
+
+    def _give_back(self, handed: UpstreamConnection | None) -> None:
+        if handed is None:
+            self._opening -= 1
+            self._pass_place_on()
+        else:
+            self.take_back(handed)
+
+    def _pass_place_on(self) -> None:
+        turn = self._next_turn()
+        if turn is not None:
+            self._opening += 1
+            turn.set_result(None)
+
+    def _next_turn(self) -> "asyncio.Future[UpstreamConnection | None] | None":
+        while self._waiters:
+            turn = self._waiters.popleft()
+            if not turn.done():
+                return turn
+        return None
 
     async def _connect(self) -> UpstreamConnection:
         loop, upstream = self._loop, self.upstream
         server_hostname = upstream.host if self._tls else None
 
         def protocol() -> UpstreamConnection:
-            return UpstreamConnection(self, loop, MAX_RESPONSE_HEAD_BYTES)
+            return UpstreamConnection(self, loop, self._max_head_bytes)
 
         if upstream.unix_path:
             _, connection = await loop.create_unix_connection(protocol, upstream.unix_path)
@@ -135,21 +209,28 @@ class UpstreamPool:
     # --- what connections say ---
 
     def take_back(self, connection: UpstreamConnection) -> None:
-        """Keep a connection that may serve another request."""
+        """Keep a connection that may serve another request, or hand it to whoever waits first."""
+        turn = self._next_turn()
+        if turn is not None:
+            turn.set_result(connection)
+            return
         self._busy.discard(connection)
         self._idle[connection] = None
 
     def forget(self, connection: UpstreamConnection, *, unexpected: bool) -> None:
         """Drop a connection that is gone."""
+        self.unexpected += unexpected
+        if connection not in self._busy and connection not in self._idle:
+            return
         self._busy.discard(connection)
         self._idle.pop(connection, None)
-        self.unexpected += unexpected
+        self._pass_place_on()
 
     def sweep(self, now: float) -> None:
         """Close what was idle too long, and fail what missed a deadline. `now` is the loop's clock."""
         while self._idle:
             oldest = next(iter(self._idle))
-            if now - oldest.stamp < IDLE_TIMEOUT_S:
+            if now - oldest.stamp < self.upstream.pool.idle_timeout:
                 break
             del self._idle[oldest]
             oldest.close()

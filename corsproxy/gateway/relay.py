@@ -11,7 +11,7 @@ from corsproxy.answers import Context
 from corsproxy.edits import Received
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.problems import Problem
-from corsproxy.semantics.fields import ResponseHead
+from corsproxy.semantics.fields import FieldLine, ResponseHead
 from corsproxy.semantics.framing import Refusal
 
 # Queued content beyond which the upstream is not read on. One read of uvloop's can be 256 KiB, so the queue is short.
@@ -29,6 +29,7 @@ class Relay:
         self.context = context
         self.connection = connection
         self.received: Received | None = None
+        self.trailers: list[FieldLine] = []
         self.keep_alive = False
         self.ended = False
         self.problem: Problem | None = None
@@ -62,6 +63,10 @@ class Relay:
         self._queued += len(data)
         if self._queued > _HIGH_WATER_BYTES:
             self.connection.pause_reading()
+
+    def on_trailers(self, lines: list[FieldLine]) -> None:
+        """Keep the trailer section."""
+        self.trailers = lines
 
     def on_end(self) -> None:
         """Take note of the end."""

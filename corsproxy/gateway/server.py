@@ -1,84 +1,105 @@
 """
-The server: listeners, the pools of all upstreams, the clock of deadlines, and the drain.
+The server: listeners, client connections, the pools of all upstreams, the clock of deadlines, and the drain.
 
 It holds the settings in force; a lane asks it for what it needs and tells it when an exchange begins and ends.
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from typing import Final
 
-from aiohttp import web
+from aiohttp.streams import StreamReader
 
+from corsproxy import problems
+from corsproxy.answers import Context, problem_answer
 from corsproxy.config.settings import Listen, Settings, Upstream
+from corsproxy.gateway import listener
 from corsproxy.gateway._aiohttp import ClientConnection, Front
 from corsproxy.gateway.handler import AiohttpLane
+from corsproxy.gateway.listener import CannotListen
 from corsproxy.gateway.pool import UpstreamPool
-from corsproxy.gateway.unix import clear_dead_socket, remove_socket, share_with_group
 from corsproxy.record import ExchangeRecord
 from corsproxy.semantics.dates import http_date
 
+__all__ = ["CannotListen", "Gateway"]
+
 Witness = Callable[[ExchangeRecord], None]
 
-# Above the 60 s of AWS load balancers: the balancer must be the one that closes an idle connection.
-KEEP_ALIVE_TIMEOUT_S: Final = 75.0
+# Precedent: Envoy's edge advice bounds connections; nginx's worker_connections is 512 to 1024 as shipped.
+MAX_CONNECTIONS: Final = 10_000
+# Above this part of the limit, connections are given up as soon as they can be.
+_CROWDED: Final = 0.9
+# A head between the limit and this many times the limit is parsed, so that its refusal can carry CORS fields.
+_PARSED_EXCESS: Final = 4
 # How long an unread request body is read on after an early answer, so that the client can read that answer.
 _LINGERING_S: Final = 2.0
 _READ_BUFFER_BYTES: Final = 64 * 1024
-# The parser's own limits: one field may fill a head of 64 KiB, and four times that is parsed to be answered.
-_PARSER_LIMITS: Final = {"max_line_size": 4 * 16 * 1024, "max_field_size": 4 * 64 * 1024, "max_headers": 4 * 100}
-
-
 # What is left when aiohttp is told to shut down is to be cut; 0 would mean "wait for ever".
 _SHUTDOWN_TIMEOUT_S: Final = 0.05
-
-
-class CannotListen(OSError):
-    """An address cannot be listened on; the text says which and why."""
 
 
 class Gateway:
     """
     A running gateway. `start` → `drain` or `stop`.
 
-    `in_flight` and `unparsable` are plain counts. `witness` is told of every exchange that ended.
+    `in_flight` and `unparsable` are plain counts. `witness` is told of every exchange that ended. `max_connections` is what
+    `limits.connections: auto` comes to.
     """
 
-    def __init__(self, settings: Settings, witness: Witness) -> None:
+    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS) -> None:
         self.settings = settings
         self.draining = False
         self.in_flight = 0
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
         self._witness = witness
+        self._max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
-        lane = AiohttpLane(self)
+        limits = settings.limits
         self._front = Front(
-            lane.handle,
-            lane.answer_unparsable,
-            keepalive_timeout=KEEP_ALIVE_TIMEOUT_S,
+            AiohttpLane(self).handle,
+            self,
+            _PARSED_EXCESS * limits.request_head,
+            keepalive_timeout=limits.keep_alive_timeout,
             lingering_time=_LINGERING_S,
             read_bufsize=_READ_BUFFER_BYTES,
             auto_decompress=False,
             access_log=None,
-            **_PARSER_LIMITS,
+            max_line_size=_PARSED_EXCESS * limits.request_line,
+            max_field_size=_PARSED_EXCESS * limits.request_head,
+            max_headers=_PARSED_EXCESS * limits.header_count,
         )
-        self._runner = web.ServerRunner(self._front, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+        # In the order in which they went idle.
+        self._idle: dict[ClientConnection, None] = {}
         self._connections: set[ClientConnection] = set()
+        self._room = asyncio.Event()
+        self._room.set()
         self._none_in_flight = asyncio.Event()
         self._none_in_flight.set()
+        self._sockets: list[socket.socket] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._date = b""
         self._date_until = 0.0
-        self._sweeper: asyncio.Task[None] | None = None
 
     # --- what lanes ask ---
+
+    @property
+    def closes_connections(self) -> bool:
+        """Whether answers end their connection: while draining, and when connections are nearly used up."""
+        return self.draining or len(self._connections) > _CROWDED * self._max_connections
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether more exchanges are in flight than may be; the one that asks is counted."""
+        return self.in_flight > self.settings.limits.in_flight
 
     def pool(self, upstream: Upstream) -> UpstreamPool:
         """Return the pool of an upstream; routes with the same upstream share it."""
         pool = self.pools.get(upstream)
         if pool is None:
-            pool = self.pools[upstream] = UpstreamPool(upstream, self._loop)
+            pool = self.pools[upstream] = UpstreamPool(upstream, self.settings.limits, self._loop)
         return pool
 
     def date(self) -> bytes:
@@ -88,19 +109,48 @@ class Gateway:
             self._date, self._date_until = http_date(now), float(int(now) + 1)
         return self._date
 
-    def enter(self, connection: ClientConnection) -> None:
+    def enter(self, connection: ClientConnection, content: StreamReader) -> None:
         """Take note of an exchange that begins."""
-        connection.exchanges += 1
+        connection.begin_exchange(content)
+        self._idle.pop(connection, None)
         self.in_flight += 1
         self._none_in_flight.clear()
 
     def leave(self, connection: ClientConnection, record: ExchangeRecord) -> None:
         """Take note of an exchange that ended."""
-        connection.exchanges -= 1
+        connection.end_exchange()
+        if connection in self._connections:
+            self._idle[connection] = None
         self.in_flight -= 1
         if not self.in_flight:
             self._none_in_flight.set()
         self._witness(record)
+
+    # --- what client connections say ---
+
+    def connected(self, connection: ClientConnection) -> None:
+        """Take note of a new connection; when nearly all are used up, the one that was idle longest makes room."""
+        self._connections.add(connection)
+        if self.closes_connections and self._idle:
+            longest = next(iter(self._idle))
+            del self._idle[longest]
+            longest.close_if_idle()
+        self._idle[connection] = None
+        if len(self._connections) >= self._max_connections:
+            self._room.clear()
+
+    def disconnected(self, connection: ClientConnection) -> None:
+        """Take note of one that is gone."""
+        self._connections.discard(connection)
+        self._idle.pop(connection, None)
+        self._room.set()
+
+    def unparsable_answer(self, *, is_too_long: bool = False, is_late: bool = False) -> bytes:
+        """Return the answer to bytes that are no request. Nothing is known of the client, so no CORS field can be right."""
+        self.unparsable += 1
+        problem = problems.HEAD_TOO_LARGE if is_too_long else problems.REQUEST_TIMEOUT if is_late else problems.BAD_REQUEST
+        answer = problem_answer(Context(b"", 1, persistent=False), problem, reason="unparsable", close=True)
+        return answer.to_bytes(self.date())
 
     # --- life ---
 
@@ -110,28 +160,18 @@ class Gateway:
 
         Raises CannotListen; nothing listens then.
         """
-        await self._runner.setup()
+        bound: list[Listen] = []
         try:
-            bound = [await self._listen(address) for address in self.settings.listen]
+            for address in self.settings.listen:
+                sockets = listener.bind(address)
+                self._sockets += sockets
+                bound.append(address if address.unix_path else Listen(address.host, sockets[0].getsockname()[1]))
         except CannotListen:
-            await self._runner.cleanup()
+            listener.close_all(self._sockets)
             raise
-        self._sweeper = self._loop.create_task(self._sweep())
+        self._tasks = [self._loop.create_task(listener.accept(sock, self._front, self._room.wait)) for sock in self._sockets]
+        self._tasks.append(self._loop.create_task(self._sweep()))
         return bound
-
-    async def _listen(self, address: Listen) -> Listen:
-        try:
-            if address.unix_path:
-                clear_dead_socket(address.unix_path)
-                await web.UnixSite(self._runner, address.unix_path).start()
-                share_with_group(address.unix_path)
-                return address
-            site = web.TCPSite(self._runner, address.host or None, address.port, backlog=1024)
-            await site.start()
-        except OSError as error:
-            raise CannotListen(f"{address}: {error.strerror or error}") from error
-        name = self._runner.addresses[-1]
-        return Listen(address.host, name[1])
 
     async def drain(self, grace_s: float) -> bool:
         """
@@ -140,10 +180,8 @@ class Gateway:
         aiohttp's own shutdown begins only afterwards: it would stop reading uploads in progress.
         """
         self.draining = True
-        for site in tuple(self._runner.sites):
-            await site.stop()
-        for connection in self._front.connections:
-            assert isinstance(connection, ClientConnection)  # noqa: S101 - Front makes nothing else
+        await self._stop_listening()
+        for connection in tuple(self._idle):
             connection.close_if_idle()
         try:
             async with asyncio.timeout(grace_s):
@@ -157,20 +195,32 @@ class Gateway:
     async def stop(self) -> None:
         """Cut everything off."""
         self.draining = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-        await self._runner.cleanup()
+        await self._stop_listening()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._front.pre_shutdown()
+        await self._front.shutdown(_SHUTDOWN_TIMEOUT_S)
         for pool in self.pools.values():
             pool.close()
-        for address in self.settings.listen:
-            if address.unix_path:
-                remove_socket(address.unix_path)
+
+    async def _stop_listening(self) -> None:
+        sockets, self._sockets = self._sockets, []
+        accepting, self._tasks = self._tasks[: len(sockets)], self._tasks[len(sockets) :]
+        for task in accepting:
+            task.cancel()
+        await asyncio.gather(*accepting, return_exceptions=True)
+        listener.close_all(sockets)
 
     async def _sweep(self) -> None:
         """Look at every deadline once in a while, instead of holding a timer for each exchange."""
+        limits, routes = self.settings.limits, self.settings.routes
+        body_idle_timeout = min((route.limits.body_idle_timeout for route in routes), default=60.0)
+        shortest = min((limits.header_timeout, body_idle_timeout, *(min(r.timeouts.response, r.timeouts.idle) for r in routes)))
         while True:
-            shortest = min((min(r.timeouts.response, r.timeouts.idle) for r in self.settings.routes), default=1.0)
             await asyncio.sleep(min(1.0, max(0.02, shortest / 4)))
             now = self._loop.time()
             for pool in self.pools.values():
                 pool.sweep(now)
+            for connection in tuple(self._connections):
+                connection.expire(now, limits.header_timeout)

@@ -39,6 +39,9 @@ class Exchange(Protocol):
     def on_body(self, data: bytes) -> None:
         """Take content, transfer coding undone."""
 
+    def on_trailers(self, lines: list[FieldLine]) -> None:
+        """Take the trailer section of a chunked body, just before its end."""
+
     def on_end(self) -> None:
         """Take note that the response is complete. The connection is no longer the exchange's."""
 
@@ -263,6 +266,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._reusable = self._reusable and received.reusable
         kind = received.body.kind
         self._body = kind
+        self._begin_head()
         if kind is not BodyKind.CHUNKED:
             # The parser waits for a body that it will not see; the next response gets a new one.
             self._parser = None
@@ -299,9 +303,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a field line; trailers arrive here too, and are no header fields."""
-        if self._body is None:
-            self._lines.append((name, value.rstrip(b" \t") if value[-1:] in (b" ", b"\t") else value))
+        """Collect a field line; a trailer section's arrive here too, and are no header fields."""
+        self._lines.append((name, value.rstrip(b" \t") if value[-1:] in (b" ", b"\t") else value))
 
     def on_headers_complete(self) -> None:
         """Put the head together."""
@@ -320,6 +323,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Notice the end of a chunked body."""
         if self._body is BodyKind.CHUNKED:
             self._complete = True
+            if self._lines and self._exchange is not None:
+                self._exchange.on_trailers(self._lines)
 
     # --- the end ---
 

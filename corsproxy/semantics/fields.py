@@ -57,7 +57,7 @@ _PROXY_AUTH: Final = frozenset({b"proxy-authorization", b"proxy-authenticate", b
 
 # Names that decide where a message ends, whom it is for, or what it may do. A Connection option must not
 # nominate one of them (RFC 9110 7.6.1: "MUST NOT … a header field intended for all recipients"), and a name that
-# becomes one of them when `_` is read as `-` is dropped, because WSGI, CGI and PHP merge the two.
+# becomes one of them when `_` (or `.`, or any other sign) is read as `-` is dropped, because WSGI, CGI and PHP merge the two.
 GUARDED: Final = HOP_BY_HOP | {
     b"content-length",
     b"host",
@@ -84,6 +84,8 @@ _REQUEST_PARTS: Final = {
     b"access-control-request-headers": Part.NOTED,
     b"sec-fetch-site": Part.NOTED,
     b"expect": Part.NOTED,
+    b"via": Part.NOTED,
+    b"max-forwards": Part.NOTED,
     b"http2-settings": Part.DROPPED,
 }
 _RESPONSE_PARTS: Final = {
@@ -94,6 +96,8 @@ _RESPONSE_PARTS: Final = {
     b"vary": Part.NOTED,
 }
 _CORS_PREFIX: Final = b"access-control-"
+# RFC 3875 4.1.18 writes `_` for `-` alone; several servers write it for every sign.
+_READ_BY_CGI: Final = bytes(byte if chr(byte).isalnum() and byte < 128 else ord("-") for byte in range(256))
 
 
 class _Spellings:
@@ -106,9 +110,9 @@ class _Spellings:
     MAX_ENTRIES: Final = 2048
     MAX_NAME_BYTES: Final = 64
 
-    def __init__(self, parts: dict[bytes, Part], *, guard_underscores: bool, cors: Part) -> None:
+    def __init__(self, parts: dict[bytes, Part], *, guard_lookalikes: bool, cors: Part) -> None:
         self._parts = parts
-        self._guard_underscores = guard_underscores
+        self._guard_lookalikes = guard_lookalikes
         self._cors = cors
         self.learned: dict[bytes, tuple[Part, bytes]] = {}
 
@@ -125,7 +129,8 @@ class _Spellings:
             return part
         if lower.startswith(_CORS_PREFIX):
             return self._cors
-        if self._guard_underscores and b"_" in lower and lower.replace(b"_", b"-") in GUARDED:
+        read = lower.translate(_READ_BY_CGI)
+        if self._guard_lookalikes and read != lower and read in GUARDED:
             return Part.DROPPED
         return Part.PLAIN
 
@@ -146,10 +151,10 @@ class _Spellings:
         return Survey(passed, noted)
 
 
-_REQUEST: Final = _Spellings(_REQUEST_PARTS, guard_underscores=True, cors=Part.PLAIN)
+_REQUEST: Final = _Spellings(_REQUEST_PARTS, guard_lookalikes=True, cors=Part.PLAIN)
 # A response's Access-Control-* is the upstream's opinion; the policy's replaces it (protocol rule 30).
-_RESPONSE: Final = _Spellings(_RESPONSE_PARTS, guard_underscores=False, cors=Part.DROPPED)
-_RESPONSE_PASSTHROUGH: Final = _Spellings(_RESPONSE_PARTS, guard_underscores=False, cors=Part.PLAIN)
+_RESPONSE: Final = _Spellings(_RESPONSE_PARTS, guard_lookalikes=False, cors=Part.DROPPED)
+_RESPONSE_PASSTHROUGH: Final = _Spellings(_RESPONSE_PARTS, guard_lookalikes=False, cors=Part.PLAIN)
 
 
 def survey_request(lines: Iterable[FieldLine]) -> Survey:

@@ -8,6 +8,7 @@ It judges heads after a strict parse, because strict llhttp still lets pass what
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from corsproxy import problems
 from corsproxy.problems import Problem
@@ -37,12 +38,42 @@ CHUNKED_BODY = Body(BodyKind.CHUNKED)
 CLOSE_DELIMITED = Body(BodyKind.UNTIL_CLOSE)
 
 
+class Tier(StrEnum):
+    """How much harm the doubt could do (after AWS HTTP Desync Guardian)."""
+
+    ACCEPTABLE = "acceptable"
+    AMBIGUOUS = "ambiguous"
+    SEVERE = "severe"
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A head that is not forwarded: the problem, and the reason as a stable word for logs."""
+    """A head that is not forwarded: the problem, the reason as a stable word for logs, and the harm of the doubt."""
 
     problem: Problem
     reason: str
+    tier: Tier = Tier.ACCEPTABLE
+
+
+# Every doubt about a request's framing: what it is called, what the client is told, and how harmful it is.
+REQUEST_DOUBTS: Final = {
+    "version": (problems.BAD_REQUEST, Tier.AMBIGUOUS),
+    "non-ascii-field": (problems.BAD_REQUEST, Tier.SEVERE),
+    "connection-option": (problems.BAD_REQUEST, Tier.SEVERE),
+    "content-length": (problems.BAD_REQUEST, Tier.SEVERE),
+    "length-and-coding": (problems.BAD_REQUEST, Tier.SEVERE),
+    "coding-in-http-1.0": (problems.BAD_REQUEST, Tier.AMBIGUOUS),
+    "transfer-coding": (problems.CODING_UNSUPPORTED, Tier.SEVERE),
+}
+# The same for a response: the client is told one thing, the log the reason.
+RESPONSE_DOUBTS: Final = {
+    "version": Tier.AMBIGUOUS,
+    "status": Tier.AMBIGUOUS,
+    "content-length": Tier.SEVERE,
+    "length-and-coding": Tier.SEVERE,
+    "coding-in-http-1.0": Tier.AMBIGUOUS,
+    "transfer-coding": Tier.SEVERE,
+}
 
 
 # Fields whose non-ASCII bytes could make the value that was judged another one than the value that arrives.
@@ -63,26 +94,26 @@ def request_body(head: RequestHead, survey: Survey) -> Body | Refusal:
     """
     noted = survey.noted
     if head.minor not in (0, 1):
-        return Refusal(problems.BAD_REQUEST, "version")
+        return _refuse_request("version")
     for name in _ASCII_ONLY:
         if name in noted and not all(map(bytes.isascii, noted[name])):
-            return Refusal(problems.BAD_REQUEST, "non-ascii-field")
+            return _refuse_request("non-ascii-field")
     options = connection_options(survey)
     if any(not is_token(option) for option in options) or not _NEVER_NOMINATED.isdisjoint(options):
-        return Refusal(problems.BAD_REQUEST, "connection-option")
+        return _refuse_request("connection-option")
     codings, lengths = noted.get(b"transfer-encoding"), noted.get(b"content-length")
     if codings is None:
         return _by_length(lengths)
     # > A server MAY reject a request that contains both Content-Length and Transfer-Encoding (RFC 9112 6.1)
     if lengths is not None:
-        return Refusal(problems.BAD_REQUEST, "length-and-coding")
+        return _refuse_request("length-and-coding")
     # > A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding header field MUST treat
     # > the message as if the framing is faulty (RFC 9112 6.1)
     if head.minor == 0:
-        return Refusal(problems.BAD_REQUEST, "coding-in-http-1.0")
+        return _refuse_request("coding-in-http-1.0")
     # > A server that receives a request message with a transfer coding it does not understand SHOULD respond with 501 (RFC 9112 6.1)
     if len(codings) != 1 or codings[0].lower() != b"chunked":
-        return Refusal(problems.CODING_UNSUPPORTED, "transfer-coding")
+        return _refuse_request("transfer-coding")
     return CHUNKED_BODY
 
 
@@ -91,8 +122,17 @@ def _by_length(lengths: Sequence[bytes] | None) -> Body | Refusal:
         return NO_BODY
     length = parse_length(lengths)
     if length is None:
-        return Refusal(problems.BAD_REQUEST, "content-length")
+        return _refuse_request("content-length")
     return Body(BodyKind.LENGTH, length)
+
+
+def _refuse_request(reason: str) -> Refusal:
+    problem, tier = REQUEST_DOUBTS[reason]
+    return Refusal(problem, reason, tier)
+
+
+def _refuse_response(reason: str) -> Refusal:
+    return Refusal(problems.UPSTREAM_BAD_HEAD, reason, RESPONSE_DOUBTS[reason])
 
 
 def parse_length(values: Sequence[bytes]) -> int | None:
@@ -116,21 +156,21 @@ def response_body(head: ResponseHead, survey: Survey, method: bytes) -> Body | R
     """
     noted = survey.noted
     if head.minor not in (0, 1):
-        return Refusal(problems.UPSTREAM_BAD_HEAD, "version")
+        return _refuse_response("version")
     # > A client that receives a status code that is not valid MUST treat it as x00 of its class; above 599 there is no class. (RFC 9110 15)
     if not 200 <= head.status <= 599:
-        return Refusal(problems.UPSTREAM_BAD_HEAD, "status")
+        return _refuse_response("status")
     codings, lengths = noted.get(b"transfer-encoding"), noted.get(b"content-length")
     length = parse_length(lengths) if lengths is not None else None
     if lengths is not None and length is None:
-        return Refusal(problems.UPSTREAM_BAD_HEAD, "content-length")
+        return _refuse_response("content-length")
     if codings is not None:
         if lengths is not None:
-            return Refusal(problems.UPSTREAM_BAD_HEAD, "length-and-coding")
+            return _refuse_response("length-and-coding")
         if head.minor == 0:
-            return Refusal(problems.UPSTREAM_BAD_HEAD, "coding-in-http-1.0")
+            return _refuse_response("coding-in-http-1.0")
         if len(codings) != 1 or codings[0].lower() != b"chunked":
-            return Refusal(problems.UPSTREAM_BAD_HEAD, "transfer-coding")
+            return _refuse_response("transfer-coding")
     if has_no_body(method, head.status):
         return NO_BODY
     if codings is not None:

@@ -42,11 +42,14 @@ class Target:
 
 
 # > uri-host [ ":" port ] (RFC 9110 7.2); reg-name with `_`, which real hosts have, and without userinfo, which Host never has.
-_AUTHORITY: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?")
+# The field may be empty, but a port belongs to a host.
+_AUTHORITY: Final = re.compile(rb"(?:(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?)?")
 # What llhttp lets pass in a target; the rest of the bytes never arrive.
 _TARGET: Final = re.compile(rb"[!-~]+")
 _TRICKY: Final = re.compile(rb"[%;\\]|//|/\.")
 _MAX_DECODINGS: Final = 3
+# An honest path has a handful; each costs a walk over the path.
+MAX_FORMS: Final = 32
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
@@ -93,27 +96,29 @@ def _parse_absolute(target: bytes, authority: bytes) -> Target | Refusal:
     return Target(TargetForm.ABSOLUTE, path or b"/", mark + query, authority)
 
 
-def normal_forms(path: bytes) -> tuple[bytes, ...]:
+def normal_forms(path: bytes) -> tuple[bytes, ...] | None:
     """
-    Return every path that a server might take this path for, the raw one first.
+    Return every path that a server might take this path for, the raw one first; None if there are too many.
 
-    Percent-decoding once, twice and thrice; dot segments resolved with and without `;parameters`; double
-    slashes and backslashes read as one slash. Plain paths have one form, and cost one search.
+    Percent-decoding up to three times; before, between and after, dot segments resolved with and without `;parameters`,
+    double slashes and backslashes read as one slash. Plain paths have one form, and cost one search.
 
     Spec: RFC 3986 6.2.2, 5.2.4; Servlet 4.0 "path parameters".
     """
     if _TRICKY.search(path) is None:
         return (path,)
     forms = {path: None}
-    current = path
+    waiting = [path]
     for _ in range(_MAX_DECODINGS + 1):
-        for parameters in (False, True):
-            for slashes in (False, True):
-                forms[_resolve(current, strip_parameters=parameters, merge_slashes=slashes)] = None
-        decoded = _decode(current)
-        if decoded == current:
+        read = dict.fromkeys(waiting)
+        for current in waiting:
+            read.update(dict.fromkeys(_readings(current)))
+            if len(forms) + len(read) > MAX_FORMS:
+                return None
+        forms.update(read)
+        waiting = [decoded for form in read if (decoded := _decode(form)) not in forms]
+        if not waiting:
             break
-        current = decoded
     return tuple(forms)
 
 
@@ -127,16 +132,28 @@ def climbs_above_root(path: bytes) -> bool:
         return False
     current = path
     for _ in range(_MAX_DECODINGS + 1):
-        depth = 0
-        for segment in current.replace(b"\\", b"/").split(b"/"):
-            name = segment.partition(b";")[0]
-            depth += -1 if name == b".." else name not in (b"", b".")
-            if depth < 0:
-                return True
+        # A backslash that is no slash makes fewer segments, which dots climb out of sooner.
+        if _climbs(current) or _climbs(current.replace(b"\\", b"/")):
+            return True
         decoded = _decode(current)
         if decoded == current:
             break
         current = decoded
+    return False
+
+
+def _readings(path: bytes) -> list[bytes]:
+    choices = (False, True)
+    return [_resolve(path, strip_parameters=parameters, merge_slashes=slashes) for parameters in choices for slashes in choices]
+
+
+def _climbs(path: bytes) -> bool:
+    depth = 0
+    for segment in path.split(b"/"):
+        name = segment.partition(b";")[0]
+        depth += -1 if name == b".." else name not in (b"", b".")
+        if depth < 0:
+            return True
     return False
 
 

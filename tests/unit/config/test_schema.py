@@ -1,0 +1,69 @@
+"""The table of keys is complete, and says what the code does."""
+
+from corsproxy.config.load import load_text
+from corsproxy.config.schema import ENVIRONMENT, FILE, KEYS, SECTIONS, SINGLE_KEYS, Kind
+from corsproxy.config.settings import Timeouts
+
+BLOCKS = (Kind.UPSTREAM, Kind.SECTION, Kind.POLICY)
+
+
+def test_no_key_stands_in_a_section_twice():
+    places = [(key.section, key.name) for key in KEYS]
+
+    assert len(places) == len(set(places))
+
+
+def test_every_section_is_opened_by_a_key():
+    assert {key.children for key in KEYS if key.children} | {FILE} == SECTIONS.keys()
+
+
+def test_every_key_says_what_it_is_for_in_one_line():
+    for key in KEYS:
+        assert key.doc.endswith("."), key
+        assert "\n" not in key.doc, key
+
+
+def test_a_key_is_required_or_has_a_default_or_is_a_block():
+    for key in KEYS:
+        assert key.is_required or key.default or key.kind in BLOCKS or key.name == "public_url", key
+
+
+def test_what_is_dangerous_is_called_so():
+    assert {key.name for key in KEYS if key.is_dangerous} == {key.name for key in KEYS if key.name.startswith("dangerously_")}
+
+
+def test_no_other_name_is_a_key_beside_it():
+    for key in KEYS:
+        assert not set(key.also) & SECTIONS[key.section].keys(), key
+
+
+def test_the_defaults_of_the_table_are_those_of_the_settings():
+    def written(section: str) -> str:
+        return ", ".join(f"{key.name}: {key.default}" for key in SECTIONS[section].values() if key.default)
+
+    least = "upstream: http://localhost:9000\ncors: {allow_origins: [https://a.example]}\n"
+    most = (
+        f"upstream: http://localhost:9000\ncors: {{allow_origins: [https://a.example], {written('cors')}}}\n"
+        + f"timeouts: {{{written('timeouts')}}}\nlog: {{{written('log')}}}\n"
+        + "".join(f"{key.name}: {key.default}\n" for key in SECTIONS[FILE].values() if key.default)
+    )
+
+    assert load_text(most, "f").diagnostics == ()
+    assert load_text(most, "f").settings == load_text(least, "f").settings
+    assert Timeouts().connect == 5.0
+
+
+def test_examples_and_defaults_can_be_copied_from_the_table():
+    for key in KEYS:
+        if key.section == FILE and key.example:
+            text = "upstream: http://localhost:9000\ncors: none\n".replace(f"{key.name}: ", f"x-{key.name}: ")
+            assert load_text(f"{text}{key.name}: {key.example}\n", "f").settings is not None, key
+
+
+def test_variables_are_named_after_key_paths():
+    assert ENVIRONMENT["CORSPROXY_LISTEN"] == "listen"
+    assert ENVIRONMENT["CORSPROXY_UPSTREAM_URL"] == "upstream.url"
+    assert ENVIRONMENT["CORSPROXY_CORS_ALLOW_ORIGINS"] == "cors.allow_origins"
+    assert set(ENVIRONMENT.values()) == SINGLE_KEYS.keys()
+    # Kubernetes sets these for a Service called corsproxy.
+    assert not [name for name in ENVIRONMENT if name.startswith(("CORSPROXY_PORT", "CORSPROXY_SERVICE"))]
