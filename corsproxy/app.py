@@ -20,10 +20,8 @@ from corsproxy.observe.counters import Counters
 from corsproxy.observe.log import AccessLog
 from corsproxy.record import ExchangeRecord
 
-try:
+if sys.platform != "win32":
     import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
 
 _log = logging.getLogger("corsproxy")
 
@@ -75,7 +73,7 @@ def _room_for_connections() -> int:
 
     Half of them: each client connection may need one to the upstream.
     """
-    if resource is None:
+    if sys.platform == "win32":
         return MAX_CONNECTIONS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

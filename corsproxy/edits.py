@@ -8,7 +8,6 @@ hop-by-hop fields, framing, CORS, Vary and a missing Date are touched.
 from dataclasses import dataclass
 from typing import Final
 
-from corsproxy import problems
 from corsproxy.answers import Context
 from corsproxy.config.settings import CorsMode
 from corsproxy.cors import respond
@@ -73,9 +72,6 @@ def receive(context: Context, head: ResponseHead) -> Received | Refusal:
     if isinstance(body, Refusal):
         return body
     options = connection_options(survey)
-    if b"content-length" in options:
-        # To take the field off would leave the client without the end of the body; to pass it on is forbidden (RFC 9110 7.6.1).
-        return Refusal(problems.UPSTREAM_BAD_HEAD, "connection-option")
     reusable = body.kind is not BodyKind.UNTIL_CLOSE and is_persistent(head.minor, options)
     dropped = nominated(options)
     if dropped:

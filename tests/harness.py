@@ -119,7 +119,7 @@ class Response(Message):
 
     @property
     def reason(self) -> bytes:
-        return self.start.split(b" ", 2)[2]
+        return (*self.start.split(b" ", 2), b"")[2]
 
 
 def head(*lines: bytes) -> bytes:
@@ -323,7 +323,7 @@ class Wire:
         while True:
             line = await self.read_until(b"\r\n")
             raw.append(line)
-            size = int(line.removesuffix(b"\r\n"), 16)
+            size = int(line.removesuffix(b"\r\n").partition(b";")[0], 16)
             if not size:
                 break
             data = await self.read_exactly(size + 2)
@@ -384,7 +384,7 @@ class Client(Wire):
         if method == b"HEAD" or response.status in (101, 204, 304):
             pass
         elif response.values(b"transfer-encoding"):
-            assert response.value(b"transfer-encoding") == b"chunked"
+            assert (response.value(b"transfer-encoding") or b"").lower() == b"chunked"
             assert not response.values(b"content-length"), "both framings"
             body, trailers = await self.read_chunked(pieces)
         elif (length := response.value(b"content-length")) is not None:

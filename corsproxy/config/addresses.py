@@ -39,7 +39,7 @@ class _Authority:
     port: int | None
 
 
-def _bad(message: str, help_: str = "") -> Fault:
+def _bad(message: str, help_: str) -> Fault:
     return Fault(problems.BAD_ADDRESS, (), message, help_)
 
 
@@ -57,7 +57,7 @@ def parse_listen(text: str) -> Listen | Fault:
         return _bad(f"`{text}` is a port without a host", f"write `:{text}` for all interfaces, or `127.0.0.1:{text}`")
     if "://" in text:
         rest = re.split(r"[/?#]", text.partition("://")[2])[0]
-        return _bad(f"`{text}` is a URL, and an address to listen on has no scheme", f"write `{rest}`" if rest else "")
+        return _bad(f"`{text}` is a URL, and an address to listen on has no scheme", f"write `{rest or '127.0.0.1:8080'}`")
     if text.startswith("/"):
         return _bad(f"`{text}` is a path", f"write `unix:{text}` for a unix socket")
     if text.startswith("*:"):
@@ -121,10 +121,10 @@ def parse_public_url(text: str) -> bytes | Fault:
     Spec: HTML #ascii-serialisation-of-an-origin.
     """
     if len(text) > MAX_URL:
-        return _bad(f"`{text}` is too long for a URL")
+        return _bad(f"`{text}` is too long for a URL", f"write {MAX_URL} characters at most")
     right, reason = respell(text)
     if reason:
-        return _bad(f"`{text}` is not how browsers spell it: {reason}", f"write `{right.decode()}`" if right else "")
+        return _bad(f"`{text}` is not how browsers spell it: {reason}", f"write `{right.decode() if right else 'https://api.example.com'}`")
     origin = parse_origin(text.encode())
     if origin is None or origin.scheme not in (b"http", b"https"):
         return _bad(f"`{text}` is neither http nor https", "write `https://api.example.com`")
@@ -140,7 +140,7 @@ def parse_route_path(text: str) -> bytes | Fault:
     Spec: RFC 3986 3.3, 6.2.2.
     """
 
-    def bad(message: str, help_: str = "") -> Fault:
+    def bad(message: str, help_: str) -> Fault:
         return Fault(problems.BAD_ROUTE, (), message, help_)
 
     if not text:
@@ -193,7 +193,7 @@ def _scheme(text: str) -> tuple[str, str | Fault]:
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()
     if len(text) > MAX_URL:
-        return scheme, _bad(f"`{text}` is too long for a URL")
+        return scheme, _bad(f"`{text}` is too long for a URL", f"write {MAX_URL} characters at most")
     if not text or text != text.strip():
         return scheme, _bad(f"`{text}` is not a URL", "write `http://localhost:9000`, without spaces around it")
     if separator and scheme in _DEFAULT_PORTS:
@@ -223,25 +223,35 @@ def _tail_fault(tail: str) -> Fault | None:
 
 
 def _authority(text: str, *, is_listen: bool) -> _Authority | Fault:
-    match = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", text, flags=re.DOTALL)
+    if not text.startswith("[") and text.count(":") > 1:
+        return _bare_ipv6(text, is_listen=is_listen)
+    match = re.fullmatch(r"(\[[^\]]*\]|[^:\[]*)(?::(.*))?", text, flags=re.DOTALL)
     if match is None:
-        if _ipv6(text) is not None:
-            return _bad(f"`{text}` is an IPv6 address without brackets", f'write `"[{text}]:8080"`' if is_listen else f"write `[{text}]`")
-        address, _, port = text.rpartition(":")
-        help_ = f'write `"[{address}]:{port}"`' if _ipv6(address) is not None else ""
-        return _bad(f"`{text}` has more than one colon", help_)
+        return _bad(f"`{text}` is not a host and a port", "write `host:port`, or `[::1]:port`")
     host = _host(match.group(1), is_listen=is_listen)
     if isinstance(host, Fault):
         return host
     digits = match.group(2)
     if digits is None:
         return _Authority(host, None)
+    least = 0 if is_listen else 1
+    help_ = f"write a number from {least} to 65535"
     if re.fullmatch("[0-9]{1,9}", digits) is None:
-        return _bad(f"`{digits}` is not a port", "write a number from 1 to 65535")
-    number, least = int(digits), 0 if is_listen else 1
-    if not least <= number <= 65535:
-        return Fault(problems.OUT_OF_RANGE, (), f"there is no port {number}", f"write a number from {least} to 65535")
-    return _Authority(host, number)
+        return _bad(f"`{digits}` is not a port" if digits else "the port behind the colon is missing", help_)
+    if not least <= int(digits) <= 65535:
+        return Fault(problems.OUT_OF_RANGE, (), f"there is no port {int(digits)}", help_)
+    return _Authority(host, int(digits))
+
+
+def _bare_ipv6(text: str, *, is_listen: bool) -> Fault:
+    address, _, port = text.rpartition(":")
+    if _ipv6(address) is not None and port.isascii() and port.isdigit():
+        right = f"[{address}]:{port}"
+    elif _ipv6(text) is not None:
+        right = f"[{text}]:8080" if is_listen else f"[{text}]"
+    else:
+        return _bad(f"`{text}` has more than one colon", "write `host:port`")
+    return _bad(f"`{text}` is an IPv6 address without brackets", f'write `"{right}"`' if is_listen else f"write `{right}`")
 
 
 def _host(text: str, *, is_listen: bool) -> str | Fault:

@@ -124,7 +124,8 @@ def read_nodes(text: str, source: Source, report: Report) -> Node:
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # The pure Python parser lets `chr()` and `int()` speak for themselves.
         message = "YAML cannot read the file: " + traps.one_line(str(error))
-        raise Unreadable(diagnostic(problems.NOT_YAML, None, message, file=source.name)) from error
+        help_ = "look for an odd escape in double quotes"
+        raise Unreadable(diagnostic(problems.NOT_YAML, None, message, help_, file=source.name)) from error
 
 
 def _refuse_character(text: str, at: int, source: Source) -> None:

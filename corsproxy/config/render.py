@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from corsproxy.config.diagnostics import Diagnostic
+from corsproxy.config.diagnostics import Diagnostic, Span
 from corsproxy.problems import Severity
 
 # Precedent: rustc assumes 140 columns where it knows no width; most terminals show 100 beside an editor.
@@ -53,7 +53,7 @@ def _block(each: Diagnostic, *, colour: bool) -> str:
     lines = [f"{paint(f'{each.severity}[{each.problem.code}]', hue)}{paint(f': {_short(each.message)}', _BOLD)}"]
     lines.append(f"{gutter[1:]} {paint('-->', _BLUE)} {_escape(place)}")
     if each.span is not None:
-        shown, before, width = _excerpt(each)
+        shown, before, width = _excerpt(each.source_line, each.span)
         numbered = paint(number.ljust(len(gutter)), _BLUE)
         lines += [f"{gutter} {bar}", f"{numbered} {bar} {shown}".rstrip(), f"{gutter} {bar} {' ' * before}{paint('^' * width, hue)}"]
     if each.help:
@@ -61,11 +61,8 @@ def _block(each: Diagnostic, *, colour: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _excerpt(each: Diagnostic) -> tuple[str, int, int]:
+def _excerpt(text: str, span: Span) -> tuple[str, int, int]:
     """Return the source line as it is shown, the columns before the caret, and the caret's width."""
-    span, text = each.span, each.source_line
-    if span is None:
-        return "", 0, 0
     start = min(max(span.column - 1, 0), len(text))
     end = span.end_column - 1 if span.end_line == span.line else len(text.rstrip())
     end = min(max(end, start), len(text))

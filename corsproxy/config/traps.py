@@ -19,6 +19,25 @@ _COLON: Final = re.compile(r":(?:\s|$)")
 HALF_A_CHARACTER: Final = ("an escape stands for half a character", r"write it whole: `\U0001F600`")
 _Place = tuple[int, int]
 
+# Words of the two parsers' messages, and what to say instead; the first row that fits counts. LINE is where the unfinished part began.
+_GRAMMAR: Final = (
+    ("incompatible", "the file asks for another version of YAML", "take the `%YAML` line out"),
+    ("invalid Unicode", *HALF_A_CHARACTER),
+    ("escape", "YAML does not know this escape in double quotes", "use single quotes: in them a backslash is itself"),
+    ("quoted scalar", "a quote is never closed", "close the quote of LINE"),
+    ("flow sequence", "a `,` or `]` is missing", "close the `[` of LINE, or put the value in quotes"),
+    ("flow", "a `,` or `}` is missing", "close the `{` of LINE, or put the value in quotes"),
+    ("cannot start any token", "a value cannot begin with this character", "put the value in quotes"),
+    (
+        "mapping values are not allowed",
+        "a second `: ` in one value, or a key that is indented too far",
+        "put the value in quotes, or line the key up with its neighbours",
+    ),
+    ("could not find expected ':'", "a key without its colon", "write `key: value`"),
+    ("document start", "this does not line up with what stands above it", "begin every entry in the column where the first one begins"),
+    ("block", "this does not line up with what stands above it", "begin every entry in the column where LINE begins"),
+)
+
 
 def one_line(text: str) -> str:
     """Put a parser's message on one line, lower-case, without a full stop."""
@@ -38,7 +57,7 @@ def explain(source: Source, problem: str, place: _Place | None, context: str, co
     is_at_end = line > len(lines) or (line == len(lines) and not lines[-1][column - 1 :].strip())
     if context_place is not None and (is_at_end or "could not find expected ':'" in problem):
         line, column = context_place
-    if "mapping values are not allowed" in problem:
+    if "mapping values are not allowed" in problem or "document start" in problem:
         blamed = _line_without_colon(lines, line)
         if blamed is not None:
             (line, column), problem = blamed, "could not find expected ':'"
@@ -105,26 +124,8 @@ def _trap(source: Source, number: int, column: int, context: str) -> Diagnostic 
 
 def _grammar(problem: str, context: str, context_place: _Place | None) -> tuple[str, str]:
     where = f"line {context_place[0]}" if context_place else "this line"
-    if "incompatible" in problem:
-        return "the file asks for another version of YAML", "take the `%YAML` line out"
-    if "invalid Unicode" in problem:
-        return HALF_A_CHARACTER
-    if "escape" in problem:
-        return "YAML does not know this escape in double quotes", "use single quotes: in them a backslash is itself"
-    if "quoted scalar" in context:
-        return "a quote is never closed", f"close the quote of {where}"
-    if "flow" in context:
-        left, right = ("[", "]") if "sequence" in context else ("{", "}")
-        return f"a `,` or `{right}` is missing", f"close the `{left}` of {where}, or put the value in quotes"
-    if "cannot start any token" in problem:
-        return "a value cannot begin with this character", "put the value in quotes"
-    if "mapping values are not allowed" in problem:
-        return (
-            "a second `: ` in one value, or a key that is indented too far",
-            "put the value in quotes, or line the key up with its neighbours",
-        )
-    if "could not find expected ':'" in problem:
-        return "a key without its colon", "write `key: value`"
-    if "block" in context:
-        return "this does not line up with what stands above it", f"begin every entry in the column where {where} begins"
-    return f"YAML cannot read this: {problem}", ""
+    said = f"{problem}; {context}"
+    for words, message, help_ in _GRAMMAR:
+        if words in said:
+            return message, help_.replace("LINE", where)
+    return f"YAML cannot read this: {problem}", "look at this line and at the one above it"

@@ -69,6 +69,7 @@ REQUEST_DOUBTS: Final = {
 RESPONSE_DOUBTS: Final = {
     "version": Tier.AMBIGUOUS,
     "status": Tier.AMBIGUOUS,
+    "connection-option": Tier.SEVERE,
     "content-length": Tier.SEVERE,
     "length-and-coding": Tier.SEVERE,
     "coding-in-http-1.0": Tier.AMBIGUOUS,
@@ -164,6 +165,9 @@ def response_body(head: ResponseHead, survey: Survey, method: bytes) -> Body | R
     length = parse_length(lengths) if lengths is not None else None
     if lengths is not None and length is None:
         return _refuse_response("content-length")
+    # To take the field off would leave the client without the end of the body; to pass it on is forbidden (RFC 9110 7.6.1).
+    if lengths is not None and b"content-length" in connection_options(survey):
+        return _refuse_response("connection-option")
     if codings is not None:
         if lengths is not None:
             return _refuse_response("length-and-coding")

@@ -6,7 +6,6 @@ from corsproxy.config.load import load_text
 from corsproxy.config.settings import CorsMode, Listen, LogFormat, LogLevel, LogSettings, Place, Settings, Timeouts
 from corsproxy.cors.policy import CorsPolicy
 
-
 U = "upstream: http://localhost:9000\n"
 C = "cors: {allow_origins: [https://a.example]}\n"
 UC = U + C
@@ -221,7 +220,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
-def test_a_file_that_does_not_fit_together_says_so(text, expected):
+def test_a_file_that_does_not_fit_together_says_so(text: str, expected: list[str]) -> None:
     assert said(text) == expected
 
 
@@ -231,7 +230,7 @@ def load(text: str) -> Settings:
     return loaded.settings
 
 
-def test_four_mistakes_give_four_located_messages_in_one_run():
+def test_four_mistakes_give_four_located_messages_in_one_run() -> None:
     text = (
         "upstream: http://localhost:9000\n"
         "cors:\n"
@@ -257,7 +256,7 @@ def test_four_mistakes_give_four_located_messages_in_one_run():
     assert load_text(text, "f").settings is None
 
 
-def test_the_smallest_file_is_enough():
+def test_the_smallest_file_is_enough() -> None:
     settings = load(U + "cors:\n  allow_origins: [https://app.example.com]\n")
 
     (route,) = settings.routes
@@ -266,32 +265,32 @@ def test_the_smallest_file_is_enough():
     assert (settings.own_origins, settings.log) == ((), LogSettings())
 
 
-def test_routes_come_longest_first_and_the_upstream_of_the_file_last():
+def test_routes_come_longest_first_and_the_upstream_of_the_file_last() -> None:
     settings = load(UC + "routes:\n  - path: /a\n  - path: /bb/\n  - path: /a/b/c\n  - path: /cc\n")
 
     assert [route.path for route in settings.routes] == [b"/a/b/c", b"/bb", b"/cc", b"/a", b"/"]
 
 
-def test_a_route_for_every_path_takes_the_place_of_the_one_that_is_implied():
+def test_a_route_for_every_path_takes_the_place_of_the_one_that_is_implied() -> None:
     settings = load(U + "routes:\n  - path: /\n    cors: none\n")
 
     assert [(route.path, route.cors) for route in settings.routes] == [(b"/", CorsMode.NONE)]
     assert settings.default_cors is None
 
 
-def test_without_an_upstream_for_all_nothing_is_implied():
+def test_without_an_upstream_for_all_nothing_is_implied() -> None:
     settings = load(C + "routes:\n  - {path: /a, upstream: {url: http://a}}\n")
 
     assert [(route.path, route.upstream.url) for route in settings.routes] == [(b"/a", "http://a")]
 
 
-def test_timeouts_merge_key_by_key():
+def test_timeouts_merge_key_by_key() -> None:
     settings = load(UC + "timeouts: {connect: 1s, idle: 2s}\nroutes:\n  - {path: /a, timeouts: {idle: 3s}}\n")
 
     assert [route.timeouts for route in settings.routes] == [Timeouts(1.0, 60.0, 3.0), Timeouts(1.0, 60.0, 2.0)]
 
 
-def test_top_level_keys_that_begin_with_x_are_a_place_for_anchors():
+def test_top_level_keys_that_begin_with_x_are_a_place_for_anchors() -> None:
     settings = load(
         U
         + "x-shared: &shared {allow_origins: [https://a.example], max_age: 60, nonsense: [1, 2]}\n"
@@ -305,7 +304,7 @@ def test_top_level_keys_that_begin_with_x_are_a_place_for_anchors():
     assert settings.routes[0].timeouts == Timeouts(5.0, 300.0, 1200.0)
 
 
-def test_what_a_merge_brings_in_gives_way_to_what_is_written():
+def test_what_a_merge_brings_in_gives_way_to_what_is_written() -> None:
     settings = load(
         U
         + "x-a: &a {allow_origins: [https://a.example], max_age: 60}\nx-b: &b {max_age: 70, enforce: false}\ncors: {<<: [*b, *a], max_age: 80}\n"
@@ -316,16 +315,16 @@ def test_what_a_merge_brings_in_gives_way_to_what_is_written():
     assert (policy.exact, policy.max_age_s, policy.enforce) == (frozenset({b"https://a.example"}), 80, False)
 
 
-def test_warnings_do_not_keep_a_file_from_loading():
+def test_warnings_do_not_keep_a_file_from_loading() -> None:
     loaded = load_text(U + "cors: {allow_origins: ['null'], dangerously_allow_null_origin: true, max_age: 24h}\n", "f")
 
     assert [(each.severity, each.problem.code) for each in loaded.diagnostics] == [("warning", "CP251"), ("note", "CP252")]
     assert loaded.settings is not None
 
 
-def test_settings_of_the_log_are_read():
+def test_settings_of_the_log_are_read() -> None:
     assert load(UC + "log: {format: json, level: debug, access: false}\n").log == LogSettings(LogFormat.JSON, LogLevel.DEBUG, access=False)
 
 
-def test_the_place_of_an_implied_route_is_that_of_the_policy():
+def test_the_place_of_an_implied_route_is_that_of_the_policy() -> None:
     assert load(UC).routes[0].place == Place("f", 2, 1)

@@ -13,7 +13,7 @@ def span(line: int, column: int) -> Span:
     return Span(SOURCE, line, column, line, column + 1)
 
 
-def test_a_report_is_in_the_order_of_the_file_and_says_nothing_twice():
+def test_a_report_is_in_the_order_of_the_file_and_says_nothing_twice() -> None:
     report = Report(SOURCE)
     report.add(problems.MISSING_KEY, span(3, 1), "third")
     report.add(problems.MISSING_KEY, span(1, 2), "second")
@@ -24,7 +24,7 @@ def test_a_report_is_in_the_order_of_the_file_and_says_nothing_twice():
     assert [each.message for each in report.in_order()] == ["about the whole", "first", "second", "third"]
 
 
-def test_only_errors_are_errors():
+def test_only_errors_are_errors() -> None:
     report = Report(SOURCE)
     report.add(problems.DANGEROUS_SETTING, None, "a warning")
     assert not report.has_errors
@@ -33,7 +33,7 @@ def test_only_errors_are_errors():
     assert report.has_errors
 
 
-def test_a_diagnostic_carries_its_source_and_shows_no_password():
+def test_a_diagnostic_carries_its_source_and_shows_no_password() -> None:
     made = diagnostic(problems.BAD_ADDRESS, span(2, 6), "`https://me:secret@host` is wrong", "write `me:secret@host`")
 
     assert made == Diagnostic(
@@ -47,7 +47,7 @@ def test_a_diagnostic_carries_its_source_and_shows_no_password():
     assert (made.line, made.column) == (2, 6)
 
 
-def test_a_flag_has_no_line():
+def test_a_flag_has_no_line() -> None:
     flag = Source("flag --listen", ("8080",), is_file=False)
     made = diagnostic(problems.BAD_ADDRESS, flag.span(1, 5), "no")
 
@@ -55,5 +55,5 @@ def test_a_flag_has_no_line():
 
 
 @pytest.mark.parametrize("number", [-1, 0, 4])
-def test_a_line_that_is_not_there_is_empty(number):
+def test_a_line_that_is_not_there_is_empty(number: int) -> None:
     assert SOURCE.line(number) == ""

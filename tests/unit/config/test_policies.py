@@ -6,7 +6,6 @@ from corsproxy.config.load import load_text
 from corsproxy.config.settings import CorsMode, Place
 from corsproxy.cors.policy import CorsPolicy
 
-
 U = "upstream: http://localhost:9000\n"
 C = "cors: {allow_origins: [https://a.example]}\n"
 UC = U + C
@@ -146,6 +145,16 @@ CASES = {
     "methods in one text": (
         U + "cors: {allow_origins: [https://a.example], allow_methods: 'GET, PUT'}\n",
         ['CP105 2:59 `allow_methods` takes a list of names, or `"*"`, and this is a text | write a list: `[GET, PUT]`'],
+    ),
+    "names that are a mapping": (
+        U + "cors: {allow_origins: [https://a.example], expose_headers: {Link: true}}\n",
+        [
+            'CP105 2:60 `expose_headers` takes a list of names, or `"*"`, and this is a mapping | write `expose_headers: [X-Total-Count, Link]`'
+        ],
+    ),
+    "a regex among names": (
+        U + "cors: {allow_origins: [https://a.example], allow_headers: [{regex: a}]}\n",
+        ["CP105 2:60 an entry of `allow_headers` is a mapping | write one text an entry"],
     ),
     "a lower-case method": (
         U + "cors: {allow_origins: [https://a.example], allow_methods: [GET, HEAD, POST, patch]}\n",
@@ -290,11 +299,11 @@ CASES = {
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
-def test_a_faulty_policy_is_shown_where_it_is_written(text, expected):
+def test_a_faulty_policy_is_shown_where_it_is_written(text: str, expected: list[str]) -> None:
     assert said(text) == expected
 
 
-def test_a_route_says_which_policy_it_has_and_where_that_is_written():
+def test_a_route_says_which_policy_it_has_and_where_that_is_written() -> None:
     loaded = load_text(
         "upstream: http://localhost:9000\n"
         "cors:\n"
@@ -325,7 +334,7 @@ def test_a_route_says_which_policy_it_has_and_where_that_is_written():
     assert kinds["/default"] is kinds["/"] is loaded.settings.default_cors
 
 
-def test_the_policy_of_a_route_replaces_the_default_one_as_a_whole():
+def test_the_policy_of_a_route_replaces_the_default_one_as_a_whole() -> None:
     loaded = load_text(
         "upstream: http://localhost:9000\n"
         "cors: {allow_origins: [https://a.example], allow_credentials: true, max_age: 60, enforce: false}\n"
@@ -340,7 +349,7 @@ def test_the_policy_of_a_route_replaces_the_default_one_as_a_whole():
     assert (policy.exact, policy.credentials, policy.max_age_s, policy.enforce) == (frozenset({b"https://b.example"}), False, 7200, True)
 
 
-def test_every_key_of_a_policy_arrives():
+def test_every_key_of_a_policy_arrives() -> None:
     loaded = load_text(
         "upstream: http://localhost:9000\n"
         "cors:\n"
@@ -369,7 +378,7 @@ def test_every_key_of_a_policy_arrives():
 
 @pytest.mark.parametrize("key", ["allow_methods", "allow_headers", "expose_headers"])
 @pytest.mark.parametrize("star", ['"*"', "['*']"])
-def test_a_star_stands_for_any_alone_or_in_a_list(key, star):
+def test_a_star_stands_for_any_alone_or_in_a_list(key: str, star: str) -> None:
     loaded = load_text(f"upstream: http://localhost:9000\ncors: {{allow_origins: {star}, {key}: {star}}}\n", "f")
 
     assert loaded.diagnostics == ()

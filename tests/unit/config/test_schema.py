@@ -7,44 +7,44 @@ from corsproxy.config.settings import Timeouts
 BLOCKS = (Kind.UPSTREAM, Kind.SECTION, Kind.POLICY)
 
 
-def test_no_key_stands_in_a_section_twice():
+def test_no_key_stands_in_a_section_twice() -> None:
     places = [(key.section, key.name) for key in KEYS]
 
     assert len(places) == len(set(places))
 
 
-def test_every_section_is_opened_by_a_key():
+def test_every_section_is_opened_by_a_key() -> None:
     assert {key.children for key in KEYS if key.children} | {FILE} == SECTIONS.keys()
 
 
-def test_every_key_says_what_it_is_for_in_one_line():
+def test_every_key_says_what_it_is_for_in_one_line() -> None:
     for key in KEYS:
         assert key.doc.endswith("."), key
         assert "\n" not in key.doc, key
 
 
-def test_a_key_is_required_or_has_a_default_or_is_a_block():
+def test_a_key_is_required_or_has_a_default_or_is_a_block() -> None:
     for key in KEYS:
         assert key.is_required or key.default or key.kind in BLOCKS or key.name == "public_url", key
 
 
-def test_what_is_dangerous_is_called_so():
+def test_what_is_dangerous_is_called_so() -> None:
     assert {key.name for key in KEYS if key.is_dangerous} == {key.name for key in KEYS if key.name.startswith("dangerously_")}
 
 
-def test_no_other_name_is_a_key_beside_it():
+def test_no_other_name_is_a_key_beside_it() -> None:
     for key in KEYS:
         assert not set(key.also) & SECTIONS[key.section].keys(), key
 
 
-def test_the_defaults_of_the_table_are_those_of_the_settings():
+def test_the_defaults_of_the_table_are_those_of_the_settings() -> None:
     def written(section: str) -> str:
         return ", ".join(f"{key.name}: {key.default}" for key in SECTIONS[section].values() if key.default)
 
     least = "upstream: http://localhost:9000\ncors: {allow_origins: [https://a.example]}\n"
     most = (
         f"upstream: http://localhost:9000\ncors: {{allow_origins: [https://a.example], {written('cors')}}}\n"
-        + f"timeouts: {{{written('timeouts')}}}\nlog: {{{written('log')}}}\n"
+        f"timeouts: {{{written('timeouts')}}}\nlog: {{{written('log')}}}\n"
         + "".join(f"{key.name}: {key.default}\n" for key in SECTIONS[FILE].values() if key.default)
     )
 
@@ -53,14 +53,14 @@ def test_the_defaults_of_the_table_are_those_of_the_settings():
     assert Timeouts().connect == 5.0
 
 
-def test_examples_and_defaults_can_be_copied_from_the_table():
+def test_examples_and_defaults_can_be_copied_from_the_table() -> None:
     for key in KEYS:
         if key.section == FILE and key.example:
             text = "upstream: http://localhost:9000\ncors: none\n".replace(f"{key.name}: ", f"x-{key.name}: ")
             assert load_text(f"{text}{key.name}: {key.example}\n", "f").settings is not None, key
 
 
-def test_variables_are_named_after_key_paths():
+def test_variables_are_named_after_key_paths() -> None:
     assert ENVIRONMENT["CORSPROXY_LISTEN"] == "listen"
     assert ENVIRONMENT["CORSPROXY_UPSTREAM_URL"] == "upstream.url"
     assert ENVIRONMENT["CORSPROXY_CORS_ALLOW_ORIGINS"] == "cors.allow_origins"

@@ -66,6 +66,10 @@ CASES = {
         "upstream http://localhost:9000\ncors: none\n",
         ["CP102 1:1 a key without its colon | write `key: value`"],
     ),
+    "no colon, and a comment and an empty line below": (
+        "upstream http://localhost:9000\n# who may call\n\ncors: none\n",
+        ["CP102 1:1 a key without its colon | write `key: value`"],
+    ),
     "a last line without a colon": (
         "cors: none\nupstream\n",
         ["CP102 2:1 a key without its colon | write `key: value`"],
@@ -146,17 +150,17 @@ CASES = {
 
 
 @pytest.fixture(params=[yaml.CSafeLoader, yaml.SafeLoader], ids=["libyaml", "pure"])
-def _parser(request, monkeypatch):
+def _parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes, "_LOADER", request.param)
 
 
 @pytest.mark.usefixtures("_parser")
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
-def test_a_file_that_is_not_yaml_gets_exactly_one_located_message(text, expected):
+def test_a_file_that_is_not_yaml_gets_exactly_one_located_message(text: str, expected: list[str]) -> None:
     assert said(text) == expected
 
 
-def test_half_a_character_in_an_escape_is_refused_by_both_parsers(monkeypatch):
+def test_half_a_character_in_an_escape_is_refused_by_both_parsers(monkeypatch: pytest.MonkeyPatch) -> None:
     messages = []
     for parser in (yaml.CSafeLoader, yaml.SafeLoader):
         monkeypatch.setattr(nodes, "_LOADER", parser)
@@ -165,7 +169,7 @@ def test_half_a_character_in_an_escape_is_refused_by_both_parsers(monkeypatch):
     assert messages == ["an escape stands for half a character"] * 2
 
 
-def test_a_password_is_never_repeated():
+def test_a_password_is_never_repeated() -> None:
     loaded = load_text("upstream: https://me:secret@api.internal/\ncors: none\n", "f")
 
     assert "secret" not in repr([(each.message, each.help, each.source_line) for each in loaded.diagnostics])

@@ -31,21 +31,21 @@ BAD = {
 
 
 @pytest.mark.parametrize(("text", "seconds"), GOOD.items())
-def test_a_duration_is_a_number_and_a_unit(text, seconds):
+def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("text", "said"), BAD.items())
-def test_anything_else_says_what_to_write(text, said):
+def test_anything_else_says_what_to_write(text: str, said: tuple[str, str]) -> None:
     assert parse_duration(text) == Fault(problems.BAD_UNIT, (), *said)
 
 
-def test_a_bare_number_counts_seconds_only_where_it_may():
+def test_a_bare_number_counts_seconds_only_where_it_may() -> None:
     assert parse_duration("90", bare_seconds=True) == pytest.approx(90.0)
     assert isinstance(parse_duration("90"), Fault)
 
 
 @given(st.text(max_size=30))
-def test_no_text_is_too_odd(text):
+def test_no_text_is_too_odd(text: str) -> None:
     assert isinstance(parse_duration(text), float | Fault)
     assert isinstance(parse_duration(text, bare_seconds=True), float | Fault)

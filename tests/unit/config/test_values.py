@@ -6,7 +6,6 @@ from corsproxy.config.load import load_text
 from corsproxy.config.settings import Listen, LogFormat, LogLevel, LogSettings, Timeouts
 from corsproxy.cors.policy import CorsPolicy
 
-
 U = "upstream: http://localhost:9000\n"
 C = "cors: {allow_origins: [https://a.example]}\n"
 UC = U + C
@@ -205,15 +204,15 @@ CASES = {
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
-def test_a_wrong_value_is_named_placed_and_mended(text, expected):
+def test_a_wrong_value_is_named_placed_and_mended(text: str, expected: list[str]) -> None:
     assert said(text) == expected
 
 
-def test_a_value_that_is_far_too_long_is_not_repeated():
+def test_a_value_that_is_far_too_long_is_not_repeated() -> None:
     assert said(UC + "public_url: " + "a" * 2001) == ["CP112 3:13 `public_url` is longer than 2000 characters | write less"]
 
 
-def test_every_single_value_of_a_file_is_read():
+def test_every_single_value_of_a_file_is_read() -> None:
     loaded = load_text(
         U
         + C
@@ -236,7 +235,7 @@ def test_every_single_value_of_a_file_is_read():
     ("written", "seconds"),
     [("0", 0), ("600", 600), ("'600'", 600), ("10m", 600), ("2h", 7200), ("0.5h", 1800), ("0s", 0)],
 )
-def test_max_age_takes_a_bare_number_or_a_duration(written, seconds):
+def test_max_age_takes_a_bare_number_or_a_duration(written: str, seconds: float) -> None:
     loaded = load_text(U + f"cors: {{allow_origins: [https://a.example], max_age: {written}}}\n", "f")
 
     assert loaded.settings is not None
@@ -245,7 +244,7 @@ def test_max_age_takes_a_bare_number_or_a_duration(written, seconds):
     assert cors.max_age_s == seconds
 
 
-def test_port_0_may_be_listed_twice():
+def test_port_0_may_be_listed_twice() -> None:
     loaded = load_text(UC + "listen: ['127.0.0.1:0', '127.0.0.1:0']\n", "f")
 
     assert loaded.settings is not None

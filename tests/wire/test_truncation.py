@@ -1,0 +1,147 @@
+"""A response that the upstream did not finish never looks complete to the client, wherever it was cut."""
+
+import pytest
+
+from tests.harness import Proxy, Upstream, chunked, connect, get, head, is_complete_response, ok
+
+_BODY = b"0123456789" * 7
+_LINES = (b"Content-Type: text/plain", b"X-Request-Id: 7d3f", b"Set-Cookie: sid=1; Path=/")
+
+FORMS = {
+    "length": ok(_BODY, *_LINES),
+    "chunked": head(b"HTTP/1.1 200 OK", *_LINES, b"Transfer-Encoding: chunked") + chunked(_BODY[:30], _BODY[30:]),
+    "chunked with trailers": head(b"HTTP/1.1 200 OK", *_LINES, b"Transfer-Encoding: chunked") + chunked(_BODY, trailers=[b"X-Sum: 1"]),
+    "until close": head(b"HTTP/1.1 200 OK", *_LINES) + _BODY,
+    "HTTP/1.0 with a length": head(b"HTTP/1.0 200 OK", *_LINES, b"Content-Length: 70") + _BODY,
+    "interim": head(b"HTTP/1.1 103 Early Hints", b"Link: </a>; rel=preload") + ok(_BODY, *_LINES),
+}
+# The end of the connection is the end of such a body, so only a reset is a truncation.
+CASES = [(form, how) for form in FORMS for how in ("fin", "reset") if (form, how) != ("until close", "fin")]
+
+
+@pytest.mark.parametrize(("form", "how"), CASES)
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+async def test_an_upstream_that_dies_at_any_byte_leaves_no_complete_answer(
+    front: Proxy, upstream: Upstream, form: str, how: str, version: bytes
+) -> None:
+    """Either a whole problem of ours, or a part that shows that it is one."""
+    whole = FORMS[form]
+    assert 140 <= len(whole) <= 260
+    last = len(whole) + (form == "until close")
+    problems = 0
+    for place in range(last):
+        with await connect(front.port) as client:
+            await client.send(head(b"GET / " + version, b"Host: proxy.test"))
+            served = await upstream.accept()
+            await served.read_request()
+            await served.send_in_pieces(whole[:place])
+            if how == "fin":
+                served.close()
+            else:
+                served.reset()
+            if place % 2:
+                # Read while it breaks off; else first when all is over.
+                got = await client.read_until_close() if b"200 OK" in whole[:place] else await client.read_head()
+            else:
+                got = await client.read_some()
+            if got.startswith(b"HTTP/1.1 502"):
+                problems += 1
+                continue
+            got += await client.read_until_close()
+            assert not is_complete_response(got, client.ended), f"{place} bytes: {got!r}, then {client.ended}"
+            assert b"\r\n0\r\n\r\n" not in got
+    assert problems > len(head(b"HTTP/1.1 200 OK"))
+
+
+@pytest.mark.parametrize("how", ["fin", "reset"])
+async def test_the_part_that_came_is_passed_on(front: Proxy, upstream: Upstream, how: str) -> None:
+    """What breaks off is still worth showing where the framing tells that it is a part."""
+    client = await front.connect()
+    await client.send(get())
+    served = await upstream.accept()
+    await served.read_request()
+    await served.send(head(b"HTTP/1.1 200 OK", b"Content-Length: 100") + b"part")
+    assert (await client.read_head()).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert await client.read_exactly(4) == b"part"
+    if how == "fin":
+        served.close()
+    else:
+        served.reset()
+
+    assert await client.read_until_close() == b""
+    record = (await front.recorded())[0]
+    assert record.problem is not None
+    assert (record.status, record.problem.code) == (200, "CP411")
+
+
+async def test_a_broken_body_until_close_resets_the_client(front: Proxy, upstream: Upstream) -> None:
+    """A FIN would be taken for the end."""
+    client = await front.connect()
+    await client.send(get())
+    served = await upstream.accept()
+    await served.read_request()
+    await served.send(head(b"HTTP/1.1 200 OK") + b"part")
+    await client.read_head()
+    assert await client.read_exactly(4) == b"part"
+    served.reset()
+    await client.read_until_close()
+
+    assert client.ended == "reset"
+
+
+BROKEN_CHUNKS = {
+    "no number": b"x\r\nok\r\n0\r\n\r\n",
+    "negative": b"-2\r\nok\r\n0\r\n\r\n",
+    "with 0x": b"0x2\r\nok\r\n0\r\n\r\n",
+    "too large a number": b"fffffffffffffffff\r\nok\r\n",
+    "longer than said": b"2\r\nokay\r\n0\r\n\r\n",
+    "no CRLF after the data": b"2\r\nok0\r\n\r\n",
+    "bare LF after the size": b"2\nok\r\n0\r\n\r\n",
+    "bare LF after the data": b"2\r\nok\n0\r\n\r\n",
+    "a space before the size": b" 2\r\nok\r\n0\r\n\r\n",
+    "garbage for a trailer": b"2\r\nok\r\n0\r\n\0\0\r\n\r\n",
+    "endless extensions": b"2;" + b"x" * 200_000,
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN_CHUNKS)
+async def test_chunks_that_do_not_parse_leave_no_complete_answer(front: Proxy, upstream: Upstream, kind: str) -> None:
+    upstream.serve(lambda _: head(b"HTTP/1.1 200 OK", b"Transfer-Encoding: chunked") + BROKEN_CHUNKS[kind])
+    client = await front.connect()
+    await client.send(get())
+    got = await client.read_until_close() if kind != "endless extensions" else await client.read_until_close()
+
+    assert got.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 502 "))
+    assert got.startswith(b"HTTP/1.1 502 ") or not is_complete_response(got, client.ended)
+    assert front.open_upstream == 0
+
+
+async def test_a_truncated_upload_never_looks_complete_to_the_upstream(front: Proxy, upstream: Upstream) -> None:
+    for body in (get(b"/", b"Content-Length: 10", method=b"PUT") + b"part", get(b"/", b"Transfer-Encoding: chunked", method=b"PUT") + b"4\r\npart\r\n"):
+        for how in ("close", "reset"):
+            client = await front.connect()
+            await client.send(body)
+            served = await upstream.accept()
+            await served.read_request_head()
+            await served.read_until(b"part")
+            if how == "close":
+                client.close()
+            else:
+                client.reset()
+            assert b"0\r\n\r\n" not in await served.read_until_close()
+
+
+@pytest.mark.parametrize("chunk", [b"x\r\n", b"-1\r\n", b"5\r\npart\r\n0\r\n\r\n", b"4\npart", b"4\r\npartX\r\n"])
+async def test_an_uploads_chunks_that_do_not_parse_never_look_complete_to_the_upstream(
+    front: Proxy, upstream: Upstream, chunk: bytes
+) -> None:
+    client = await front.connect()
+    await client.send_in_pieces(get(b"/", b"Transfer-Encoding: chunked", method=b"PUT") + b"2\r\nok\r\n", chunk)
+    served = await upstream.accept()
+    await served.read_request_head()
+    rest = await served.read_until_close()
+    got = await client.read_response(b"PUT")
+
+    assert not rest.endswith(b"0\r\n\r\n")
+    assert got.status == 400
+    assert got.value(b"connection") == b"close"
