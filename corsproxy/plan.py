@@ -187,7 +187,8 @@ def _forward(settings: Settings, context: Context, route: Route, request: _Reque
         connection.append(b"TE")
     if connection:
         own.append((b"Connection", b", ".join(connection)))
-    if body.kind is BodyKind.LENGTH:
+    # `Content-Length: 0` says nothing on a method without a body, and some servers balk at it.
+    if body.kind is BodyKind.LENGTH and (body.length or context.method not in _BODILESS_METHODS):
         own.append((b"Content-Length", b"%d" % body.length))
     elif body.kind is BodyKind.CHUNKED:
         own.append((b"Transfer-Encoding", b"chunked"))

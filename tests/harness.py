@@ -191,21 +191,24 @@ def judge_response(response: Response, method: bytes, *, until_close: bool) -> N
     _judge_body(judge, response)
 
 
-def is_complete_response(raw: bytes, how: str, method: bytes = b"GET") -> bool:
-    """Let h11 say whether a client would take these bytes, and this end of the connection, for a complete final response."""
+def complete_status(raw: bytes, how: str, method: bytes = b"GET") -> int:
+    """The status of the final response, if h11 takes these bytes, and this end of the connection, for a complete one; else 0."""
     judge = _client_judge(method)
     judge.receive_data(raw)
     if how == "fin":
         judge.receive_data(b"")
+    status = 0
     try:
         while True:
             event = judge.next_event()
-            if isinstance(event, h11.EndOfMessage):
-                return True
-            if event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed):
-                return False
+            if isinstance(event, h11.Response):
+                status = event.status_code
+            elif isinstance(event, h11.EndOfMessage):
+                return status
+            elif event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed):
+                return 0
     except h11.RemoteProtocolError:
-        return False
+        return 0
 
 
 def _client_judge(method: bytes) -> h11.Connection:

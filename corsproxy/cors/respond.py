@@ -18,7 +18,7 @@ FieldLine = tuple[bytes, bytes]
 # What a preflight's answer depends on; some CDNs cache OPTIONS against RFC 9110 9.3.7.
 PREFLIGHT_VARY: Final[FieldLine] = (b"Vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
 MAX_COMPUTED_EXPOSED: Final = 64
-_TOLD_TO_EVERYBODY: Final = frozenset({Reason.NO_ORIGIN, Reason.ORIGIN_MALFORMED, Reason.ORIGIN_REPEATED})
+_TOLD_TO_EVERYBODY: Final = frozenset({Reason.NO_ORIGIN, Reason.SAME_ORIGIN, Reason.ORIGIN_MALFORMED, Reason.ORIGIN_REPEATED})
 _NEVER_EXPOSED: Final = names.SAFELISTED_RESPONSE_HEADERS | names.FORBIDDEN_RESPONSE_HEADERS
 
 

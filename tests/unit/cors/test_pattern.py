@@ -125,7 +125,6 @@ def test_null_is_an_entry_of_its_own_and_case_sensitive() -> None:
     {
         "a trailing slash": ("https://a.example/", problems.ORIGIN_SPELLING, "`https://a.example/` never matches: an origin ends without a slash", "write `https://a.example`"),
         "no right spelling": ("https://a b", problems.ORIGIN_SPELLING, "`https://a b` never matches: this is not a scheme, a host and a port", ""),
-        "NULL": ("Null", problems.ORIGIN_SPELLING, "`Null` never matches: the scheme is missing", "write `https://null`"),
         "a star in the middle": (
             "https://a.*.example",
             problems.BAD_WILDCARD,

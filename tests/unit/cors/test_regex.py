@@ -50,7 +50,7 @@ def table(cases: Mapping[str, object]) -> pytest.MarkDecorator:
         "no word characters": (r"\W", ["-", "."], ["a", "_", "\n"]),
         "an escaped sign is itself": (r"\*\+\?\{\(\)\[\|\^\$\/", ["*+?{()[|^$/"], [""]),
         "an origin": (
-            r"https://[a-z0-9-]+\.pr-\d{1,4}\.example\.com(:\d+)?".replace(r"(:\d+)?", r"(:\d{2,5})?"),
+            r"https://[a-z0-9-]+\.pr-\d{1,4}\.example\.com(:\d{2,5})?",
             ["https://a-1.pr-42.example.com", "https://a.pr-1.example.com:8443"],
             ["https://a.pr-1.example.com.evil.example", "https://.pr-1.example.com", "https://a.pr-12345.example.com", "http://a.pr-1.example.com"],
         ),
@@ -152,7 +152,7 @@ def test_two_stars_are_not_one_too_many() -> None:
 
 @table(
     {
-        "a dot between letters": ("appxexample".replace("x", "."), True),
+        "a dot between letters": ("app.example", True),
         "a dot between a letter and a digit": ("a.1", True),
         "an escaped dot": (r"app\.example", False),
         "a repeated dot": ("a.*b", False),

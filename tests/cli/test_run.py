@@ -1,0 +1,224 @@
+"""The command line as a user meets it: a process, its output and its exit code."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from corsproxy import __version__
+
+ROOT = Path(__file__).parents[2]
+ORIGIN = "https://app.example.com"
+
+
+def environment(**extra: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **extra}
+
+
+def corsproxy(*arguments: str, cwd: Path, **extra: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command to its end."""
+    command = [sys.executable, "-m", "corsproxy", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment(**extra), capture_output=True, text=True, timeout=30, check=False)
+
+
+@contextmanager
+def running(*arguments: str, cwd: Path, **extra: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """Run the command until the block ends; hands out the process and the port that it says it listens on."""
+    command = [sys.executable, "-m", "corsproxy", *arguments]
+    process = subprocess.Popen(command, cwd=cwd, env=environment(**extra), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        said = ""
+        while not (found := re.search(r"listening on http://[^ ]*:(\d+)", said)):
+            line = process.stderr.readline()
+            assert line, f"it ended: {said}"
+            said += line
+        yield process, int(found[1])
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+        process.stdout.close()
+        process.stderr.close()
+
+
+def ask(port: int, method: str, path: str, headers: dict[str, str]) -> tuple[int, str | None, bytes]:
+    """Make one request; hands out status, Access-Control-Allow-Origin and content."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Access-Control-Allow-Origin"), answer.read()
+
+
+@contextmanager
+def legacy_api() -> Iterator[int]:
+    """A port on which somebody accepts connections and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_version_is_said(tmp_path: Path) -> None:
+    assert corsproxy("--version", cwd=tmp_path).stdout == f"corsproxy {__version__}\n"
+
+
+def test_help_teaches_the_first_steps(tmp_path: Path) -> None:
+    said = corsproxy("--help", cwd=tmp_path)
+
+    assert said.returncode == 0
+    for taught in ("corsproxy --upstream http://localhost:9000", "corsproxy --config corsproxy.yaml", "demo", "exit codes"):
+        assert taught in said.stdout
+
+
+def test_an_unknown_verb_is_a_usage_error_with_the_nearest_one(tmp_path: Path) -> None:
+    said = corsproxy("dmeo", cwd=tmp_path)
+
+    assert said.returncode == 2
+    assert "did you mean `demo`?" in said.stderr
+
+
+def test_without_a_policy_it_says_three_ways_on(tmp_path: Path) -> None:
+    said = corsproxy(cwd=tmp_path)
+
+    assert said.returncode == 2
+    assert "corsproxy --config FILE" in said.stderr
+    assert "corsproxy demo" in said.stderr
+
+
+def test_a_wrong_file_prints_all_problems_located_and_never_listens(tmp_path: Path) -> None:
+    """Four mistakes, four messages, exit code 78."""
+    example = (ROOT / "config.example.yaml").read_text()
+    wrong = example.replace("    - https://app.example.com       #", "    - https://app.example.com/      #").replace(
+        "  # allow_credentials: false", "  allow_credentials: true\n  allow_credentials: true\n  # allow_credentials: false"
+    )
+    wrong = wrong.replace("    # - https://*.example.com ", '    - "*"\n    # - https://*.example.com ').replace(
+        "  allow_origins:   ", "  allow_orgins:   "
+    )
+    (tmp_path / "wrong.yaml").write_text(wrong)
+
+    said = corsproxy("--config", "wrong.yaml", "--listen", "127.0.0.1:0", cwd=tmp_path)
+
+    assert said.returncode == 78
+    assert "listening" not in said.stderr
+    located = dict(re.findall(r"^error\[(CP\d+)\].*\n\s*--> wrong\.yaml:(\d+):\d+$", said.stderr, re.MULTILINE))
+    assert {"CP103", "CP104", "CP201", "CP202"} <= set(located)
+
+
+def test_the_example_file_starts(tmp_path: Path) -> None:
+    with running("--config", str(ROOT / "config.example.yaml"), "--listen", "127.0.0.1:0", cwd=tmp_path) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_a_file_in_the_current_directory_is_found(tmp_path: Path) -> None:
+    (tmp_path / "corsproxy.yaml").write_text(f"listen: 127.0.0.1:0\nupstream: http://localhost:9\ncors: {{allow_origins: [{ORIGIN}]}}\n")
+    with running(cwd=tmp_path) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_flags_alone_are_enough(tmp_path: Path) -> None:
+    arguments = ("--upstream", "http://127.0.0.1:9", "--allow-origin", ORIGIN, "--listen", "127.0.0.1:0")
+    with running(*arguments, cwd=tmp_path) as (_, port):
+        status, allowed, _ = ask(port, "OPTIONS", "/", {"Origin": ORIGIN, "Access-Control-Request-Method": "PUT"})
+        assert (status, allowed) == (204, ORIGIN)
+        status, allowed, content = ask(port, "GET", "/", {"Origin": ORIGIN})
+        assert (status, allowed) == (502, ORIGIN)
+        assert json.loads(content)["code"] == "CP401"
+
+
+def test_flags_win_over_variables_and_those_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "corsproxy.yaml").write_text(f"listen: 127.0.0.1:1\nupstream: http://localhost:9\ncors: {{allow_origins: [{ORIGIN}]}}\n")
+    variables = {"CORSPROXY_LISTEN": "127.0.0.1:1", "CORSPROXY_CORS_ALLOW_ORIGINS": "https://other.example"}
+    with running("--listen", "127.0.0.1:0", cwd=tmp_path, **variables) as (_, port):
+        status, _, _ = ask(port, "OPTIONS", "/", {"Origin": "https://other.example", "Access-Control-Request-Method": "PUT"})
+        assert status == 204
+
+
+def test_a_variable_that_nobody_knows_is_named_and_a_service_link_is_not(tmp_path: Path) -> None:
+    arguments = ("--upstream", "http://127.0.0.1:9", "--allow-origin", ORIGIN, "--listen", "127.0.0.1:0")
+    command = [sys.executable, "-m", "corsproxy", *arguments]
+    variables = environment(CORSPROXY_UPSTREAM="http://x", CORSPROXY_PORT="tcp://10.0.0.1:80", CORSPROXY_SERVICE_HOST="10.0.0.1")
+    process = subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    with process.stderr:
+        said = ""
+        while "listening" not in said:
+            said += process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    assert "CORSPROXY_UPSTREAM " in said
+    assert "CORSPROXY_PORT" not in said
+    assert "CORSPROXY_SERVICE" not in said
+
+
+def test_a_taken_address_is_a_start_up_failure_that_says_so(tmp_path: Path) -> None:
+    with legacy_api() as port:
+        said = corsproxy("--upstream", "http://127.0.0.1:9", "--allow-origin", ORIGIN, "--listen", f"127.0.0.1:{port}", cwd=tmp_path)
+
+    assert said.returncode == 3
+    assert said.stderr.startswith(f"error[CP504]: cannot listen on 127.0.0.1:{port}: ")
+    assert "help:" in said.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_idle_proxy_ends_at_once_and_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    arguments = ("--upstream", "http://127.0.0.1:9", "--allow-origin", ORIGIN, "--listen", "127.0.0.1:0")
+    with running(*arguments, cwd=tmp_path) as (process, _):
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_a_second_signal_ends_a_drain(tmp_path: Path) -> None:
+    """The upstream never answers, so the drain would wait for its whole grace."""
+    with legacy_api() as upstream:
+        arguments = ("--upstream", f"http://127.0.0.1:{upstream}", "--allow-origin", ORIGIN, "--listen", "127.0.0.1:0")
+        with running(*arguments, cwd=tmp_path) as (process, port), socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            # The proxy says that it drains only if it has the request in flight; until then the signal would end it at once.
+            _wait_for_established(port, upstream)
+            process.send_signal(signal.SIGTERM)
+            assert process.stderr is not None
+            assert "draining: 1 in flight" in process.stderr.readline()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 128 + signal.SIGTERM
+
+
+def _wait_for_established(port: int, upstream: int) -> None:
+    """Wait until the proxy has connected to the upstream: its exchange is in flight then."""
+    del port
+    while not any(f":{upstream:04X} 01 " in line for line in _tcp_table()):
+        os.sched_yield()
+
+
+def _tcp_table() -> list[str]:
+    # remote address and state (01: established) stand side by side
+    return [" ".join(line.split()[2:4]) + " " for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+
+
+def test_the_access_log_is_one_json_line_an_exchange_without_the_query(tmp_path: Path) -> None:
+    arguments = ("--upstream", "http://127.0.0.1:9", "--allow-origin", ORIGIN, "--listen", "127.0.0.1:0")
+    with running(*arguments, cwd=tmp_path) as (process, port):
+        status, _, _ = ask(port, "GET", "/orders?token=secret", {"Origin": "https://evil.example", "Cookie": "sid=secret"})
+        assert status == 403
+        assert process.stdout is not None
+        line = process.stdout.readline()
+    entry = json.loads(line)
+    assert "secret" not in line
+    assert entry["url.path"] == "/orders"
+    assert entry["http.response.status_code"] == 403
+    assert entry["corsproxy.reason"] == "origin-refused"
+    assert entry["corsproxy.origin"] == "https://evil.example"

@@ -1,0 +1,317 @@
+"""Policies: valid by construction, and every fault of a draft at once."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from corsproxy import problems
+from corsproxy.cors.pattern import OriginPattern
+from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, RegexEntry, build_policy
+from corsproxy.problems import Fault, Problem
+
+APP = "https://app.example"
+DRAFT = PolicyDraft((APP,))
+PUBLIC = PolicyDraft((ANY,))
+CREDENTIALED = PolicyDraft((APP,), allow_credentials=True)
+
+
+def table(cases: Mapping[str, object]) -> pytest.MarkDecorator:
+    """Make one test per sentence."""
+    return pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in cases.items()])
+
+
+def policy_of(draft: PolicyDraft) -> CorsPolicy:
+    policy, faults = build_policy(draft)
+    assert policy is not None, faults
+    return policy
+
+
+def faults_of(draft: PolicyDraft) -> list[tuple[Problem, tuple[str | int, ...]]]:
+    return [(fault.problem, fault.path) for fault in build_policy(draft)[1]]
+
+
+# --- a good draft ---------------------------------------------------------------------------------
+
+
+def test_the_defaults_are_a_usual_policy() -> None:
+    policy, faults = build_policy(DRAFT)
+
+    assert faults == []
+    assert policy is not None
+    assert policy.methods == (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE")
+    assert (policy.headers, policy.header_list) == (frozenset({b"content-type"}), (b"content-type",))
+    assert (policy.exposed, policy.credentials, policy.max_age_s, policy.enforce) == ((), False, 7200, True)
+    assert (policy.any_origin, policy.lists_authorization, policy.exact) == (False, False, frozenset({APP.encode()}))
+
+
+def test_lists_keep_the_order_of_the_file_and_lose_repetitions() -> None:
+    draft = replace(
+        DRAFT,
+        allow_methods=("PUT", "GET", "PUT", "HEAD", "POST"),
+        allow_headers=("X-B", "x-a", "X-b"),
+        expose_headers=("ETag", "X-Total", "etag"),
+    )
+    policy = policy_of(draft)
+
+    assert policy.methods == (b"PUT", b"GET", b"HEAD", b"POST")
+    assert policy.header_list == (b"x-b", b"x-a")
+    assert policy.exposed == (b"etag", b"X-Total")
+
+
+def test_any_of_everything() -> None:
+    policy = policy_of(replace(PUBLIC, allow_methods=(ANY,), allow_headers=(ANY,), expose_headers=(ANY,)))
+
+    assert (policy.any_origin, policy.patterns, policy.methods, policy.headers, policy.exposed) == (True, (), None, None, None)
+    assert policy.header_list == ()
+
+
+def test_any_header_and_authorization_beside_it() -> None:
+    """Rule 16: `*` never covers Authorization, so the two stand together."""
+    policy = policy_of(replace(DRAFT, allow_headers=(ANY, "Authorization")))
+
+    assert (policy.headers, policy.header_list, policy.lists_authorization) == (None, (b"authorization",), True)
+
+
+@table(
+    {
+        "everybody, without credentials": (PUBLIC, True),
+        "one origin": (DRAFT, False),
+        "one origin, with credentials": (CREDENTIALED, False),
+    }
+)
+def test_is_public(case: Any) -> None:
+    """Rule 33: only `*` without credentials gives everybody the same answer."""
+    draft, expected = case
+
+    assert policy_of(draft).is_public is expected
+
+
+# --- asking a policy ------------------------------------------------------------------------------
+
+
+@table(
+    {
+        "exact": (DRAFT, b"https://app.example", APP),
+        "another": (DRAFT, b"https://evil.example", None),
+        "null": (DRAFT, b"null", None),
+        "anything spelled as an origin, under `*`": (PUBLIC, b"https://evil.example", ANY),
+        "null, under `*`": (PUBLIC, b"null", ANY),
+        "NULL, under `*`": (PUBLIC, b"NULL", None),
+        "no origin at all, under `*`": (PUBLIC, b"", None),
+        "a list, under `*`": (PUBLIC, b"https://a.example, https://b.example", None),
+        "upper case, under `*`": (PUBLIC, b"https://A.example", None),
+        "null by name": (PolicyDraft((APP, "null"), dangerously_allow_null_origin=True), b"null", "null"),
+        "the first pattern that matches": (PolicyDraft(("https://*.example", "https://*.app.example")), b"https://x.app.example", "https://*.example"),
+        "the second pattern": (PolicyDraft(("https://*.app.example", "https://*.example")), b"https://app.example", "https://*.example"),
+        "exact before patterns": (PolicyDraft(("https://*.example", APP)), b"https://app.example", APP),
+        "a regex": (PolicyDraft((RegexEntry(r"https://pr-\d{1,4}\.example"),)), b"https://pr-7.example", r"https://pr-\d{1,4}\.example"),
+        "a regex does not cover null": (PolicyDraft((RegexEntry(".*"),)), b"null", None),
+    }
+)
+def test_allows_origin_names_the_entry_that_lets_it_in(case: Any) -> None:
+    """Rule 4, rule 5 and rule 6: whole serialized origins by bytes; `*` covers null, nothing else does unless named."""
+    draft, origin, expected = case
+    entry = policy_of(draft).allows_origin(origin)
+
+    assert (entry.text if isinstance(entry, OriginPattern) else entry) == expected
+
+
+@table(
+    {
+        "GET unlisted": (("PUT",), b"GET", True),
+        "HEAD unlisted": (("PUT",), b"HEAD", True),
+        "POST unlisted": (("PUT",), b"POST", True),
+        "get is another method": (("PUT",), b"get", False),
+        "listed": (("PUT",), b"PUT", True),
+        "unlisted": (("PUT",), b"DELETE", False),
+        "another case than listed": (("PATCH",), b"patch", False),
+        "any": ((ANY,), b"PROPFIND", True),
+        "any, but a parser must know it": ((ANY,), b"patch", False),
+        "any, but not TRACE": ((ANY,), b"TRACE", False),
+        "any, but not CONNECT": ((ANY,), b"CONNECT", False),
+        "OPTIONS needs listing too": (("PUT",), b"OPTIONS", False),
+    }
+)
+def test_allows_method(case: Any) -> None:
+    """Rule 10: by bytes. Rule 11: GET, HEAD and POST always. Rule 12: never CONNECT, TRACE, TRACK."""
+    methods, method, expected = case
+
+    assert policy_of(replace(DRAFT, allow_methods=methods)).allows_method(method) is expected
+
+
+@table(
+    {
+        "listed": (("X-A",), b"x-a", True),
+        "unlisted": (("X-A",), b"x-b", False),
+        "content-type is like any other": (("X-A",), b"content-type", False),
+        "accept is like any other": (("X-A",), b"accept", False),
+        "authorization unlisted": (("X-A",), b"authorization", False),
+        "authorization listed": (("Authorization",), b"authorization", True),
+        "any": ((ANY,), b"x-a", True),
+        "any but authorization": ((ANY,), b"authorization", False),
+        "any and authorization": ((ANY, "authorization"), b"authorization", True),
+        "nothing is listed": ((), b"content-type", False),
+    }
+)
+def test_allows_header(case: Any) -> None:
+    """Rule 16: `*` never covers Authorization. Rule 18: safelisted names are unsafe when asked for, and need listing."""
+    headers, name, expected = case
+
+    assert policy_of(replace(DRAFT, allow_headers=headers)).allows_header(name) is expected
+
+
+# --- faults ---------------------------------------------------------------------------------------
+
+
+ORIGINS, METHODS, HEADERS, EXPOSED = "allow_origins", "allow_methods", "allow_headers", "expose_headers"
+
+
+@table(
+    {
+        "no origins": (PolicyDraft(()), problems.NO_ORIGINS, (ORIGINS,)),
+        "`*` with credentials": (replace(PUBLIC, allow_credentials=True), problems.WILDCARD_WITH_CREDENTIALS, (ORIGINS, 0)),
+        "`*` beside another": (PolicyDraft((APP, ANY)), problems.BAD_WILDCARD, (ORIGINS, 1)),
+        "a bad spelling": (PolicyDraft((APP, "https://App.example")), problems.ORIGIN_SPELLING, (ORIGINS, 1)),
+        "a bad regex": (PolicyDraft((RegexEntry("(a"),)), problems.REGEX_SUBSET, (ORIGINS, 0)),
+        "null": (PolicyDraft((APP, "null")), problems.NULL_ORIGIN, (ORIGINS, 1)),
+        "null with credentials": (PolicyDraft(("null",), allow_credentials=True), problems.NULL_WITH_CREDENTIALS, (ORIGINS, 0)),
+        "an http origin with credentials": (
+            PolicyDraft(("https://a.example", "http://a.example"), allow_credentials=True),
+            problems.INSECURE_ORIGIN,
+            (ORIGINS, 1),
+        ),
+        "a regex that lets http in, with credentials": (
+            PolicyDraft((RegexEntry(r"https?://a\.example"),), allow_credentials=True),
+            problems.INSECURE_ORIGIN,
+            (ORIGINS, 0),
+        ),
+        "CONNECT": (replace(DRAFT, allow_methods=("GET", "CONNECT")), problems.BAD_METHOD, (METHODS, 1)),
+        "TRACE": (replace(DRAFT, allow_methods=("TRACE",)), problems.BAD_METHOD, (METHODS, 0)),
+        "track in lower case": (replace(DRAFT, allow_methods=("track",)), problems.BAD_METHOD, (METHODS, 0)),
+        "patch in lower case": (replace(DRAFT, allow_methods=("patch",)), problems.BAD_METHOD, (METHODS, 0)),
+        "an unknown method": (replace(DRAFT, allow_methods=("FETCH",)), problems.BAD_METHOD, (METHODS, 0)),
+        "no method at all": (replace(DRAFT, allow_methods=("GET, PUT",)), problems.BAD_METHOD, (METHODS, 0)),
+        "an empty method": (replace(DRAFT, allow_methods=("",)), problems.BAD_METHOD, (METHODS, 0)),
+        "`*` beside a method": (replace(DRAFT, allow_methods=("PUT", ANY)), problems.BAD_METHOD, (METHODS, 1)),
+        "Cookie": (replace(DRAFT, allow_headers=("X-A", "Cookie")), problems.BAD_REQUEST_HEADER, (HEADERS, 1)),
+        "Host": (replace(DRAFT, allow_headers=("host",)), problems.BAD_REQUEST_HEADER, (HEADERS, 0)),
+        "Sec-Fetch-Site": (replace(DRAFT, allow_headers=("Sec-Fetch-Site",)), problems.BAD_REQUEST_HEADER, (HEADERS, 0)),
+        "Proxy-Authorization": (replace(DRAFT, allow_headers=("Proxy-Authorization",)), problems.BAD_REQUEST_HEADER, (HEADERS, 0)),
+        "a response header to allow": (replace(DRAFT, allow_headers=("ETag",)), problems.BAD_REQUEST_HEADER, (HEADERS, 0)),
+        "no header name": (replace(DRAFT, allow_headers=("X A",)), problems.BAD_REQUEST_HEADER, (HEADERS, 0)),
+        "an empty header name": (replace(DRAFT, allow_headers=("",)), problems.BAD_REQUEST_HEADER, (HEADERS, 0)),
+        "a header name that is no text": (replace(DRAFT, allow_headers=("\udcff",)), problems.BAD_REQUEST_HEADER, (HEADERS, 0)),
+        "Set-Cookie to expose": (replace(DRAFT, expose_headers=("ETag", "set-cookie")), problems.BAD_RESPONSE_HEADER, (EXPOSED, 1)),
+        "a request header to expose": (replace(DRAFT, expose_headers=("Authorization",)), problems.BAD_RESPONSE_HEADER, (EXPOSED, 0)),
+        "no header name to expose": (replace(DRAFT, expose_headers=("é",)), problems.BAD_RESPONSE_HEADER, (EXPOSED, 0)),
+        "`*` beside a name to expose": (replace(DRAFT, expose_headers=("ETag", ANY)), problems.BAD_RESPONSE_HEADER, (EXPOSED, 1)),
+        "a negative max_age": (replace(DRAFT, max_age_s=-1), problems.BAD_MAX_AGE, ("max_age",)),
+        "a max_age over a day": (replace(DRAFT, max_age_s=86401), problems.BAD_MAX_AGE, ("max_age",)),
+    }
+)
+def test_a_draft_with_a_fault_is_no_policy(case: Any) -> None:
+    """
+    What the protocol rules out cannot be configured.
+
+    Rule 6: null never with credentials. Rule 12: forbidden methods are refused in the configuration.
+    Rule 19: -1 is no value. Rule 24: `*` never with credentials. Rule 29: Set-Cookie can never be exposed.
+    Rule 41: a policy never opens by itself: somebody has to be named. Rule 48: forbidden names are an error.
+    """
+    draft, problem, path = case
+    policy, faults = build_policy(draft)
+
+    assert policy is None
+    assert (problem, path) in [(fault.problem, fault.path) for fault in faults]
+    assert [fault.problem for fault in faults if fault.problem.severity is problems.Severity.ERROR] == [problem]
+
+
+def test_all_faults_are_found_at_once() -> None:
+    draft = PolicyDraft(
+        ("https://A.example", ANY),
+        allow_methods=("TRACE", "get"),
+        allow_headers=("Cookie",),
+        expose_headers=("Set-Cookie",),
+        allow_credentials=True,
+        max_age_s=-5,
+    )
+
+    assert faults_of(draft) == [
+        (problems.WILDCARD_WITH_CREDENTIALS, (ORIGINS, 1)),
+        (problems.BAD_WILDCARD, (ORIGINS, 1)),
+        (problems.ORIGIN_SPELLING, (ORIGINS, 0)),
+        (problems.BAD_METHOD, (METHODS, 0)),
+        (problems.BAD_METHOD, (METHODS, 1)),
+        (problems.BAD_REQUEST_HEADER, (HEADERS, 0)),
+        (problems.BAD_RESPONSE_HEADER, (EXPOSED, 0)),
+        (problems.BAD_MAX_AGE, ("max_age",)),
+    ]
+
+
+@table(
+    {
+        "http, with credentials and the dangerous switch": (
+            PolicyDraft(("http://a.example",), allow_credentials=True, dangerously_allow_insecure_origins=True),
+            [(problems.DANGEROUS_SETTING, ("dangerously_allow_insecure_origins",))],
+        ),
+        "http without credentials": (PolicyDraft(("http://a.example",)), []),
+        "loopback http with credentials": (PolicyDraft(("http://localhost:3000",), allow_credentials=True), []),
+        "null with the dangerous switch": (
+            PolicyDraft(("null",), dangerously_allow_null_origin=True),
+            [(problems.DANGEROUS_SETTING, ("dangerously_allow_null_origin",))],
+        ),
+        "a loose dot": (PolicyDraft((APP, RegexEntry("https://app.example"))), [(problems.UNESCAPED_DOT, (ORIGINS, 1))]),
+        "a max_age that Chromium caps": (replace(DRAFT, max_age_s=7201), [(problems.MAX_AGE_CAPPED, ("max_age",))]),
+        "a max_age of two hours": (replace(DRAFT, max_age_s=7200), []),
+        "a max_age of a day": (replace(DRAFT, max_age_s=86400), [(problems.MAX_AGE_CAPPED, ("max_age",))]),
+        "a max_age of nothing": (replace(DRAFT, max_age_s=0), []),
+        "safelisted methods left out": (replace(DRAFT, allow_methods=("PUT", "GET")), [(problems.SAFELISTED_METHODS, (METHODS,))]),
+        "no methods": (replace(DRAFT, allow_methods=()), [(problems.SAFELISTED_METHODS, (METHODS,))]),
+    }
+)
+def test_a_policy_may_come_with_a_warning(case: Any) -> None:
+    """Rule 11: leaving GET, HEAD or POST out forbids nothing, and the file's reader is told. Rule 19: browsers cap the age."""
+    draft, expected = case
+    policy, faults = build_policy(draft)
+
+    assert policy is not None
+    assert [(fault.problem, fault.path) for fault in faults] == expected
+
+
+@table(
+    {
+        "the right method": (
+            replace(DRAFT, allow_methods=("GET", "HEAD", "POST", "patch")),
+            Fault(problems.BAD_METHOD, (METHODS, 3), "`patch` is not `PATCH`: methods are compared by bytes", "write `PATCH`"),
+        ),
+        "a method that nobody knows": (
+            replace(DRAFT, allow_methods=("FETCH",)),
+            Fault(problems.BAD_METHOD, (METHODS, 0), "`FETCH` is a method that HTTP parsers do not know", "take it out"),
+        ),
+        "a method that is none": (
+            replace(DRAFT, allow_methods=("GET PUT",)),
+            Fault(problems.BAD_METHOD, (METHODS, 0), "`GET PUT` is no method name", "take it out"),
+        ),
+        "several names in one entry": (
+            replace(DRAFT, allow_headers=("X-A, X-B",)),
+            Fault(problems.BAD_REQUEST_HEADER, (HEADERS, 0), "`X-A, X-B` is no header name", "write one name an entry: `[X-A, X-B]`"),
+        ),
+        "a name that is none": (
+            replace(DRAFT, allow_headers=("X:A",)),
+            Fault(problems.BAD_REQUEST_HEADER, (HEADERS, 0), "`X:A` is no header name", ""),
+        ),
+        "a missing safelisted method": (
+            replace(DRAFT, allow_methods=("POST",)),
+            Fault(problems.SAFELISTED_METHODS, (METHODS,), "GET, HEAD cannot be forbidden by leaving them out: CORS always lets them through"),
+        ),
+    }
+)
+def test_messages_name_the_value_and_the_remedy(case: Any) -> None:
+    draft, expected = case
+
+    assert build_policy(draft)[1] == [expected]
+
+
+def test_a_list_of_methods_with_a_fault_gets_no_second_note_on_what_it_leaves_out() -> None:
+    assert faults_of(replace(DRAFT, allow_methods=("GET", "patch"))) == [(problems.BAD_METHOD, (METHODS, 1))]
