@@ -135,6 +135,8 @@ class ClientConnection(RequestHandler):
         if self._request_count != heads:
             self.pending += self._request_count - heads
             self.head_since, self.head_bytes = 0.0, 0
+            if self.content is not None:
+                self.check_body(self.content)
         elif self.head_bytes > self.front.max_head_bytes:
             self.refuse(is_too_long=True)
 
@@ -144,10 +146,25 @@ class ClientConnection(RequestHandler):
         self.pending -= 1
         self.content = content
         self.behind = 0
+        if self.pending:
+            self.check_body(content)
+
+    def check_body(self, content: StreamReader) -> None:
+        """
+        Break a body off whose framing does not parse.
+
+        aiohttp queues such a fault as one more message and leaves the body's reader waiting for ever. No message can begin
+        before the body in front of it has ended, so a message behind an unfinished body is that fault.
+        """
+        if not content.is_eof():
+            content.set_exception(web.RequestPayloadError("its framing does not parse"))
 
     def end_exchange(self) -> None:
         """Take note that it was. What came behind it may be the beginning of a head, whose time runs from now."""
         self.exchanges -= 1
+        if self.content is not None and self.content.exception() is not None:
+            # aiohttp would read the rest of a body that is broken, and log the fault as an error of ours.
+            self.content.feed_eof()
         self.content = None
         if self.behind and not self.pending:
             self.head_since = self.front.loop.time()

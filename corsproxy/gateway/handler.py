@@ -243,6 +243,7 @@ class AiohttpLane:
             if relay.ended:
                 return Written(keep_alive=relay.keep_alive)
             await request.writer.drain()
+            relay.resume()
 
     def _collect(self, context: Context, relay: Relay, record: ExchangeRecord, *, close: bool) -> list[bytes]:
         """Put together what the client gets of what came since the last time."""

@@ -101,11 +101,14 @@ class Relay:
         self._has_news = False
 
     def take(self) -> list[bytes]:
-        """Return the queued content and let the upstream send on."""
+        """Return the queued content."""
         chunks, self._chunks, self._queued = self._chunks, [], 0
-        if not self.ended:
-            self.connection.resume_reading()
         return chunks
+
+    def resume(self) -> None:
+        """Let the upstream send on: the client has taken what came."""
+        if not self.ended and self._queued <= _HIGH_WATER_BYTES:
+            self.connection.resume_reading()
 
     def take_interims(self) -> list[ResponseHead]:
         """Return the queued 1xx responses."""
