@@ -114,7 +114,8 @@ BAD_ADDRESS: Final = Problem(
     "CP108",
     "not an address or URL",
     "The proxy must know exactly where to listen and which upstream to call.",
-    'Write `host:port`, `:port`, `"[::1]:port"` or `unix:/path` to listen; `http://host:port/path` for an upstream.',
+    'Write `host:port`, `:port`, `"[::1]:port"` or `unix:/path` to listen; `http://host:port/path` for an upstream; '
+    "a bare name for a host.",
 )
 NOT_A_CHOICE: Final = Problem(
     "CP109",
@@ -264,6 +265,14 @@ UNESCAPED_DOT: Final = Problem(
     r"Write `\.`.",
     severity=Severity.WARNING,
 )
+ANY_HOST: Final = Problem(
+    "CP255",
+    "every Host name is answered",
+    "A web page can make its own name lead to this machine (DNS rebinding). To the browser the proxy is then the page's own "
+    "origin, so CORS does not stop it. Only the Host field tells such a request apart.",
+    'Name the hosts that browsers use with `hosts` or `public_url`; or write `hosts: "*"` if any name is right.',
+    severity=Severity.WARNING,
+)
 
 # --- CP3xx: a request that is refused -------------------------------------------------------------
 
@@ -359,7 +368,7 @@ REQUEST_TIMEOUT: Final = Problem(
     "CP312",
     "request timeout",
     "The client stopped in the middle of its request.",
-    "Send the rest sooner, or raise `limits.body_idle_timeout`.",
+    "Send the rest sooner, or raise `limits.header_timeout` or `limits.body_idle_timeout`.",
     status=408,
     detail="The request did not arrive in time.",
 )
@@ -524,15 +533,6 @@ CLIENT_STALLED: Final = Problem(
     "The client took no byte of the answer for longer than `limits.body_idle_timeout`.",
     "Look at the client, or raise the limit.",
     severity=Severity.NOTE,
-)
-DRAINING: Final = Problem(
-    "CP503",
-    "shutting down",
-    "The proxy is draining and takes no new requests.",
-    "Try again: another instance answers.",
-    status=503,
-    stage=Stage.PROXY,
-    detail="The proxy is shutting down. Try again.",
 )
 CANNOT_LISTEN: Final = Problem(
     "CP504",

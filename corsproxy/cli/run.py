@@ -62,7 +62,9 @@ def start(settings: Settings) -> int:
     """Start a proxy with valid settings; returns the exit code."""
     configure_events(settings.log, sys.stderr)
     for name in environment.strangers(os.environ):
-        _log.warning("%s is not a variable that corsproxy knows; known are %s", name, ", ".join([environment.CONFIG, *environment.KEYS]))
+        near = environment.nearest(name)
+        hint = f"did you mean {near}?" if near else "docs/configuration.md lists those that are"
+        _log.warning("the environment variable %s is not one that corsproxy knows; %s", name, hint)
 
     def announce(listening: Sequence[Listen]) -> None:
         _log.info("corsproxy %s %s", __version__, "\n  ".join(summarize(settings, listening)))

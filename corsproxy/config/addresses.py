@@ -1,5 +1,5 @@
 """
-Addresses: where to listen, which upstream to call, under which URL browsers know the proxy.
+Addresses: where to listen, which upstream to call, under which URL browsers know the proxy, which hosts it answers for.
 
 It knows the spellings and says what to write instead; it resolves nothing and opens nothing.
 """
@@ -30,7 +30,9 @@ _DOT_SEGMENT: Final = re.compile(r"(?:^|/)(?:\.|%2[Ee]){1,2}(?:/|$)")
 _ODD_IN_ROUTE: Final = re.compile(r"[^A-Za-z0-9._~!$&'()+,=:@/-]")
 # UTS 46 section 7, table 4.
 _DEVIATIONS: Final = re.compile("[ßẞς\u200c\u200d]")
+_BRACKETED: Final = re.compile(r"\[[^\]]*\](:[0-9]*)?")
 _UNIX: Final = "unix:"
+ANY_HOST: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,38 @@ def parse_public_url(text: str) -> bytes | Fault:
     return origin.serialize()
 
 
+def parse_host(text: str) -> str | Fault:
+    """
+    Read one entry of `hosts` as the Host field has it, without a port: a name, `*.name`, an IP literal, or `*`.
+
+    Pure; never raises.
+
+    Spec: RFC 9110 7.2; URL #host-serializing.
+    """
+    if text == ANY_HOST:
+        return text
+    wildcard = "*." if text.startswith("*.") else ""
+    plain = text.removeprefix(wildcard)
+    authority = re.split(r"[/?#]", plain.rpartition("://")[2], maxsplit=1)[0]
+    name = re.sub(r":[0-9]*\Z", "", authority)
+    fault = _no_host(text, plain, authority, name)
+    host = fault or _host(name, is_listen=False)
+    if isinstance(host, Fault):
+        return host
+    # What is compared is what browsers send, and they spell IPv6 addresses in a way of their own.
+    host = (respell(f"http://[{host}]")[0] or b"").decode().removeprefix("http://") if name.startswith("[") else host
+    if wildcard and (name.startswith("[") or looks_like_ipv4(host.encode())):
+        return _bad(f"`{text}` has a wildcard before an IP address, which has no subdomains", f"write `{host}`")
+    if plain == host:
+        return text
+    reason = "is not how browsers spell it"
+    if authority != plain:
+        reason = "is a URL, and a host is only its name"
+    elif authority != name:
+        reason = "has a port, and a host is answered on every port"
+    return _bad(f"`{text}` {reason}", f'write `"{wildcard}{host}"`' if wildcard or name.startswith("[") else f"write `{host}`")
+
+
 def parse_route_path(text: str) -> bytes | Fault:
     """
     Read a route's path in normal form, without a slash at its end unless it is the root.
@@ -163,6 +197,20 @@ def parse_route_path(text: str) -> bytes | Fault:
             f"`{text}` holds `{odd[0]}`, {reason}", f"write `{text[: odd.start()]}`" if odd[0] in "?#" and odd.start() else "take it out"
         )
     return (text.removesuffix("/") or "/").encode()
+
+
+def _no_host(text: str, plain: str, authority: str, name: str) -> Fault | None:
+    """Say why an entry of `hosts` cannot be read at all."""
+    if plain.startswith(".") and plain[1:]:
+        return _bad(f"`{text}` begins with a dot", f'write `"*{plain}"` for its subdomains, and `{plain[1:]}` for itself')
+    if "*" in plain:
+        return _bad(f"`{text}` has a `*` that stands for nothing", 'write `"*.example.com"` for any subdomain, or `"*"` for any host')
+    if authority.count(":") > 1 and _BRACKETED.fullmatch(authority) is None:
+        address = _ipv6(authority)
+        if address is not None:
+            return _bad(f"`{text}` is an IPv6 address without brackets", f'write `"[{address}]"`')
+        return _bad(f"`{text}` has more than one colon", "write the name alone")
+    return None if name else _bad(f"`{text}` is not a host name", 'write `api.example.com`, `"*.example.com"` or `"*"`')
 
 
 def _unix_fault(text: str, path: str) -> Fault | None:

@@ -9,11 +9,14 @@ from typing import Any, Final
 
 from corsproxy import problems
 from corsproxy.config.diagnostics import Report, Span
+from corsproxy.config.hosts import read_hosts
+from corsproxy.config.limits import read_limits, read_route_limits
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.policies import Chosen, read_cors, read_policies
+from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
 from corsproxy.config.schema import FILE, ROUTE, SECTIONS
-from corsproxy.config.settings import LogFormat, LogLevel, LogSettings, Route, Settings, Timeouts, Upstream
-from corsproxy.config.values import Section, kind_of, place_of_item, read_fields, read_section, read_upstream, refuse_kind
+from corsproxy.config.settings import LogFormat, LogLevel, LogSettings, Route, RouteLimits, Settings, Timeouts, Upstream
+from corsproxy.config.values import Section, read_block, read_fields, read_section, read_upstream
 
 _NO_CORS_HELP: Final = "write `cors: {allow_origins: [https://app.example.com]}`, or `cors: none` for no CORS"
 _ROOT: Final = b"/"
@@ -32,6 +35,7 @@ class _Defaults:
     chosen: Chosen | None
     lacks_cors: bool
     timeouts: Timeouts
+    limits: RouteLimits
     named: dict[str, Chosen | None]
 
 
@@ -45,6 +49,7 @@ class _Draft:
     chosen: Chosen | None
     lacks_cors: bool
     timeouts: Timeouts
+    limits: RouteLimits
 
 
 def decode(root: Node, report: Report) -> Settings | None:
@@ -58,14 +63,16 @@ def decode(root: Node, report: Report) -> Settings | None:
         return None
     section = read_section(root, FILE, "the file", None, report)
     fields = read_fields(section, report)
-    defaults = _read_defaults(section, report)
+    limits, limits_of_routes = read_limits(section.entries.get("limits"), report)
+    defaults = _read_defaults(section, limits_of_routes, report)
     drafts = _read_routes(section, defaults, report)
     implicit = _implicit_route(section, defaults, drafts, report)
     log = _read_log(section, report)
+    hosts = read_hosts(section, fields, report)
     if report.has_errors:
         return None
     routes = [
-        Route(draft.path, draft.upstream, draft.chosen.cors, draft.timeouts, draft.chosen.name, draft.chosen.place)
+        Route(draft.path, draft.upstream, draft.chosen.cors, draft.timeouts, draft.chosen.name, draft.chosen.place, draft.limits)
         for draft in drafts
         if draft.upstream is not None and draft.chosen is not None
     ]
@@ -73,7 +80,17 @@ def decode(root: Node, report: Report) -> Settings | None:
     routes = sorted(routes, key=lambda route: -len(route.path)) + implicit
     given: dict[str, Any] = {"listen": fields["listen"]} if "listen" in fields else {}
     default_cors = defaults.chosen.cors if defaults.chosen is not None else None
-    return Settings(tuple(routes), own_origins=fields.get("public_url", ()), default_cors=default_cors, log=log, **given)
+    if fields.get("via") is False:
+        given["pseudonym"] = b""
+    return Settings(
+        tuple(routes),
+        own_origins=fields.get("public_url", ()),
+        default_cors=default_cors,
+        hosts=hosts,
+        limits=limits,
+        log=log,
+        **given,
+    )
 
 
 def _refuse_root(root: Node, report: Report) -> None:
@@ -89,34 +106,22 @@ def _refuse_root(root: Node, report: Report) -> None:
     report.add(problems.WRONG_TYPE, root.span, f"the file is {kind_of(root)}, not a mapping of keys to values", help_)
 
 
-def _read_defaults(section: Section, report: Report) -> _Defaults:
+def _read_defaults(section: Section, limits: RouteLimits, report: Report) -> _Defaults:
     entries = section.entries
     keys = SECTIONS[FILE]
     named = read_policies(entries["policies"], report) if "policies" in entries else {}
     chosen = read_cors(entries["cors"], keys["cors"], named, "cors", report) if "cors" in entries else None
     upstream = read_upstream(entries["upstream"], keys["upstream"], report) if "upstream" in entries else None
     timeouts = _read_timeouts(entries.get("timeouts"), Timeouts(), report)
-    return _Defaults(upstream, section.lacks("upstream"), chosen, section.lacks("cors"), timeouts, named)
+    return _Defaults(upstream, section.lacks("upstream"), chosen, section.lacks("cors"), timeouts, limits, named)
 
 
 def _read_timeouts(entry: Entry | None, inherited: Timeouts, report: Report) -> Timeouts:
-    if entry is None:
-        return inherited
-    if not isinstance(entry.value, Mapping):
-        refuse_kind(entry.value, entry.value_span, SECTIONS[FILE]["timeouts"], report, "write `timeouts: {response: 60s}`")
-        return inherited
-    given = read_fields(read_section(entry.value, "timeouts", "`timeouts`", entry.key.span, report), report)
-    return replace(inherited, **given)
+    return replace(inherited, **read_block(entry, SECTIONS[FILE]["timeouts"], "write `timeouts: {response: 60s}`", report))
 
 
 def _read_log(section: Section, report: Report) -> LogSettings:
-    entry = section.entries.get("log")
-    if entry is None:
-        return LogSettings()
-    if not isinstance(entry.value, Mapping):
-        refuse_kind(entry.value, entry.value_span, SECTIONS[FILE]["log"], report, "write `log: {format: text, level: info}`")
-        return LogSettings()
-    given = read_fields(read_section(entry.value, "log", "`log`", entry.key.span, report), report)
+    given = read_block(section.entries.get("log"), SECTIONS[FILE]["log"], "write `log: {format: text, level: info}`", report)
     if "format" in given:
         given["format"] = LogFormat(given["format"])
     if "level" in given:
@@ -156,6 +161,7 @@ def _read_route(item: Mapping, defaults: _Defaults, report: Report) -> _Draft | 
     if section.lacks("path"):
         report.add(problems.MISSING_KEY, section.at, "a route lacks `path`", "write `path: /api`")
     timeouts = _read_timeouts(entries.get("timeouts"), defaults.timeouts, report)
+    limits = read_route_limits(entries.get("limits"), defaults.limits, report)
     at = entries["path"].value_span if path is not None else section.at
     label = f"the route `{path.decode()}`" if path is not None else "a route"
     if "upstream" in entries:
@@ -166,7 +172,7 @@ def _read_route(item: Mapping, defaults: _Defaults, report: Report) -> _Draft | 
             help_ = "write `upstream: http://localhost:9000` in the route, or at the top level for all routes"
             report.add(problems.MISSING_KEY, at, f"{label} has no `upstream`, and the file has none for all", help_)
     chosen = read_cors(entries["cors"], keys["cors"], defaults.named, "", report) if "cors" in entries else defaults.chosen
-    return None if path is None or at is None else _Draft(path, at, upstream, chosen, section.lacks("cors"), timeouts)
+    return None if path is None or at is None else _Draft(path, at, upstream, chosen, section.lacks("cors"), timeouts, limits)
 
 
 def _implicit_route(section: Section, defaults: _Defaults, drafts: list[_Draft], report: Report) -> list[Route]:
@@ -188,4 +194,4 @@ def _implicit_route(section: Section, defaults: _Defaults, drafts: list[_Draft],
     if is_shadowed or defaults.upstream is None or defaults.chosen is None:
         return []
     chosen = defaults.chosen
-    return [Route(_ROOT, defaults.upstream, chosen.cors, defaults.timeouts, chosen.name, chosen.place)]
+    return [Route(_ROOT, defaults.upstream, chosen.cors, defaults.timeouts, chosen.name, chosen.place, defaults.limits)]

@@ -16,13 +16,13 @@ from corsproxy.config import nodes
 from corsproxy.config.decode import decode
 from corsproxy.config.diagnostics import Diagnostic, Report, Source, Span, diagnostic
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
-from corsproxy.config.schema import SINGLE_KEYS, Kind
+from corsproxy.config.schema import SINGLE_KEYS, UPSTREAM, Kind
 from corsproxy.config.settings import Settings
 
 # Precedent: a ConfigMap of Kubernetes holds 1 MiB at most.
 MAX_FILE_BYTES: Final = 1024 * 1024
 
-_LISTS: Final = (Kind.ADDRESSES, Kind.ORIGIN_URLS, Kind.ORIGINS, Kind.NAMES)
+_LISTS: Final = (Kind.ADDRESSES, Kind.HOSTS, Kind.ORIGIN_URLS, Kind.ORIGINS, Kind.NAMES)
 _BYTE_ORDER_MARK: Final = "\ufeff"
 
 
@@ -168,12 +168,15 @@ def _override_node(path: str, override: Override, report: Report) -> Node | None
 
 
 def _graft(root: Node, path: list[str], node: Node) -> Node:
-    """Return the tree with one value replaced; what stood in its way (a URL for `upstream`, a word for `cors`) gives way."""
+    """Return the tree with one value replaced; what stood in its way (a word for `cors`) gives way."""
     if not path:
         return node
     entries = dict(root.entries) if isinstance(root, Mapping) else {}
     old = entries.get(path[0])
     key = old.key if old is not None else Scalar(node.span, path[0], path[0])
     below = old.value if old is not None else Mapping(node.span, {})
+    if path[0] == UPSTREAM and isinstance(below, Scalar) and not below.is_null:
+        # A URL for `upstream` is short for a mapping with it, which another key can join.
+        below = Mapping(below.span, {"url": Entry(Scalar(below.span, "url", "url"), below)})
     entries[path[0]] = Entry(key, _graft(below, path[1:], node))
     return Mapping(root.span, entries)

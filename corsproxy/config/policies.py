@@ -10,9 +10,10 @@ from typing import Any, Final
 from corsproxy import problems
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.nodes import Entry, Mapping, Scalar
+from corsproxy.config.scalars import kind_of, nearest, refuse_kind
 from corsproxy.config.schema import FILE, SECTIONS, Key
 from corsproxy.config.settings import CorsMode, Place
-from corsproxy.config.values import Listed, Section, kind_of, nearest, read_fields, read_section, refuse_kind
+from corsproxy.config.values import Listed, Section, read_fields, read_section
 from corsproxy.cors.policy import CorsPolicy, PolicyDraft, build_policy
 from corsproxy.problems import Fault
 

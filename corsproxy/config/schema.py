@@ -5,68 +5,30 @@ It knows every key of the file: where it stands, what it takes, its default and 
 Decoding reads this table; whatever else describes the file (a JSON Schema, an example, a reference page) is made from it.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from corsproxy.config.key import CORS, EXTENSION_PREFIX, FILE, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, UPSTREAM, Key, Kind
+from corsproxy.config.keys_limits import LIMIT_KEYS
+from corsproxy.config.keys_policy import POLICY_KEYS
 from corsproxy.config.settings import CorsMode, LogFormat, LogLevel
 
-
-class Kind(StrEnum):
-    """What a key takes."""
-
-    ADDRESSES = "an address, or a list of addresses"
-    ORIGIN_URLS = "a URL, or a list of URLs"
-    URL = "a URL"
-    UPSTREAM = "a URL, or a mapping with `url`"
-    DURATION = "a duration"
-    SECONDS = "a duration, or a number of seconds"
-    BOOLEAN = "`true` or `false`"
-    CHOICE = "a word"
-    ORIGINS = 'a list of origins, or `"*"`'
-    NAMES = 'a list of names, or `"*"`'
-    POLICY = "a policy, the name of one, `none` or `passthrough`"
-    POLICIES = "a mapping of names to policies"
-    ROUTES = "a list of routes"
-    PATH = "a path"
-    SECTION = "a mapping"
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """
-    One key.
-
-    `section` names the mapping that it stands in ("" is the file itself), `children` the one that it opens.
-    `default` is what a user would write for it, as YAML; empty if there is none. `precedent` says where the
-    default or the name is from. `also` lists names that people know it by from other tools.
-    """
-
-    section: str
-    name: str
-    kind: Kind
-    doc: str
-    default: str = ""
-    children: str = ""
-    choices: tuple[str, ...] = ()
-    precedent: str = ""
-    example: str = ""
-    also: tuple[str, ...] = ()
-    is_required: bool = False
-    is_dangerous: bool = False
-    is_reloadable: bool = True
-    since: str = "0.1"
-
-
-FILE: Final = ""
-UPSTREAM: Final = "upstream"
-TIMEOUTS: Final = "timeouts"
-CORS: Final = "cors"
-ROUTE: Final = "route"
-LOG: Final = "log"
-
-# Keys of the file that begin so are ignored: a place for YAML anchors. Precedent: Compose extension fields.
-EXTENSION_PREFIX: Final = "x-"
+__all__ = [
+    "CORS",
+    "ENVIRONMENT",
+    "EXTENSION_PREFIX",
+    "FILE",
+    "KEYS",
+    "LIMITS",
+    "LOG",
+    "POOL",
+    "ROUTE",
+    "SECTIONS",
+    "SINGLE_KEYS",
+    "TIMEOUTS",
+    "UPSTREAM",
+    "Key",
+    "Kind",
+]
 
 KEYS: Final = (
     Key(
@@ -88,6 +50,24 @@ KEYS: Final = (
         precedent="Grafana `root_url`, Keycloak `hostname`",
         example="https://api.example.com",
         also=("base_url", "external_url", "public_urls", "root_url"),
+    ),
+    Key(
+        FILE,
+        "hosts",
+        Kind.HOSTS,
+        'The Host names that are answered, `"*.example.net"` for any subdomain, `"*"` for any; requests for others get 421.',
+        precedent="Django `ALLOWED_HOSTS`, nginx `server_name`",
+        example='[api.example.com, "*.example.net"]',
+        also=("allowed_hosts", "trusted_hosts", "server_name", "server_names", "hostnames", "hostname", "domains"),
+    ),
+    Key(
+        FILE,
+        "via",
+        Kind.BOOLEAN,
+        "Whether requests carry `Via: 1.1 corsproxy`; without it, loops are not found.",
+        default="true",
+        precedent="RFC 9110 7.6.3 asks it of every gateway; Caddy sends it",
+        also=("add_via", "via_header"),
     ),
     Key(
         FILE,
@@ -130,6 +110,15 @@ KEYS: Final = (
     ),
     Key(
         FILE,
+        "limits",
+        Kind.SECTION,
+        "What one client may take.",
+        children=LIMITS,
+        precedent="nginx `client_max_body_size` and its neighbours",
+        also=("limit",),
+    ),
+    Key(
+        FILE,
         "routes",
         Kind.ROUTES,
         "Paths with an upstream, a policy or timeouts of their own; the longest matching prefix wins, on segment boundaries.",
@@ -149,117 +138,27 @@ KEYS: Final = (
         is_required=True,
     ),
     Key(
-        TIMEOUTS,
-        "connect",
-        Kind.DURATION,
-        "Until the connection stands: DNS, TCP and TLS.",
-        default="5s",
-        precedent="Envoy `connect_timeout` 5 s",
-        also=("connect_timeout", "connection"),
+        UPSTREAM,
+        "pool",
+        Kind.SECTION,
+        "How connections to this upstream are kept.",
+        children=POOL,
+        precedent="nginx `keepalive`",
+        also=("connections", "connection_pool", "keepalive"),
     ),
     Key(
-        TIMEOUTS,
-        "response",
-        Kind.DURATION,
-        "From the last byte of the request to the head of the response.",
-        default="60s",
-        precedent="nginx `proxy_read_timeout` 60 s",
-        also=("read", "request", "response_timeout", "read_timeout", "header"),
+        UPSTREAM,
+        "retries",
+        Kind.COUNT,
+        "How often a request is sent once more, where that is sure to be harmless; 0 for never.",
+        default="1",
+        precedent="Pingora and Caddy try once more where nothing was sent",
+        least=0,
+        most=10,
+        also=("retry", "max_retries", "attempts"),
     ),
-    Key(
-        TIMEOUTS,
-        "idle",
-        Kind.DURATION,
-        "The upstream owes bytes and sends none, or takes none.",
-        default="300s",
-        precedent="Envoy `stream_idle_timeout` 300 s",
-        also=("idle_timeout", "stream", "write", "send"),
-    ),
-    Key(
-        CORS,
-        "allow_origins",
-        Kind.ORIGINS,
-        "The origins whose pages may call: exact, `https://*.example.com`, `http://localhost:*`, `regex: '…'`, or `\"*\"` for any.",
-        precedent="Starlette CORSMiddleware `allow_origins`",
-        example="[https://app.example.com]",
-        also=("origins", "origin", "allowed_origins", "allow_origin", "allowed_origin", "allow_origin_regex", "alloworigins"),
-        is_required=True,
-    ),
-    Key(
-        CORS,
-        "allow_methods",
-        Kind.NAMES,
-        'The methods that scripts may use; `"*"` for any.',
-        default="[GET, HEAD, POST, PUT, PATCH, DELETE]",
-        precedent="the npm package cors",
-        also=("methods", "allowed_methods", "method", "allow_method", "allowmethods"),
-    ),
-    Key(
-        CORS,
-        "allow_headers",
-        Kind.NAMES,
-        'The request headers that scripts may set; `"*"` for any but Authorization, which is always listed by name.',
-        default="[Content-Type]",
-        precedent="Starlette safelists Content-Type",
-        example="[Authorization, Content-Type]",
-        also=("headers", "allowed_headers", "request_headers", "allow_header", "allowheaders"),
-    ),
-    Key(
-        CORS,
-        "expose_headers",
-        Kind.NAMES,
-        'The response headers that scripts may read; `"*"` for any.',
-        default="[]",
-        precedent="Fetch: only safelisted response headers are readable",
-        example="[X-Total-Count, Link]",
-        also=("exposed_headers", "response_headers", "expose_header", "exposeheaders"),
-    ),
-    Key(
-        CORS,
-        "allow_credentials",
-        Kind.BOOLEAN,
-        "Whether cookies and HTTP authentication may be used across origins.",
-        default="false",
-        precedent="Fetch: no credentials unless a server says so",
-        also=("credentials", "supports_credentials", "allow_credential", "with_credentials", "allowcredentials"),
-    ),
-    Key(
-        CORS,
-        "max_age",
-        Kind.SECONDS,
-        "How long browsers remember a preflight; 0 switches that off.",
-        default="2h",
-        precedent="Chromium caps at 7200 s",
-        also=("maxage", "max_age_seconds", "ttl", "preflight_max_age"),
-    ),
-    Key(
-        CORS,
-        "enforce",
-        Kind.BOOLEAN,
-        "Whether a cross-origin request outside of the policy is refused (403) instead of forwarded without grants.",
-        default="true",
-        precedent="Spring answers 403",
-    ),
-    Key(
-        CORS,
-        "dangerously_allow_null_origin",
-        Kind.BOOLEAN,
-        "Lets `null` stand in `allow_origins`: an origin that any web site can take on.",
-        default="false",
-        precedent="jub0bs/cors names its dangerous settings so",
-        also=("allow_null_origin", "allow_null"),
-        is_dangerous=True,
-    ),
-    Key(
-        CORS,
-        "dangerously_allow_insecure_origins",
-        Kind.BOOLEAN,
-        "Lets http origins use credentials.",
-        default="false",
-        precedent="jub0bs/cors names its dangerous settings so",
-        also=("allow_insecure_origins", "allow_insecure"),
-        is_dangerous=True,
-    ),
+    *POLICY_KEYS,
+    *LIMIT_KEYS,
     Key(
         ROUTE,
         "path",
@@ -290,6 +189,14 @@ KEYS: Final = (
     ),
     Key(ROUTE, "timeouts", Kind.SECTION, "Single timeouts of this route; the others are the file's.", children=TIMEOUTS, also=("timeout",)),
     Key(
+        ROUTE,
+        "limits",
+        Kind.SECTION,
+        "`request_body` and `body_idle_timeout` of this route; the other limits act before a route is known.",
+        children=LIMITS,
+        also=("limit",),
+    ),
+    Key(
         LOG,
         "format",
         Kind.CHOICE,
@@ -317,13 +224,13 @@ SECTIONS: Final = {
 _BLOCKS: Final = (Kind.UPSTREAM, Kind.SECTION, Kind.POLICY)
 
 
-def _single_keys() -> dict[str, Key]:
+def _single_keys(section: str = FILE, prefix: str = "") -> dict[str, Key]:
     found: dict[str, Key] = {}
-    for key in SECTIONS[FILE].values():
+    for key in SECTIONS[section].values():
         if key.kind in _BLOCKS:
-            found |= {f"{key.name}.{child.name}": child for child in SECTIONS[key.children].values()}
+            found |= _single_keys(key.children, f"{prefix}{key.name}.")
         elif not key.children:
-            found[key.name] = key
+            found[prefix + key.name] = key
     return found
 
 

@@ -1,33 +1,41 @@
 """
-Single values and sections, read by the table of keys.
+Sections and lists, read by the table of keys.
 
 It knows how each kind of key is written and how to say what is wrong with one; it does not know what the keys are for.
+Single values are read in `scalars`.
 """
 
-import difflib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from corsproxy import problems
-from corsproxy.config.addresses import parse_listen, parse_public_url, parse_route_path, parse_upstream
+from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_route_path, parse_upstream
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
-from corsproxy.config.schema import EXTENSION_PREFIX, FILE, KEYS, ROUTE, SECTIONS, Key, Kind
-from corsproxy.config.units import parse_duration
+from corsproxy.config.scalars import (
+    ALIKE,
+    MAX_TEXT,
+    Reader,
+    kind_of,
+    nearest,
+    place_of_item,
+    read_boolean,
+    read_choice,
+    read_count,
+    read_duration,
+    read_one_or_many,
+    read_parsed,
+    read_seconds,
+    read_size,
+    refuse_kind,
+    without_words,
+)
+from corsproxy.config.schema import EXTENSION_PREFIX, FILE, KEYS, ROUTE, SECTIONS, UPSTREAM, Key, Kind
+from corsproxy.config.settings import PoolSettings, Upstream
 from corsproxy.cors.policy import ANY, RegexEntry
-from corsproxy.problems import Fault
 
-# asyncio's clock takes any float; a week is longer than anyone waits for an upstream.
-MAX_TIMEOUT_S: Final = 7 * 24 * 3600.0
-
-# What YAML 1.1 readers take for booleans; this file takes only `true` and `false`.
-_OTHER_TRUE: Final = frozenset({"yes", "on", "y", "true"})
-_OTHER_FALSE: Final = frozenset({"no", "off", "n", "false"})
-# Longer values are never right, and quoting them helps nobody.
-_MAX_TEXT: Final = 2000
-# Above the first a name is worth asking about; above the second its value is read as if the name were right.
-_ALIKE, _SAME = 0.7, 0.8
+# Above this likeness a misspelt key's value is read as if the name were right.
+_SAME: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +88,13 @@ def _nearest(text: str, known: dict[str, Key]) -> tuple[str, float]:
     if " " in plain:
         # A key and its value without the colon between them: the value is part of the key, so there is none to read.
         first = plain.partition(" ")[0]
-        return (first, _ALIKE) if first in known else ("", 0.0)
+        return (first, ALIKE) if first in known else ("", 0.0)
     if plain in known:
         return plain, 1.0
     for name, key in known.items():
         if plain in key.also or plain.replace("_", "") == name.replace("_", ""):
             return name, 1.0
     return nearest(plain, known)
-
-
-def nearest(text: str, known: Any) -> tuple[str, float]:
-    """Return the name that is most like the text, and how much it is; an empty name if none is alike."""
-    found = difflib.get_close_matches(text[:100], list(known), n=1, cutoff=_ALIKE)
-    return (found[0], difflib.SequenceMatcher(None, text[:100], found[0]).ratio()) if found else ("", 0.0)
 
 
 def _unknown_help(text: str, guess: str, section: str) -> str:
@@ -121,134 +123,6 @@ def read_fields(section: Section, report: Report) -> dict[str, Any]:
     return found
 
 
-def refuse_kind(node: Node, span: Span, key: Key, report: Report, help_: str = "") -> None:
-    """Report that a value is of another kind than its key takes."""
-    default = key.example or key.default
-    help_ = help_ or (f"write `{key.name}: {default}`" if default else "")
-    report.add(problems.WRONG_TYPE, span, f"`{key.name}` takes {key.kind}, and this is {kind_of(node)}", help_)
-
-
-def kind_of(node: Node) -> str:
-    """Name what a node is, with its article."""
-    match node:
-        case Sequence():
-            return "a list"
-        case Mapping():
-            return "a mapping"
-        case Scalar(value=None):
-            return "nothing"
-        case Scalar(value=bool()):
-            return "a boolean"
-        case Scalar(value=int()):
-            return "a number"
-        case _:
-            return "a text"
-
-
-def _text(node: Node, span: Span, key: Key, report: Report) -> str | None:
-    if not isinstance(node, Scalar) or node.is_null:
-        refuse_kind(node, span, key, report)
-        return None
-    if len(node.text) > _MAX_TEXT:
-        report.add(problems.OUT_OF_RANGE, span, f"`{key.name}` is longer than {_MAX_TEXT} characters", "write less")
-        return None
-    return node.text
-
-
-def _read_boolean(node: Node, span: Span, key: Key, report: Report) -> bool | None:
-    if isinstance(node, Scalar) and isinstance(node.value, bool):
-        return node.value
-    word = node.text.lower() if isinstance(node, Scalar) else ""
-    right = "true" if word in {*_OTHER_TRUE, "1"} else "false" if word in {*_OTHER_FALSE, "0"} else ""
-    if right and isinstance(node, Scalar) and node.is_quoted:
-        report.add(problems.WRONG_TYPE, span, f'`"{node.text}"` is a text, not a boolean', f"write `{right}` without quotes")
-    elif right and isinstance(node, Scalar) and not isinstance(node.value, int):
-        report.add(problems.YAML_TRAP, span, f"`{node.text}` is a boolean to some YAML readers and a word to others", f"write `{right}`")
-    else:
-        refuse_kind(node, span, key, report, f"write `{right}`" if right else "write `true` or `false`")
-    return None
-
-
-def _read_duration(node: Node, span: Span, key: Key, report: Report) -> float | None:
-    text = _text(node, span, key, report)
-    if text is None:
-        return None
-    found = parse_duration(text)
-    if isinstance(found, Fault):
-        report.add_fault(found, span)
-        return None
-    if not 0 < found <= MAX_TIMEOUT_S:
-        bound = "a week at most" if found > 0 else "a time above zero"
-        report.add(
-            problems.OUT_OF_RANGE, span, f"`{key.name}` takes {bound}, and this is `{text}`", f"write a time such as `{key.default}`"
-        )
-        return None
-    return found
-
-
-def _read_seconds(node: Node, span: Span, key: Key, report: Report) -> int | None:
-    text = _text(node, span, key, report)
-    if text is None:
-        return None
-    found = parse_duration(text, bare_seconds=True)
-    if isinstance(found, Fault):
-        report.add_fault(found, span)
-        return None
-    if found != int(found):
-        report.add(problems.BAD_UNIT, span, f"`{key.name}` counts whole seconds, and `{text}` is none", f"write `{max(1, round(found))}s`")
-        return None
-    return int(found)
-
-
-def _read_choice(node: Node, span: Span, key: Key, report: Report) -> str | None:
-    text = _text(node, span, key, report)
-    if text is None or text in key.choices:
-        return text
-    words = ", ".join(f"`{word}`" for word in key.choices)
-    near = next((word for word in key.choices if word.startswith(text.lower()) or text.lower().startswith(word)), "")
-    near = near or nearest(text.lower(), key.choices)[0]
-    help_ = f"did you mean `{near}`? the words are {words}" if near and text else f"use one of {words}"
-    report.add(problems.NOT_A_CHOICE, span, f"`{text}` is not a {key.name} of the {key.section}", help_)
-    return None
-
-
-def _read_parsed(parse: Callable[[str], Any]) -> Callable[[Node, Span, Key, Report], Any]:
-    def read(node: Node, span: Span, key: Key, report: Report) -> Any:
-        text = _text(node, span, key, report)
-        found = None if text is None else parse(text)
-        if isinstance(found, Fault):
-            report.add_fault(found, span)
-            return None
-        return found
-
-    return read
-
-
-def _read_one_or_many(parse: Callable[[str], Any]) -> Callable[[Node, Span, Key, Report], Any]:
-    read_one = _read_parsed(parse)
-
-    def read(node: Node, span: Span, key: Key, report: Report) -> tuple[Any, ...] | None:
-        if isinstance(node, Sequence) and not node.items:
-            report.add(
-                problems.WRONG_TYPE, span, f"`{key.name}` is an empty list", f"write `{key.name}: {key.example}`, or take the key out"
-            )
-            return None
-        found: list[Any] = []
-        places = [(item, place_of_item(item)) for item in node.items] if isinstance(node, Sequence) else [(node, span)]
-        for item, place in places:
-            value = read_one(item, place, key, report)
-            if value is None:
-                continue
-            # Port 0 is another free port each time.
-            if value in found and getattr(value, "port", 1) != 0:
-                text = item.text if isinstance(item, Scalar) else ""
-                report.add(problems.BAD_ADDRESS, place, f"`{text}` is listed twice", "keep one of the two")
-            found.append(value)
-        return tuple(found) or None
-
-    return read
-
-
 def _read_list(node: Node, span: Span, key: Key, report: Report) -> Listed | None:
     if isinstance(node, Scalar) and node.text == ANY:
         return Listed((ANY,), (span,))
@@ -266,16 +140,10 @@ def _read_list(node: Node, span: Span, key: Key, report: Report) -> Listed | Non
     return None if node.items and not items else Listed(tuple(value for value, _ in items), tuple(place for _, place in items))
 
 
-def place_of_item(item: Node) -> Span:
-    """Return where an entry of a list stands; if nothing is written there, its dash."""
-    span = item.span
-    return replace(span, column=max(1, span.column - 1)) if span.is_empty else span
-
-
 def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, Span] | None:
     span = place_of_item(item)
     # The word `null` is an origin, and means that one where a list takes texts.
-    if isinstance(item, Scalar) and item.text not in ("", "~") and len(item.text) <= _MAX_TEXT:
+    if isinstance(item, Scalar) and item.text not in ("", "~") and len(item.text) <= MAX_TEXT:
         return item.text, span
     if isinstance(item, Scalar):
         message = f"an entry of `{key.name}` is " + ("too long" if item.text.strip("~") else "empty")
@@ -283,7 +151,7 @@ def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, 
         return None
     if key.kind is Kind.ORIGINS and isinstance(item, Mapping) and list(item.entries) == ["regex"]:
         pattern, at = item.entries["regex"].value, item.entries["regex"].value_span
-        if isinstance(pattern, Scalar) and not pattern.is_null and 0 < len(pattern.text) <= _MAX_TEXT:
+        if isinstance(pattern, Scalar) and not pattern.is_null and 0 < len(pattern.text) <= MAX_TEXT:
             return RegexEntry(pattern.text), at
         help_ = r"write `regex: 'https://pr-\d+\.example\.com'`, in single quotes"
         report.add(problems.WRONG_TYPE, at, f"`regex` takes a text, and this is {kind_of(pattern)}", help_)
@@ -295,25 +163,49 @@ def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, 
     return None
 
 
-_READERS: Final[dict[Kind, Callable[[Node, Span, Key, Report], Any]]] = {
-    Kind.ADDRESSES: _read_one_or_many(parse_listen),
-    Kind.ORIGIN_URLS: _read_one_or_many(parse_public_url),
-    Kind.URL: _read_parsed(parse_upstream),
-    Kind.PATH: _read_parsed(parse_route_path),
-    Kind.DURATION: _read_duration,
-    Kind.SECONDS: _read_seconds,
-    Kind.BOOLEAN: _read_boolean,
-    Kind.CHOICE: _read_choice,
+_READERS: Final[dict[Kind, Reader]] = {
+    Kind.ADDRESSES: read_one_or_many(parse_listen),
+    Kind.HOSTS: read_one_or_many(parse_host),
+    Kind.ORIGIN_URLS: read_one_or_many(parse_public_url),
+    Kind.URL: read_parsed(parse_upstream),
+    Kind.PATH: read_parsed(parse_route_path),
+    Kind.DURATION: read_duration,
+    Kind.SECONDS: read_seconds,
+    Kind.SIZE: read_size,
+    Kind.SIZE_OR_NONE: read_size,
+    Kind.COUNT: read_count,
+    Kind.COUNT_OR_AUTO: read_count,
+    Kind.BOOLEAN: read_boolean,
+    Kind.CHOICE: read_choice,
     Kind.ORIGINS: _read_list,
     Kind.NAMES: _read_list,
 }
 
 
-def read_upstream(entry: Entry, key: Key, report: Report) -> Any:
+def read_upstream(entry: Entry, key: Key, report: Report) -> Upstream | None:
     """Read an upstream, a URL or a mapping that holds one; None if that fails."""
     if not isinstance(entry.value, Mapping):
-        return _READERS[Kind.URL](entry.value, entry.value_span, key, report)
+        found: Upstream | None = _READERS[Kind.URL](entry.value, entry.value_span, key, report)
+        return found
     section = read_section(entry.value, key.children, f"`{key.name}`", entry.key.span, report)
     if section.lacks("url"):
         report.add(problems.MISSING_KEY, section.at, f"`{key.name}` lacks `url`", "write `url: http://localhost:9000`")
-    return read_fields(section, report).get("url")
+    fields = read_fields(section, report)
+    pool = _read_pool(section.entries.get("pool"), report)
+    upstream: Upstream | None = fields.pop("url", None)
+    return replace(upstream, pool=pool, **fields) if upstream is not None else None
+
+
+def _read_pool(entry: Entry | None, report: Report) -> PoolSettings:
+    given = read_block(entry, SECTIONS[UPSTREAM]["pool"], "write `pool: {idle_timeout: 4s}`", report)
+    return PoolSettings(**without_words(given))
+
+
+def read_block(entry: Entry | None, key: Key, help_: str, report: Report) -> dict[str, Any]:
+    """Read a mapping that holds single values only; what is missing or faulty is left out."""
+    if entry is None:
+        return {}
+    if not isinstance(entry.value, Mapping):
+        refuse_kind(entry.value, entry.value_span, key, report, help_)
+        return {}
+    return read_fields(read_section(entry.value, key.children, f"`{key.name}`", entry.key.span, report), report)

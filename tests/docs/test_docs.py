@@ -44,3 +44,10 @@ def test_help_names_every_flag_that_the_readme_uses() -> None:
     }
     assert flags
     assert [flag for flag in flags if flag not in text] == []
+
+
+def test_every_test_that_the_promises_name_exists() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    named = re.findall(r"`((?:tests|bench)/[\w/.-]+)`", text)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []

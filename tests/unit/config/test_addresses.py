@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corsproxy.config.addresses import parse_listen, parse_public_url, parse_route_path, parse_upstream
+from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_route_path, parse_upstream
 from corsproxy.config.settings import Listen, Upstream
 from corsproxy.problems import Fault
 
@@ -99,6 +99,44 @@ BAD_UPSTREAM = {
     "http://a/%zz": "CP108 `/%zz` is not a path as URLs spell it | percent-encode what is no letter, digit or one of `-._~!$&'()*+,;=:@`",
 }
 
+HOSTS = ("api.example.com", "*.example.net", "*", "localhost", "under_score.x", "a.", "xn--bcher-kva.example", "10.0.0.1", "[::1]")
+
+BAD_HOST = {
+    "API.example.com": "CP108 `API.example.com` is not how browsers spell it | write `api.example.com`",
+    "*.Example.net": 'CP108 `*.Example.net` is not how browsers spell it | write `"*.example.net"`',
+    "api.example.com:8080": "CP108 `api.example.com:8080` has a port, and a host is answered on every port | write `api.example.com`",
+    "*.a.b:80": 'CP108 `*.a.b:80` has a port, and a host is answered on every port | write `"*.a.b"`',
+    "api.example.com:http": "CP108 `api.example.com:http` is not a host name | use letters, digits, `-`, `_` and single dots",
+    "https://api.example.com/v1": "CP108 `https://api.example.com/v1` is a URL, and a host is only its name | write `api.example.com`",
+    "https://api.example.com:8443": "CP108 `https://api.example.com:8443` is a URL, and a host is only its name | write `api.example.com`",
+    "api.example.com/": "CP108 `api.example.com/` is a URL, and a host is only its name | write `api.example.com`",
+    "http://[::1]:80/": 'CP108 `http://[::1]:80/` is a URL, and a host is only its name | write `"[::1]"`',
+    ".example.com": 'CP108 `.example.com` begins with a dot | write `"*.example.com"` for its subdomains, and `example.com` for itself',
+    "*example.com": (
+        'CP108 `*example.com` has a `*` that stands for nothing | write `"*.example.com"` for any subdomain, or `"*"` for any host'
+    ),
+    "a.*.b": 'CP108 `a.*.b` has a `*` that stands for nothing | write `"*.example.com"` for any subdomain, or `"*"` for any host',
+    "*:8080": 'CP108 `*:8080` has a `*` that stands for nothing | write `"*.example.com"` for any subdomain, or `"*"` for any host',
+    "*.10.0.0.1": "CP108 `*.10.0.0.1` has a wildcard before an IP address, which has no subdomains | write `10.0.0.1`",
+    "*.[::1]": "CP108 `*.[::1]` has a wildcard before an IP address, which has no subdomains | write `[::1]`",
+    "127.1": "CP108 `127.1` is not an IPv4 address | write four numbers from 0 to 255: `127.0.0.1`",
+    "8080": "CP108 `8080` is not an IPv4 address | write four numbers from 0 to 255: `127.0.0.1`",
+    "::1": 'CP108 `::1` is an IPv6 address without brackets | write `"[::1]"`',
+    "[0:0::1]": 'CP108 `[0:0::1]` is not how browsers spell it | write `"[::1]"`',
+    "[::FFFF:1.2.3.4]": 'CP108 `[::FFFF:1.2.3.4]` is not how browsers spell it | write `"[::ffff:102:304]"`',
+    "[::1]:80": 'CP108 `[::1]:80` has a port, and a host is answered on every port | write `"[::1]"`',
+    "[::ab": "CP108 `[::ab` has more than one colon | write the name alone",
+    "[ab]": "CP108 `[ab]` is not an IPv6 address | write one as `[::1]`",
+    "a:b:c": "CP108 `a:b:c` has more than one colon | write the name alone",
+    "": 'CP108 `` is not a host name | write `api.example.com`, `"*.example.com"` or `"*"`',
+    "*.": 'CP108 `*.` is not a host name | write `api.example.com`, `"*.example.com"` or `"*"`',
+    ":80": 'CP108 `:80` is not a host name | write `api.example.com`, `"*.example.com"` or `"*"`',
+    ".": "CP108 `.` is not a host name | use letters, digits, `-`, `_` and single dots",
+    "a..b": "CP108 `a..b` is not a host name | use letters, digits, `-`, `_` and single dots",
+    "me@a": "CP108 `me@a` is not a host name | use letters, digits, `-`, `_` and single dots",
+    "bücher.example": "CP108 `bücher.example` is not ASCII | write `xn--bcher-kva.example`",
+}
+
 BAD_PUBLIC = {
     "https://a.example/": (
         "CP108 `https://a.example/` is not how browsers spell it: an origin ends without a slash | write `https://a.example`"
@@ -175,8 +213,18 @@ def test_a_route_path_that_cannot_match_says_what_to_write(text: str, expected: 
     assert said(parse_route_path(text)) == expected
 
 
+@pytest.mark.parametrize("text", HOSTS)
+def test_a_host_is_taken_as_browsers_send_it(text: str) -> None:
+    assert parse_host(text) == text
+
+
+@pytest.mark.parametrize(("text", "expected"), BAD_HOST.items())
+def test_a_wrong_host_says_what_to_write(text: str, expected: str) -> None:
+    assert said(parse_host(text)) == expected
+
+
 @given(st.text(alphabet="htps:/unix.sock[]@?#%0129afé\u0660*-_ ;\\\x00", max_size=40) | st.text(max_size=40))
 def test_no_text_is_too_odd(text: str) -> None:
-    for parse in (parse_listen, parse_upstream, parse_public_url, parse_route_path):
+    for parse in (parse_listen, parse_upstream, parse_public_url, parse_route_path, parse_host):
         for prefix in ("", "http://", "unix:/", "/"):
             assert parse(prefix + text) is not None

@@ -3,7 +3,7 @@
 import pytest
 
 from corsproxy.config.load import load_text
-from corsproxy.config.settings import CorsMode, Listen, LogFormat, LogLevel, LogSettings, Place, Settings, Timeouts
+from corsproxy.config.settings import CorsMode, Listen, LogFormat, LogLevel, LogSettings, Place, PoolSettings, Settings, Timeouts
 from corsproxy.cors.policy import CorsPolicy
 
 U = "upstream: http://localhost:9000\n"
@@ -57,11 +57,11 @@ CASES = {
     "an unknown key at the top": (
         UC + "wrokers: 2\n",
         [
-            "CP103 3:1 `wrokers` is not a key of the file | take it out; the keys here are `listen`, `public_url`, `upstream`, `timeouts`, `cors`, `policies`, `routes`, `log`"
+            "CP103 3:1 `wrokers` is not a key of the file | take it out; the keys here are `listen`, `public_url`, `hosts`, `via`, `upstream`, `timeouts`, `cors`, `policies`, `limits`, `routes`, `log`"
         ],
     ),
     "a misspelt key at the top": (
-        UC + "lisen: ':80'\n",
+        UC + "lisen: 'localhost:80'\n",
         ["CP103 3:1 `lisen` is not a key of the file | did you mean `listen`?"],
     ),
     "a key of a policy at the top": (
@@ -209,11 +209,49 @@ CASES = {
             "CP107 5:35 `5` lacks a unit | write `5s` or `5ms`",
         ],
     ),
+    "a pool that is a number": (
+        "upstream: {url: http://h, pool: 20}\n" + C,
+        ["CP105 1:33 `pool` takes a mapping, and this is a number | write `pool: {idle_timeout: 4s}`"],
+    ),
+    "a pool with a wrong size and a wrong time": (
+        "upstream: {url: http://h, pool: {max_connections: 0, idle_timeout: 4}}\n" + C,
+        [
+            "CP112 1:51 `max_connections` takes 1 at least, and this is `0` | write `1` or more; the default is `auto`",
+            "CP107 1:68 `4` lacks a unit | write `4s` or `4ms`",
+        ],
+    ),
+    "a pool with a key of another proxy": (
+        "upstream: {url: http://h, pool: {max: 5, keepalive: 4s, min: 1}}\n" + C,
+        [
+            "CP103 1:34 `max` is not a key of `pool` | did you mean `max_connections`?",
+            "CP103 1:42 `keepalive` is not a key of `pool` | did you mean `idle_timeout`?",
+            "CP103 1:57 `min` is not a key of `pool` | take it out; the keys here are `max_connections`, `idle_timeout`, `wait`",
+        ],
+    ),
+    "more retries than help": (
+        "upstream: {url: http://h, retries: 11}\n" + C,
+        ["CP112 1:36 `retries` takes 10 at most, and this is `11` | write `10` or less; the default is `1`"],
+    ),
+    "retries that are a boolean": (
+        "upstream: {url: http://h, retries: false}\n" + C,
+        ["CP105 1:36 `retries` takes a whole number, and `false` is none | write `retries: 1`"],
+    ),
+    "a via that is a word": (
+        UC + "via: off\n",
+        ["CP111 3:6 `off` is a boolean to some YAML readers and a word to others | write `false`"],
+    ),
+    "what is not built": (
+        "upstream: {url: http://h, host_header: preserve}\n" + C + "limits: {tunnels: 5}\n",
+        [
+            "CP103 1:27 `host_header` is not a key of `upstream` | take it out; the keys here are `url`, `pool`, `retries`",
+            "CP103 3:10 `tunnels` is not a key of `limits` | take it out; the keys here are `request_body`, `request_line`, `request_head`, `header_count`, `response_head`, `connections`, `in_flight`, `header_timeout`, `body_idle_timeout`, `keep_alive_timeout`",
+        ],
+    ),
     "a route whose upstream is wrong": (
         UC + "routes:\n  - path: /a\n    upstream: {uri: http://h, path: /x}\n",
         [
             "CP103 5:16 `uri` is not a key of `upstream` | did you mean `url`?",
-            "CP103 5:31 `path` is not a key of `upstream` | take it out; the only key here is `url`",
+            "CP103 5:31 `path` is not a key of `upstream` | take it out; the keys here are `url`, `pool`, `retries`",
         ],
     ),
 }
@@ -320,6 +358,35 @@ def test_warnings_do_not_keep_a_file_from_loading() -> None:
 
     assert [(each.severity, each.problem.code) for each in loaded.diagnostics] == [("warning", "CP251"), ("note", "CP252")]
     assert loaded.settings is not None
+
+
+def test_via_is_written_unless_it_is_switched_off() -> None:
+    assert load(UC).pseudonym == load(UC + "via: true\n").pseudonym == b"corsproxy"
+    assert load(UC + "via: false\n").pseudonym == b""
+
+
+def test_an_upstream_may_say_how_its_connections_are_kept() -> None:
+    text = "upstream: {url: http://localhost:9000, pool: {max_connections: 20, idle_timeout: 1500ms, wait: 1s}, retries: 0}\n" + C
+    (route,) = load(text).routes
+
+    assert (route.upstream.pool, route.upstream.retries) == (PoolSettings(20, 1.5, 1.0), 0)
+    assert load(text.replace("20", "auto")).routes[0].upstream.pool.max_connections is None
+
+
+def test_the_upstream_of_a_route_replaces_the_one_of_the_file_as_a_whole() -> None:
+    settings = load(
+        "upstream: {url: http://localhost:9000, pool: {wait: 1s}, retries: 0}\n"
+        + C
+        + "routes:\n  - {path: /a}\n  - {path: /b, upstream: {url: http://b, pool: {idle_timeout: 2s}}}\n  - {path: /c, upstream: http://c}\n"
+    )
+
+    assert [(route.upstream.pool, route.upstream.retries) for route in settings.routes] == [
+        (PoolSettings(wait=1.0), 0),
+        (PoolSettings(idle_timeout=2.0), 1),
+        (PoolSettings(), 1),
+        (PoolSettings(wait=1.0), 0),
+    ]
+    assert settings.routes[0].upstream == settings.routes[3].upstream
 
 
 def test_settings_of_the_log_are_read() -> None:

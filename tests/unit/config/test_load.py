@@ -9,15 +9,19 @@ from hypothesis import strategies as st
 from corsproxy.config.load import MAX_FILE_BYTES, Loaded, Override, load_file, load_flags, load_text
 from corsproxy.config.render import render
 from corsproxy.config.schema import SINGLE_KEYS
-from corsproxy.config.settings import Listen
+from corsproxy.config.settings import HostRules, Limits, Listen, RouteLimits
 from corsproxy.cors.policy import CorsPolicy
 
 GOOD = """\
 # A policy with a bit of everything.
 listen: [127.0.0.1:8080, "[::1]:8080", unix:/run/corsproxy.sock]
 public_url: https://api.example.com
+hosts: [api.example.com, "*.example.net"]
+via: true
 upstream:
   url: https://legacy.internal:8443/base
+  pool: {max_connections: auto, idle_timeout: 4s, wait: 5s}
+  retries: 1
 timeouts: {connect: 5s, response: 1.5m, idle: 300s}
 x-shared: &shared
   allow_origins: &ours [https://app.example.com, "https://*.example.com"]
@@ -34,9 +38,11 @@ policies:
       - https://a.partner.example
       - regex: 'https://pr-\\d+\\.preview\\.example'
   public: {allow_origins: "*", enforce: false}
+limits: {request_body: none, request_line: 16KiB, header_count: 100, in_flight: 4000}
 routes:
   - path: /public
     cors: public
+    limits: {request_body: 10MB, body_idle_timeout: 2m}
   - path: /reports/
     upstream: http://reports.internal:8000
     timeouts: {response: 10m}
@@ -149,6 +155,43 @@ def test_what_the_caller_found_wins_over_the_file() -> None:
     policy = loaded.settings.default_cors
     assert isinstance(policy, CorsPolicy)
     assert policy.credentials
+
+
+def test_a_key_beside_the_url_joins_a_url_that_stands_alone() -> None:
+    overrides = {
+        "upstream.retries": Override("0", "environment variable CORSPROXY_UPSTREAM_RETRIES"),
+        "upstream.pool.max_connections": Override("7", "environment variable CORSPROXY_UPSTREAM_POOL_MAX_CONNECTIONS"),
+    }
+
+    for text in (SMALL, SMALL.replace("upstream: http://localhost:9000", "upstream: {url: http://localhost:9000, retries: 5}")):
+        loaded = load_text(text, "f", overrides)
+        assert loaded.settings is not None, said(loaded)
+        upstream = loaded.settings.routes[0].upstream
+        assert (upstream.port, upstream.retries, upstream.pool.max_connections) == (9000, 0, 7)
+
+
+def test_every_kind_of_number_can_be_overridden() -> None:
+    overrides = {
+        "limits.request_body": Override("10MB", "environment variable CORSPROXY_LIMITS_REQUEST_BODY"),
+        "limits.in_flight": Override("12", "environment variable CORSPROXY_LIMITS_IN_FLIGHT"),
+        "limits.connections": Override("auto", "environment variable CORSPROXY_LIMITS_CONNECTIONS"),
+        "via": Override("false", "environment variable CORSPROXY_VIA"),
+        "hosts": Override("api.example.com, *.example.net", "environment variable CORSPROXY_HOSTS"),
+    }
+
+    loaded = load_text(SMALL + "limits: {request_body: none, connections: 5}\n", "f", overrides)
+
+    assert loaded.settings is not None, said(loaded)
+    assert loaded.settings.limits == Limits(in_flight=12)
+    assert loaded.settings.routes[0].limits == RouteLimits(request_body=10_000_000)
+    assert loaded.settings.hosts == HostRules(names=frozenset({b"api.example.com"}), suffixes=(b".example.net",))
+    assert loaded.settings.pseudonym == b""
+
+
+def test_a_wrong_number_is_shown_with_its_variable() -> None:
+    loaded = load_text(SMALL, "f", {"limits.request_body": Override("10", "environment variable CORSPROXY_LIMITS_REQUEST_BODY")})
+
+    assert said(loaded) == ["CP107 environment variable CORSPROXY_LIMITS_REQUEST_BODY:0:0 `10` lacks a unit | write `10B` or `10KiB`"]
 
 
 def test_a_faulty_value_of_the_file_that_is_overridden_is_no_matter() -> None:

@@ -1,8 +1,11 @@
 """The table of keys is complete, and says what the code does."""
 
+from dataclasses import fields
+
 from corsproxy.config.load import load_text
-from corsproxy.config.schema import ENVIRONMENT, FILE, KEYS, SECTIONS, SINGLE_KEYS, Kind
-from corsproxy.config.settings import Timeouts
+from corsproxy.config.schema import ENVIRONMENT, FILE, KEYS, LIMITS, SECTIONS, SINGLE_KEYS, Kind
+from corsproxy.config.settings import Limits, RouteLimits, Timeouts
+from corsproxy.config.units import parse_size
 
 BLOCKS = (Kind.UPSTREAM, Kind.SECTION, Kind.POLICY)
 
@@ -25,7 +28,7 @@ def test_every_key_says_what_it_is_for_in_one_line() -> None:
 
 def test_a_key_is_required_or_has_a_default_or_is_a_block() -> None:
     for key in KEYS:
-        assert key.is_required or key.default or key.kind in BLOCKS or key.name == "public_url", key
+        assert key.is_required or key.default or key.kind in BLOCKS or key.name in ("public_url", "hosts"), key
 
 
 def test_what_is_dangerous_is_called_so() -> None:
@@ -43,14 +46,30 @@ def test_the_defaults_of_the_table_are_those_of_the_settings() -> None:
 
     least = "upstream: http://localhost:9000\ncors: {allow_origins: [https://a.example]}\n"
     most = (
-        f"upstream: http://localhost:9000\ncors: {{allow_origins: [https://a.example], {written('cors')}}}\n"
-        f"timeouts: {{{written('timeouts')}}}\nlog: {{{written('log')}}}\n"
+        f"upstream: {{url: http://localhost:9000, {written('upstream')}, pool: {{{written('pool')}}}}}\n"
+        f"cors: {{allow_origins: [https://a.example], {written('cors')}}}\n"
+        f"timeouts: {{{written('timeouts')}}}\nlimits: {{{written('limits')}}}\nlog: {{{written('log')}}}\n"
         + "".join(f"{key.name}: {key.default}\n" for key in SECTIONS[FILE].values() if key.default)
     )
 
     assert load_text(most, "f").diagnostics == ()
     assert load_text(most, "f").settings == load_text(least, "f").settings
-    assert Timeouts().connect == 5.0
+    assert (Timeouts().connect, Limits().request_head) == (5.0, 64 * 1024)
+
+
+def test_bounds_are_wide_enough_for_the_default() -> None:
+    for key in KEYS:
+        if key.most:
+            written = key.example or key.default
+            number = int(written) if written.isdigit() else parse_size(written) if written != "auto" else key.least
+            assert isinstance(number, int), key
+            assert key.least <= number <= key.most, key
+        assert bool(key.most) == (key.kind in (Kind.SIZE, Kind.SIZE_OR_NONE, Kind.COUNT, Kind.COUNT_OR_AUTO)), key
+
+
+def test_what_a_route_may_limit_is_what_its_settings_hold() -> None:
+    assert {name for name, key in SECTIONS[LIMITS].items() if not key.is_global} == {field.name for field in fields(RouteLimits)}
+    assert {name for name, key in SECTIONS[LIMITS].items() if key.is_global} == {field.name for field in fields(Limits)}
 
 
 def test_examples_and_defaults_can_be_copied_from_the_table() -> None:
@@ -64,6 +83,8 @@ def test_variables_are_named_after_key_paths() -> None:
     assert ENVIRONMENT["CORSPROXY_LISTEN"] == "listen"
     assert ENVIRONMENT["CORSPROXY_UPSTREAM_URL"] == "upstream.url"
     assert ENVIRONMENT["CORSPROXY_CORS_ALLOW_ORIGINS"] == "cors.allow_origins"
+    assert ENVIRONMENT["CORSPROXY_UPSTREAM_POOL_MAX_CONNECTIONS"] == "upstream.pool.max_connections"
+    assert ENVIRONMENT["CORSPROXY_LIMITS_REQUEST_BODY"] == "limits.request_body"
     assert set(ENVIRONMENT.values()) == SINGLE_KEYS.keys()
     # Kubernetes sets these for a Service called corsproxy.
     assert not [name for name in ENVIRONMENT if name.startswith(("CORSPROXY_PORT", "CORSPROXY_SERVICE"))]

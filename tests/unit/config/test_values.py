@@ -145,7 +145,7 @@ CASES = {
         ["CP105 3:9 `listen` takes an address, or a list of addresses, and this is a mapping | write `listen: :8080`"],
     ),
     "an empty entry among addresses": (
-        UC + "listen:\n  - :80\n  -\n",
+        UC + "listen:\n  - localhost:80\n  -\n",
         ["CP105 5:3 `listen` takes an address, or a list of addresses, and this is nothing | write `listen: :8080`"],
     ),
     "a port that does not exist": (
@@ -197,7 +197,7 @@ CASES = {
         ["CP108 3:13 `ftp://api.example.com` is neither http nor https | write `https://api.example.com`"],
     ),
     "a tag": (
-        UC + "listen: !!str :80\n",
+        UC + "listen: !!str localhost:80\n",
         ["CP105 3:9 the tag `!!str` has no meaning here | take it out"],
     ),
 }

@@ -1,0 +1,93 @@
+"""The rows of the table of keys that make a policy."""
+
+from typing import Final
+
+from corsproxy.config.key import CORS, Key, Kind
+
+POLICY_KEYS: Final = (
+    Key(
+        CORS,
+        "allow_origins",
+        Kind.ORIGINS,
+        "The origins whose pages may call: exact, `https://*.example.com`, `http://localhost:*`, `regex: '…'`, or `\"*\"` for any.",
+        precedent="Starlette CORSMiddleware `allow_origins`",
+        example="[https://app.example.com]",
+        also=("origins", "origin", "allowed_origins", "allow_origin", "allowed_origin", "allow_origin_regex", "alloworigins"),
+        is_required=True,
+    ),
+    Key(
+        CORS,
+        "allow_methods",
+        Kind.NAMES,
+        'The methods that scripts may use; `"*"` for any.',
+        default="[GET, HEAD, POST, PUT, PATCH, DELETE]",
+        precedent="the npm package cors",
+        also=("methods", "allowed_methods", "method", "allow_method", "allowmethods"),
+    ),
+    Key(
+        CORS,
+        "allow_headers",
+        Kind.NAMES,
+        'The request headers that scripts may set; `"*"` for any but Authorization, which is always listed by name.',
+        default="[Content-Type]",
+        precedent="Starlette safelists Content-Type",
+        example="[Authorization, Content-Type]",
+        also=("headers", "allowed_headers", "request_headers", "allow_header", "allowheaders"),
+    ),
+    Key(
+        CORS,
+        "expose_headers",
+        Kind.NAMES,
+        'The response headers that scripts may read; `"*"` for any.',
+        default="[]",
+        precedent="Fetch: only safelisted response headers are readable",
+        example="[X-Total-Count, Link]",
+        also=("exposed_headers", "response_headers", "expose_header", "exposeheaders"),
+    ),
+    Key(
+        CORS,
+        "allow_credentials",
+        Kind.BOOLEAN,
+        "Whether cookies and HTTP authentication may be used across origins.",
+        default="false",
+        precedent="Fetch: no credentials unless a server says so",
+        also=("credentials", "supports_credentials", "allow_credential", "with_credentials", "allowcredentials"),
+    ),
+    Key(
+        CORS,
+        "max_age",
+        Kind.SECONDS,
+        "How long browsers remember a preflight; 0 switches that off.",
+        default="2h",
+        precedent="Chromium caps at 7200 s",
+        also=("maxage", "max_age_seconds", "ttl", "preflight_max_age"),
+    ),
+    Key(
+        CORS,
+        "enforce",
+        Kind.BOOLEAN,
+        "Whether a cross-origin request outside of the policy is refused (403) instead of forwarded without grants.",
+        default="true",
+        precedent="Spring answers 403",
+    ),
+    Key(
+        CORS,
+        "dangerously_allow_null_origin",
+        Kind.BOOLEAN,
+        "Lets `null` stand in `allow_origins`: an origin that any web site can take on.",
+        default="false",
+        precedent="jub0bs/cors names its dangerous settings so",
+        also=("allow_null_origin", "allow_null"),
+        is_dangerous=True,
+    ),
+    Key(
+        CORS,
+        "dangerously_allow_insecure_origins",
+        Kind.BOOLEAN,
+        "Lets http origins use credentials.",
+        default="false",
+        precedent="jub0bs/cors names its dangerous settings so",
+        also=("allow_insecure_origins", "allow_insecure"),
+        is_dangerous=True,
+    ),
+)
