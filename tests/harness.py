@@ -457,8 +457,12 @@ async def connect(port: int, *, receive_buffer: int = 0) -> Client:
     if receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     client = Client(sock)
-    async with asyncio.timeout(DEADLINE_S):
-        await client.loop.sock_connect(sock, ("127.0.0.1", port))
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            await client.loop.sock_connect(sock, ("127.0.0.1", port))
+    except BaseException:
+        sock.close()
+        raise
     return client
 
 

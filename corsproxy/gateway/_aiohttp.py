@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, cast
 
 import aiohttp
-from aiohttp import http_exceptions, http_parser, web
+from aiohttp import hdrs, http_exceptions, http_parser, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
@@ -21,6 +21,8 @@ from corsproxy.problems import CANNOT_RUN
 
 # struct linger {on, 0 seconds}: close() sends RST.
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
+# What a chunked body without trailers ends in. A trailer has a colon, so a line `0` before the empty one is the last chunk.
+_LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 
 # Read below, and not part of aiohttp's public interface.
 _NEEDED_SLOTS: Final = frozenset({"_request_count"})
@@ -66,6 +68,7 @@ class ClientConnection(RequestHandler):
 
     Our own attributes never begin with an underscore. `exchanges` counts those in flight and `pending` the heads that are
     parsed and not yet served, `content` is the body of the request that is being served, `client` the peer's address.
+    `tail` is what was received last; `ended_plainly`: if the body is chunked, it ended without trailers, and nothing came with its end.
     """
 
     __slots__ = (
@@ -75,12 +78,14 @@ class ClientConnection(RequestHandler):
         "body_idle_timeout",
         "client",
         "content",
+        "ended_plainly",
         "exchanges",
         "front",
         "head_bytes",
         "head_since",
         "pending",
         "stalled",
+        "tail",
         "wire",
     )
 
@@ -95,6 +100,8 @@ class ClientConnection(RequestHandler):
         self.head_since = 0.0
         self.head_bytes = 0
         self.behind = 0
+        self.tail = b""
+        self.ended_plainly = False
         self.blocked_since = 0.0
         self.blocked_bytes = 0
         # The current route's, in seconds; a lane sets it.
@@ -131,7 +138,11 @@ class ClientConnection(RequestHandler):
             self.head_bytes += len(data)
             self.head_since = self.head_since or self.front.loop.time()
         heads = self._request_count
+        self.tail = (self.tail + data[-len(_LAST_CHUNK) :])[-len(_LAST_CHUNK) :]
+        is_unfinished = self.content is not None and not self.content.is_eof()
         super().data_received(data)
+        if is_unfinished and self.content is not None and self.content.is_eof():
+            self.ended_plainly = self._request_count == heads and self.tail == _LAST_CHUNK
         if self._request_count != heads:
             self.pending += self._request_count - heads
             self.head_since, self.head_bytes = 0.0, 0
@@ -146,6 +157,7 @@ class ClientConnection(RequestHandler):
         self.pending -= 1
         self.content = content
         self.behind = 0
+        self.ended_plainly = content.is_eof() and not self.pending and self.tail == _LAST_CHUNK
         if self.pending:
             self.check_body(content)
 
@@ -256,13 +268,27 @@ class Written(web.StreamResponse):
         return self.keeps
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Do nothing but tell a client that is gone."""
+        """Do nothing but tell a client that is gone, and end a connection whose parser cannot be trusted any more."""
         if request.transport is None:
             raise ConnectionResetError("client connection lost")
+        self.keeps = self.keeps and not may_leak_trailers(request)
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: the end is written too."""
+
+
+def may_leak_trailers(request: web.BaseRequest) -> bool:
+    """
+    Tell whether the next request on this connection could get a trailer of this one among its header fields.
+
+    aiohttp 3.14's C parser keeps the last trailer field and puts it in front of the next message's fields: behind a front that
+    shares its connections, one user would write another's header. It says nothing of trailers, so the bytes must show that there
+    were none; where they do not, the connection ends.
+    """
+    connection = request.protocol
+    is_chunked = hdrs.TRANSFER_ENCODING in request.headers
+    return is_chunked and isinstance(connection, ClientConnection) and not connection.ended_plainly
 
 
 def break_off(request: web.BaseRequest, *, reads_until_close: bool) -> None:

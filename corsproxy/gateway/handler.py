@@ -15,7 +15,7 @@ from aiohttp import web
 
 from corsproxy import edits, problems
 from corsproxy.answers import Answer, Context, problem_answer
-from corsproxy.gateway._aiohttp import ClientConnection, Written, break_off
+from corsproxy.gateway._aiohttp import ClientConnection, Written, break_off, may_leak_trailers
 from corsproxy.gateway.pool import UpstreamPool, UpstreamUnavailable
 from corsproxy.gateway.relay import Relay
 from corsproxy.gateway.upstream import UpstreamConnection
@@ -89,7 +89,7 @@ class AiohttpLane:
             self._gateway.leave(connection, record)
 
     def _answer(self, request: web.BaseRequest, answer: Answer, record: ExchangeRecord) -> web.StreamResponse:
-        close = self._gateway.closes_connections
+        close = self._gateway.closes_connections or may_leak_trailers(request)
         record.status, record.reason, record.problem = answer.status, answer.reason, answer.problem
         record.sent = len(answer.body)
         if request.transport is not None:
@@ -234,7 +234,7 @@ class AiohttpLane:
             if transport is None:
                 raise asyncio.CancelledError
             # Half of a request may still be on its way: nobody can tell where the next one begins unless it all arrives.
-            close = self._gateway.closes_connections or (upload is not None and not upload.done())
+            close = self._gateway.closes_connections or (upload is not None and not upload.done()) or may_leak_trailers(request)
             pieces = self._collect(planned.context, relay, record, close=close)
             if pieces:
                 transport.write(b"".join(pieces))

@@ -19,8 +19,10 @@ from corsproxy.semantics.framing import BodyKind
 
 _HEAD_END: Final = b"\r\n\r\n"
 _MINORS: Final = {"1.0": 0, "1.1": 1}
-# Bytes of chunk sizes, extensions and trailers that may pass without one byte of content.
+# Bytes of chunk sizes, extensions and trailers that may pass beyond what honest chunks need: 16 for each, and twice its content.
+# Precedent: Go net/http/internal/chunked.go ("chunked encoding contains too much non-data").
 _MAX_CHUNK_OVERHEAD: Final = 64 * 1024
+_HONEST_CHUNK_OVERHEAD: Final = 16
 
 
 class Exchange(Protocol):
@@ -304,7 +306,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a field line; a trailer section's arrive here too, and are no header fields."""
-        self._lines.append((name, value.rstrip(b" \t") if value[-1:] in (b" ", b"\t") else value))
+        if not self._complete:
+            self._lines.append((name, value.rstrip(b" \t") if value[-1:] in (b" ", b"\t") else value))
 
     def on_headers_complete(self) -> None:
         """Put the head together."""
@@ -315,13 +318,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Pass chunked content on."""
-        self._overhead = 0
-        if self._exchange is not None:
+        self._overhead = max(0, self._overhead - 3 * len(data) - _HONEST_CHUNK_OVERHEAD)
+        # Bytes behind the last chunk are fed with it: they may be a whole message, and are nobody's.
+        if self._exchange is not None and not self._complete:
             self._exchange.on_body(data)
 
     def on_message_complete(self) -> None:
         """Notice the end of a chunked body."""
-        if self._body is BodyKind.CHUNKED:
+        if self._body is BodyKind.CHUNKED and not self._complete:
             self._complete = True
             if self._lines and self._exchange is not None:
                 self._exchange.on_trailers(self._lines)

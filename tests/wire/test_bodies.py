@@ -185,11 +185,23 @@ async def test_an_odd_body_is_forwarded_and_both_connections_end(front: Proxy, u
     await served.wait_closed()
 
 
-async def test_content_length_0_of_a_get_stays(front: Proxy, upstream: Upstream) -> None:
-    seen, got = await exchange(front, upstream, put(b"", method=b"GET"), ok())
+async def test_content_length_0_is_no_odd_body(front: Proxy, upstream: Upstream) -> None:
+    """It says that there is none; both connections live on."""
+    client = await front.connect()
+    await client.send(put(b"", method=b"GET"))
+    served = await upstream.accept()
+    seen = await served.read_request()
+    await served.send(ok())
+
+    assert (seen.values(b"connection"), seen.body) == ([], b"")
+    assert (await client.read_response()).values(b"connection") == []
+    assert front.pool.size == 1
+
+
+async def test_content_length_0_of_a_post_stays(front: Proxy, upstream: Upstream) -> None:
+    seen, _ = await exchange(front, upstream, put(b"", method=b"POST"), ok())
 
     assert seen.value(b"content-length") == b"0"
-    assert got.values(b"connection") == []
 
 
 async def test_trailers_of_a_request_are_dropped(front: Proxy, upstream: Upstream) -> None:
@@ -226,7 +238,9 @@ async def test_trailers_of_a_response_do_not_reach_a_client_that_did_not_ask(fro
 
 async def test_a_204_with_a_body_cannot_answer_the_next_request(front: Proxy, upstream: Upstream) -> None:
     """Its length is taken off (RFC 9110 8.6), and what lies behind it is dropped with the upstream's connection."""
-    upstream.serve(lambda request: head(b"HTTP/1.1 204 No Content", b"Content-Length: 4") + b"EVIL" if request.target == b"/1" else ok(b"fine"))
+    upstream.serve(
+        lambda request: head(b"HTTP/1.1 204 No Content", b"Content-Length: 4") + b"EVIL" if request.target == b"/1" else ok(b"fine")
+    )
     client = await front.connect()
 
     first = await client.ask(get(b"/1"))

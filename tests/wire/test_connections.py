@@ -29,9 +29,8 @@ async def test_the_last_connection_to_go_idle_is_the_first_to_be_used(front: Pro
         await wire.read_request()
     for place in (2, 0, 1):
         await served[place].send(ok())
-        idle = front.pool
-        await until(lambda seen=len(front.records) + 1: len(front.records) >= seen)
-    assert idle.size == 3
+        await front.recorded(len(front.records) + 1)
+    assert front.pool.size == 3
     await clients[0].read_response()
     await clients[0].send(get(b"/next"))
     assert (await served[1].read_request()).target == b"/next"
@@ -87,7 +86,7 @@ KEEPING = [
 @pytest.mark.parametrize(("version", "lines", "kept", "said"), KEEPING)
 @pytest.mark.parametrize("kind", ["forwarded", "preflight", "refused", "no upstream"])
 async def test_a_clients_connection_lives_as_it_says(
-    front: Proxy, upstream: Upstream, version: bytes, lines: list[bytes], kept: bool, said: list[bytes], kind: str
+    front: Proxy, upstream: Upstream, version: bytes, lines: list[bytes], said: list[bytes], kind: str, *, kept: bool
 ) -> None:
     upstream.serve(echo)
     origin = {"preflight": b"Origin: https://app.example.com", "refused": b"Origin: https://evil.example"}.get(kind, b"X-A: 1")

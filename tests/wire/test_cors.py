@@ -26,7 +26,12 @@ OPINIONS = [
     [b"ACCESS-CONTROL-ALLOW-ORIGIN: null"],
     [b"Access-Control-Allow-Origin: *", b"Access-Control-Allow-Origin: https://evil.example"],
     [b"aCCess-cONTROL-aLLow-oRIGIN:", b"Access-Control-Allow-Credentials: true"],
-    [b"Access-Control-Allow-Methods: *", b"Access-Control-Allow-Headers: *", b"Access-Control-Max-Age: 9", b"Access-Control-Expose-Headers: *"],
+    [
+        b"Access-Control-Allow-Methods: *",
+        b"Access-Control-Allow-Headers: *",
+        b"Access-Control-Max-Age: 9",
+        b"Access-Control-Expose-Headers: *",
+    ],
     [b"Access-Control-Allow-Private-Network: true", b"Access-Control-Made-Up: 1"],
 ]
 
@@ -46,7 +51,9 @@ async def test_the_upstreams_opinion_is_removed_where_nobody_is_told_anything(fr
     assert got.cors == {}
 
 
-@pytest.mark.parametrize("status", [200, 201, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 416, 429, 500, 502, 503, 599])
+@pytest.mark.parametrize(
+    "status", [200, 201, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 416, 429, 500, 502, 503, 599]
+)
 async def test_every_status_carries_the_grant_and_vary(front: Proxy, upstream: Upstream, status: int) -> None:
     lines = [b"Access-Control-Allow-Origin: *", b"ETag: x", b"Location: /"]
     start = b"%d x" % status
@@ -86,7 +93,7 @@ VARY = [
 ]
 
 
-@pytest.mark.parametrize(("values", "merged"), VARY, ids=lambda value: repr(value))
+@pytest.mark.parametrize(("values", "merged"), VARY, ids=repr)
 @pytest.mark.parametrize("origin", [[FROM_ALLOWED], []], ids=["allowed", "none"])
 async def test_vary_is_merged_into_one_line(
     front: Proxy, upstream: Upstream, values: list[bytes], merged: bytes, origin: list[bytes]
@@ -122,8 +129,18 @@ async def test_a_strangers_upload_is_refused_and_the_connection_ends(front: Prox
 
 @pytest.mark.parametrize(
     "origin",
-    [b"null", b"https://app.example.com/", b"https://APP.example.com", b"https://app.example.com:443", b"https://app.example.com.evil.example"]
-    + [b"http://app.example.com", b"https://app.example.com, https://evil.example", b"", b"*", b"https://evil.example#https://app.example.com"],
+    [
+        b"null",
+        b"https://app.example.com/",
+        b"https://APP.example.com",
+        b"https://app.example.com:443",
+        b"https://app.example.com.evil.example",
+        b"http://app.example.com",
+        b"https://app.example.com, https://evil.example",
+        b"",
+        b"*",
+        b"https://evil.example#https://app.example.com",
+    ],
     ids=repr,
 )
 async def test_what_only_looks_like_the_allowed_origin_is_refused(front: Proxy, upstream: Upstream, origin: bytes) -> None:
@@ -234,7 +251,9 @@ async def test_a_preflight_for_too_much_gets_the_true_lists(front: Proxy, upstre
 
 @pytest.mark.parametrize("lines", [[], [b"Access-Control-Request-Method: PUT"], [b"Access-Control-Request-Headers: x"]], ids=repr)
 async def test_an_options_that_is_no_preflight_is_forwarded(front: Proxy, upstream: Upstream, lines: list[bytes]) -> None:
-    seen, got = await exchange(front, upstream, get(b"/x", *lines, method=b"OPTIONS"), ok(b"", b"Allow: GET", b"Access-Control-Allow-Origin: *"))
+    seen, got = await exchange(
+        front, upstream, get(b"/x", *lines, method=b"OPTIONS"), ok(b"", b"Allow: GET", b"Access-Control-Allow-Origin: *")
+    )
 
     assert (seen.method, seen.target) == (b"OPTIONS", b"/x")
     assert (got.value(b"allow"), got.cors) == (b"GET", {})
@@ -270,7 +289,9 @@ async def test_passthrough_reads_adds_and_removes_nothing(proxy: ProxyFactory, u
 
 async def test_passthrough_forwards_preflights(proxy: ProxyFactory, upstream: Upstream) -> None:
     front = await proxy(route(upstream, cors=CorsMode.PASSTHROUGH))
-    seen, got = await exchange(front, upstream, preflight(b"/", b"Access-Control-Request-Headers: a"), ok(b"", b"Access-Control-Allow-Origin: x"))
+    seen, got = await exchange(
+        front, upstream, preflight(b"/", b"Access-Control-Request-Headers: a"), ok(b"", b"Access-Control-Allow-Origin: x")
+    )
 
     assert seen.value(b"access-control-request-method") == b"PUT"
     assert got.cors == {b"access-control-allow-origin": b"x"}
@@ -318,8 +339,17 @@ async def test_each_route_has_its_own_policy(proxy: ProxyFactory, upstream: Upst
 
 @pytest.mark.parametrize(
     "target",
-    [b"/open/../closed", b"/open/%2e%2e/closed/x", b"/open%2f..%2fclosed", b"//closed/x", b"/x/..;/closed", b"/%63losed", b"/open/%252e%252e/closed"]
-    + [b"/\\closed", b"/./closed"],
+    [
+        b"/open/../closed",
+        b"/open/%2e%2e/closed/x",
+        b"/open%2f..%2fclosed",
+        b"//closed/x",
+        b"/x/..;/closed",
+        b"/%63losed",
+        b"/open/%252e%252e/closed",
+        b"/\\closed",
+        b"/./closed",
+    ],
 )
 async def test_a_path_that_could_be_two_routes_is_refused(proxy: ProxyFactory, upstream: Upstream, target: bytes) -> None:
     front = await proxy(route(upstream, b"/closed", CorsMode.NONE), route(upstream, b"/open", policy("*")), route(upstream))

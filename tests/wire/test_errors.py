@@ -99,7 +99,9 @@ async def test_connecting_for_too_long_is_a_504(proxy: ProxyFactory, full_listen
 
 @origins
 @pytest.mark.parametrize("request_", [get, put], ids=["without a body", "with a body"])
-async def test_an_upstream_that_says_nothing_is_a_504(proxy: ProxyFactory, upstream: Upstream, origin: list[bytes], request_: object) -> None:
+async def test_an_upstream_that_says_nothing_is_a_504(
+    proxy: ProxyFactory, upstream: Upstream, origin: list[bytes], request_: object
+) -> None:
     front = await proxy(route(upstream, timeouts=Timeouts(response=0.1)))
     client = await front.connect()
     await client.send(get(b"/", *origin) if request_ is get else put(b"body", *origin))

@@ -61,7 +61,16 @@ async def test_an_interims_hop_by_hop_fields_stop_here(front: Proxy, upstream: U
 
 @pytest.mark.parametrize(
     "name",
-    [b"Content-Length", b"Host", b"Origin", b"Authorization", b"Cookie", b"X-Forwarded-For", b"Forwarded", b"Access-Control-Request-Method"],
+    [
+        b"Content-Length",
+        b"Host",
+        b"Origin",
+        b"Authorization",
+        b"Cookie",
+        b"X-Forwarded-For",
+        b"Forwarded",
+        b"Access-Control-Request-Method",
+    ],
 )
 async def test_a_request_that_nominates_an_end_to_end_field_is_refused(front: Proxy, upstream: Upstream, name: bytes) -> None:
     """Else a client could take off on the way what a rule has judged."""

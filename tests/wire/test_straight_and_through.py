@@ -48,7 +48,11 @@ CASES = [
     Case("HTTP/1.1 until close", head(b"HTTP/1.1 200 OK") + BODY, close=True),
     Case("nothing until close", head(b"HTTP/1.1 200 OK"), close=True),
     Case("Connection: close with a length", ok(b"ok", b"Connection: close"), close=True),
-    Case("Connection: close, chunked", head(b"HTTP/1.1 200 OK", b"Connection: close", b"Transfer-Encoding: chunked") + chunked(b"ok"), close=True),
+    Case(
+        "Connection: close, chunked",
+        head(b"HTTP/1.1 200 OK", b"Connection: close", b"Transfer-Encoding: chunked") + chunked(b"ok"),
+        close=True,
+    ),
     Case("chunked", head(b"HTTP/1.1 200 OK", b"Transfer-Encoding: chunked") + chunked(b"a", b"bc", BODY)),
     Case("chunked, nothing", head(b"HTTP/1.1 200 OK", b"Transfer-Encoding: chunked") + chunked()),
     Case("chunked in capitals", head(b"HTTP/1.1 200 OK", b"transfer-ENCODING: CHUNKED") + chunked(b"ok")),
