@@ -31,6 +31,8 @@ from corsproxy.semantics.target import Target, TargetForm, parse_target
 # A body on one of these has no meaning that servers agree on (RFC 9110 9.3.1): it is forwarded, and both connections close after it.
 _BODILESS_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
+# A client that sends too much is not listened to any longer.
+_OVERSIZE = (problems.TARGET_TOO_LONG, problems.HEAD_TOO_LARGE, problems.BODY_TOO_LARGE)
 _EXPECT = frozenset({b"expect"})
 
 _CORS_PROBLEMS: dict[Reason, Problem] = {
@@ -97,7 +99,7 @@ def plan(settings: Settings, head: RequestHead) -> Plan:
         return _answer_preflight(context, cors, decision)
     refusal = _judge_cors(decision) or _judge_limits(settings, route, head, body) or _judge_hops(settings, survey)
     if refusal is not None:
-        return _refuse(context, refusal, close=body != NO_BODY)
+        return _refuse(context, refusal, close=body != NO_BODY or refusal.problem in _OVERSIZE)
     if head.method == b"OPTIONS" and (target.form is TargetForm.ASTERISK or _hops_left(survey) == 0):
         return empty_answer(context)
     return _forward(settings, context, route, _Request(head, survey, target, body, options))
@@ -187,8 +189,7 @@ def _forward(settings: Settings, context: Context, route: Route, request: _Reque
         connection.append(b"TE")
     if connection:
         own.append((b"Connection", b", ".join(connection)))
-    # `Content-Length: 0` says nothing on a method without a body, and some servers balk at it.
-    if body.kind is BodyKind.LENGTH and (body.length or context.method not in _BODILESS_METHODS):
+    if body.kind is BodyKind.LENGTH:
         own.append((b"Content-Length", b"%d" % body.length))
     elif body.kind is BodyKind.CHUNKED:
         own.append((b"Transfer-Encoding", b"chunked"))

@@ -59,8 +59,7 @@ class OriginPattern:
                 return serialized == self.text.encode()
             case PatternKind.REGEX:
                 return origin is not None and self.regex is not None and self.regex.fullmatch(serialized)
-            case PatternKind.WILDCARD:
-                return origin is not None and self._matches_wildcard(origin)
+        return origin is not None and self._matches_wildcard(origin)
 
     def _matches_wildcard(self, origin: Origin) -> bool:
         if origin.scheme != self.scheme or not (self.any_port or origin.port == self.port):

@@ -136,10 +136,10 @@ class _Builder:
                 start = self.state()
                 self.empty[start] = [self.build(option, end) for option in options]
                 return start
-            case _Repeat(inner, least, most):
-                return self._build_repeat(inner, least, most, end)
+        return self._build_repeat(node, end)
 
-    def _build_repeat(self, inner: _Node, least: int, most: int | None, end: int) -> int:
+    def _build_repeat(self, repeat: _Repeat, end: int) -> int:
+        inner, least, most = repeat.node, repeat.least, repeat.most
         if most is None:
             loop = self.state()
             self.empty[loop] = [self.build(inner, loop), end]

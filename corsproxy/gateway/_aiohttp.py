@@ -67,7 +67,7 @@ class ClientConnection(RequestHandler):
     aiohttp's server protocol, with our answers to what it cannot parse, our deadlines and our bounds.
 
     Our own attributes never begin with an underscore. `exchanges` counts those in flight and `pending` the heads that are
-    parsed and not yet served, `content` is the body of the request that is being served, `client` the peer's address.
+    parsed and not yet served, `content` is the body that is being read, `client` the peer's address.
     `tail` is what was received last; `ended_plainly`: if the body is chunked, it ended without trailers, and nothing came with its end.
     """
 
@@ -129,12 +129,14 @@ class ClientConnection(RequestHandler):
         `_request_count` grows with every head that is complete; nothing public says so before the handler runs, and by
         then body bytes would have been counted as head.
         """
+        if self.content is not None and not self.exchanges and self.content.is_eof():
+            self.content = None
         if self.content is not None and self.content.is_eof():
             self.behind += len(data)
             if self.behind > self.front.max_head_bytes:
                 self.force_close()
                 return
-        elif data and not self.exchanges and not self.pending:
+        elif data and self.content is None and not self.pending:
             self.head_bytes += len(data)
             self.head_since = self.head_since or self.front.loop.time()
         heads = self._request_count
@@ -146,7 +148,7 @@ class ClientConnection(RequestHandler):
         if self._request_count != heads:
             self.pending += self._request_count - heads
             self.head_since, self.head_bytes = 0.0, 0
-            if self.content is not None:
+            if self.content is not None and self.exchanges:
                 self.check_body(self.content)
         elif self.head_bytes > self.front.max_head_bytes:
             self.refuse(is_too_long=True)
@@ -177,7 +179,9 @@ class ClientConnection(RequestHandler):
         if self.content is not None and self.content.exception() is not None:
             # aiohttp would read the rest of a body that is broken, and log the fault as an error of ours.
             self.content.feed_eof()
-        self.content = None
+        # What is left of a body is read on for a while after an early answer; it is no head.
+        if self.content is not None and self.content.is_eof():
+            self.content = None
         if self.behind and not self.pending:
             self.head_since = self.front.loop.time()
 
@@ -230,7 +234,7 @@ class ClientConnection(RequestHandler):
 
     def close_if_idle(self) -> None:
         """Close a connection that has no exchange. `close()` alone would stop reading an upload in progress."""
-        if not self.exchanges and not self.pending:
+        if not self.exchanges and not self.pending and self.content is None:
             self.force_close()
 
 

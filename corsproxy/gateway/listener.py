@@ -22,6 +22,23 @@ _BACKLOG: Final = 1024
 _BATCH: Final = 64
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _EXHAUSTION_PAUSE_S: Final = 0.2
+# What Linux hands out by accept() although it concerns the connection alone (accept(2), "Error handling"), and a firewall's EPERM.
+_CONNECTION_LOST: Final = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "ENETDOWN",
+        "ENETUNREACH",
+        "ENONET",
+        "ENOPROTOOPT",
+        "EOPNOTSUPP",
+        "EPERM",
+        "EPROTO",
+    )
+    if hasattr(errno, name)
+)
 # Whoever shares the group may connect: a sidecar and its web server.
 _SOCKET_MODE: Final = 0o660
 
@@ -120,6 +137,8 @@ async def accept(sock: socket.socket, protocol: Callable[[], asyncio.Protocol], 
         try:
             connection, _ = await loop.sock_accept(sock)
         except OSError as error:
+            if error.errno in _CONNECTION_LOST:
+                continue
             if error.errno not in _EXHAUSTED:
                 raise
             if not is_exhausted:
@@ -130,6 +149,7 @@ async def accept(sock: socket.socket, protocol: Callable[[], asyncio.Protocol], 
         is_exhausted = False
         await _take(loop, connection, protocol)
         for _ in range(_BATCH):
+            await room()
             try:
                 connection, _ = sock.accept()
             except OSError:

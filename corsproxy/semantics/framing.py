@@ -163,23 +163,33 @@ def response_body(head: ResponseHead, survey: Survey, method: bytes) -> Body | R
         return _refuse_response("status")
     codings, lengths = noted.get(b"transfer-encoding"), noted.get(b"content-length")
     length = parse_length(lengths) if lengths is not None else None
-    if lengths is not None and length is None:
-        return _refuse_response("content-length")
-    # To take the field off would leave the client without the end of the body; to pass it on is forbidden (RFC 9110 7.6.1).
-    if lengths is not None and b"content-length" in connection_options(survey):
-        return _refuse_response("connection-option")
-    if codings is not None:
-        if lengths is not None:
-            return _refuse_response("length-and-coding")
-        if head.minor == 0:
-            return _refuse_response("coding-in-http-1.0")
-        if len(codings) != 1 or codings[0].lower() != b"chunked":
-            return _refuse_response("transfer-coding")
+    doubt = _judge_length(survey, lengths, length) or _judge_coding(head, codings, lengths)
+    if doubt:
+        return _refuse_response(doubt)
     if has_no_body(method, head.status):
         return NO_BODY
     if codings is not None:
         return CHUNKED_BODY
     return CLOSE_DELIMITED if length is None else Body(BodyKind.LENGTH, length)
+
+
+def _judge_length(survey: Survey, lengths: Sequence[bytes] | None, length: int | None) -> str:
+    if lengths is None:
+        return ""
+    if length is None:
+        return "content-length"
+    # To take the field off would leave the client without the end of the body; to pass it on is forbidden (RFC 9110 7.6.1).
+    return "connection-option" if b"content-length" in connection_options(survey) else ""
+
+
+def _judge_coding(head: ResponseHead, codings: Sequence[bytes] | None, lengths: Sequence[bytes] | None) -> str:
+    if codings is None:
+        return ""
+    if lengths is not None:
+        return "length-and-coding"
+    if head.minor == 0:
+        return "coding-in-http-1.0"
+    return "" if len(codings) == 1 and codings[0].lower() == b"chunked" else "transfer-coding"
 
 
 def has_no_body(method: bytes, status: int) -> bool:

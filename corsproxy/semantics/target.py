@@ -111,8 +111,12 @@ def normal_forms(path: bytes) -> tuple[bytes, ...] | None:
     waiting = [path]
     for _ in range(_MAX_DECODINGS + 1):
         read = dict.fromkeys(waiting)
-        for current in waiting:
-            read.update(dict.fromkeys(_readings(current)))
+        # A server behind a server reads what the first one has read: `//a//..` is `//a/` to one, and `/a/` to the next.
+        unread = waiting
+        while unread:
+            found = dict.fromkeys(form for current in unread for form in _readings(current))
+            unread = [form for form in found if form not in read]
+            read.update(found)
             if len(forms) + len(read) > MAX_FORMS:
                 return None
         forms.update(read)
@@ -144,7 +148,12 @@ def climbs_above_root(path: bytes) -> bool:
 
 def _readings(path: bytes) -> list[bytes]:
     choices = (False, True)
-    return [_resolve(path, strip_parameters=parameters, merge_slashes=slashes) for parameters in choices for slashes in choices]
+    return [
+        _resolve(spelled, strip_parameters=parameters, merge_slashes=slashes)
+        for spelled in {path: None, path.replace(b"\\", b"/"): None}
+        for parameters in choices
+        for slashes in choices
+    ]
 
 
 def _climbs(path: bytes) -> bool:
@@ -163,7 +172,7 @@ def _decode(path: bytes) -> bytes:
 
 def _resolve(path: bytes, *, strip_parameters: bool, merge_slashes: bool) -> bytes:
     segments: list[bytes] = []
-    parts = (path.replace(b"\\", b"/") if merge_slashes else path).split(b"/")[1:]
+    parts = path.split(b"/")[1:]
     for place, part in enumerate(parts):
         name = part.partition(b";")[0] if strip_parameters else part
         is_last = place == len(parts) - 1

@@ -118,6 +118,7 @@ LOOPBACK = HostRules(loopback=True)
         "a subdomain of a subdomain": (NAMED, b"a.b.apps.example", True),
         "the domain itself": (NAMED, b"apps.example", False),
         "an empty subdomain": (NAMED, b".apps.example", False),
+        "a longer name elsewhere": (NAMED, b"a.long.name.of.evil.example", False),
         "a name that ends alike": (NAMED, b"xapps.example", False),
         "localhost is not loopback unless it says so": (NAMED, b"localhost", False),
         "localhost": (LOOPBACK, b"localhost:8080", True),

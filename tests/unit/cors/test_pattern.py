@@ -78,7 +78,14 @@ def test_an_exact_entry_matches_the_same_bytes_and_no_other() -> None:
         "any port": (
             "http://localhost:*",
             [b"http://localhost", b"http://localhost:3000", b"http://localhost:65535"],
-            [b"http://localhost:80", b"https://localhost", b"http://a.localhost", b"http://localhost.", b"http://localhost:65536", b"http://xlocalhost"],
+            [
+                b"http://localhost:80",
+                b"https://localhost",
+                b"http://a.localhost",
+                b"http://localhost.",
+                b"http://localhost:65536",
+                b"http://xlocalhost",
+            ],
         ),
         "any port of an IPv4 address": ("http://127.0.0.1:*", [b"http://127.0.0.1:1"], [b"http://127.0.0.2:1", b"http://127.1:1"]),
         "any port of an IPv6 address": ("http://[::1]:*", [b"http://[::1]", b"http://[::1]:8080"], [b"http://[::2]"]),
@@ -123,8 +130,18 @@ def test_null_is_an_entry_of_its_own_and_case_sensitive() -> None:
 
 @table(
     {
-        "a trailing slash": ("https://a.example/", problems.ORIGIN_SPELLING, "`https://a.example/` never matches: an origin ends without a slash", "write `https://a.example`"),
-        "no right spelling": ("https://a b", problems.ORIGIN_SPELLING, "`https://a b` never matches: this is not a scheme, a host and a port", ""),
+        "a trailing slash": (
+            "https://a.example/",
+            problems.ORIGIN_SPELLING,
+            "`https://a.example/` never matches: an origin ends without a slash",
+            "write `https://a.example`",
+        ),
+        "no right spelling": (
+            "https://a b",
+            problems.ORIGIN_SPELLING,
+            "`https://a b` never matches: this is not a scheme, a host and a port",
+            "",
+        ),
         "a star in the middle": (
             "https://a.*.example",
             problems.BAD_WILDCARD,

@@ -28,6 +28,7 @@ def table(cases: Mapping[str, object]) -> pytest.MarkDecorator:
         "a group of one character": ("a(b)c", ["abc"], ["ac"]),
         "a question mark": ("ab?c", ["ac", "abc"], ["abbc"]),
         "a question mark behind a group": ("a(bc)?d", ["ad", "abcd"], ["abd"]),
+        "two ways to nothing": ("(a?|b?)c", ["c", "ac", "bc"], ["abc"]),
         "a star": ("ab*c", ["ac", "abc", "abbbc"], ["a", "abb"]),
         "a plus": ("ab+c", ["abc", "abbbc"], ["ac"]),
         "a count": ("a{3}", ["aaa"], ["aa", "aaaa"]),
@@ -52,7 +53,12 @@ def table(cases: Mapping[str, object]) -> pytest.MarkDecorator:
         "an origin": (
             r"https://[a-z0-9-]+\.pr-\d{1,4}\.example\.com(:\d{2,5})?",
             ["https://a-1.pr-42.example.com", "https://a.pr-1.example.com:8443"],
-            ["https://a.pr-1.example.com.evil.example", "https://.pr-1.example.com", "https://a.pr-12345.example.com", "http://a.pr-1.example.com"],
+            [
+                "https://a.pr-1.example.com.evil.example",
+                "https://.pr-1.example.com",
+                "https://a.pr-12345.example.com",
+                "http://a.pr-1.example.com",
+            ],
         ),
     }
 )

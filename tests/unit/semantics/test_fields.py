@@ -62,6 +62,29 @@ def test_each_request_field_has_its_part(case: Any) -> None:
         assert survey.noted == ({name.lower(): [b"v"]} if is_noted else {})
 
 
+@pytest.mark.parametrize("name", sorted(fields.GUARDED))
+def test_a_name_that_cgi_would_read_as_a_guarded_one_is_dropped(name: bytes) -> None:
+    """WSGI, CGI and PHP read `_` and `-` as one: what is judged under one spelling must not arrive under the other."""
+    for sign in (b"_", b".", b"~"):
+        lookalike = name.replace(b"-", sign)
+
+        assert lookalike == name or survey_request([(lookalike, b"v"), (lookalike.upper(), b"v")]) == Survey([], {})
+
+
+def test_the_guarded_names_are_those_that_frame_route_and_authorize() -> None:
+    assert fields.HOP_BY_HOP == {name.lower() for name in HOP_BY_HOP}
+    assert fields.GUARDED - fields.HOP_BY_HOP == set(
+        b"content-length host origin authorization cookie forwarded x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-prefix "
+        b"x-forwarded-proto access-control-request-headers access-control-request-method".split()
+    )
+
+
+def test_a_value_that_is_a_name_is_a_value() -> None:
+    lines = [(b"Host", b"a"), (b"X-A", b"Host"), (b"X-B", b"X-A")]
+
+    assert survey_request(lines) == survey_request(lines) == Survey(lines[1:], {b"host": [b"a"]})
+
+
 def test_order_spelling_and_repetition_are_kept() -> None:
     lines = [(b"x-b", b"1"), (b"Host", b"h"), (b"X-A", b"2"), (b"x-b", b"3"), (b"ORIGIN", b"o"), (b"X-A", b"2")]
 

@@ -123,6 +123,10 @@ def test_targets_that_are_refused(case: Any) -> None:
     assert parse_target(b"GET", target, [HOST], 1) == expected
 
 
+def test_hosts_are_compared_without_case() -> None:
+    assert isinstance(parse_target(b"GET", b"http://api.example/", [b"API.example"], 1), Target)
+
+
 def test_an_absolute_target_without_a_host_is_refused_even_if_host_is_empty() -> None:
     assert parse_target(b"GET", b"http:///a", [b""], 1) == no("target-and-host")
 
@@ -154,11 +158,14 @@ def test_a_plain_path_has_one_reading(case: Any) -> None:
         "a single dot at the end leaves its slash": (b"/a/.", b"/a/"),
         "dots do not climb above the root": (b"/../../a", b"/a"),
         "double slashes merged": (b"/a//b", b"/a/b"),
+        "double slashes merged before a slash at the end": (b"/a//b/", b"/a/b/"),
         "leading slashes merged": (b"//a", b"/a"),
         "double slashes kept when dots are resolved": (b"/a//../b", b"/a/b"),
         "double slashes merged when dots are resolved": (b"/a//../b", b"/b"),
         "a backslash read as a slash": (rb"/a\b", b"/a/b"),
         "backslash dots": (rb"/a\..\b", b"/b"),
+        "slashes merged where a backslash is none": (b"//a/..\\", b"/a/..\\"),
+        "a backslash read as a slash where slashes are not merged": (rb"//a\..\b", b"//b"),
         "an escape decoded": (b"/%61", b"/a"),
         "an encoded slash": (b"/a%2Fb", b"/a/b"),
         "an encoded slash in lower case": (b"/a%2fb", b"/a/b"),
@@ -211,6 +218,7 @@ def test_a_path_with_too_many_readings_has_none() -> None:
         "a backslash that is a slash": (b"/a/..\\..\\b", True),
         "a backslash that is none": (b"/a\\b/../../c", True),
         "dots in a name": (b"/...%20/a..b/..c/..", False),
+        "escapes of escapes are read three times": (b"/%2525252e%2525252e/b", False),
         "coming back does not undo it": (b"/../a/b/c", True),
     }
 )

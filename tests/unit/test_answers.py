@@ -1,0 +1,239 @@
+"""The proxy's own answers, byte by byte."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from corsproxy import problems
+from corsproxy.answers import Answer, Context, cors_lines, empty_answer, preflight_answer, problem_answer
+from corsproxy.config.settings import CorsMode
+from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide, decide_without_cors
+from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
+
+APP = b"https://app.example"
+DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
+DRAFT = PolicyDraft(("https://app.example",))
+
+
+def table(cases: Mapping[str, object]) -> pytest.MarkDecorator:
+    """Make one test per sentence."""
+    return pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in cases.items()])
+
+
+def policy_of(**changes: Any) -> CorsPolicy:
+    policy, faults = build_policy(replace(DRAFT, **changes))
+    assert policy is not None, faults
+    return policy
+
+
+POLICY = policy_of()
+PUBLIC = policy_of(allow_origins=(ANY,))
+CREDENTIALED = policy_of(allow_credentials=True)
+GET = Facts(b"GET", (APP,))
+PREFLIGHT = Facts(b"OPTIONS", (APP,), request_method=(b"PUT",))
+
+
+def context_of(policy: CorsPolicy, facts: Facts = GET, **changes: Any) -> Context:
+    return replace(Context(facts.method, 1, persistent=True, cors=policy, decision=decide(policy, facts)), **changes)
+
+
+def lines_of(content: bytes) -> list[tuple[bytes, bytes]]:
+    head = content.partition(b"\r\n\r\n")[0]
+    return [(name, value) for line in head.split(b"\r\n")[1:] for name, _, value in [line.partition(b": ")]]
+
+
+# --- Connection -----------------------------------------------------------------------------------
+
+
+@table(
+    {
+        "HTTP/1.1 stays without a word": (1, True, False, b""),
+        "HTTP/1.1 that is to end is told so": (1, True, True, b"Connection: close\r\n"),
+        "HTTP/1.1 that wishes to end is told so": (1, False, False, b"Connection: close\r\n"),
+        "HTTP/1.0 stays only by a word": (0, True, False, b"Connection: keep-alive\r\n"),
+        "HTTP/1.0 ends without a word": (0, False, False, b""),
+        "HTTP/1.0 that is to end": (0, True, True, b""),
+    }
+)
+def test_the_connection_field_says_what_the_version_does_not(case: Any) -> None:
+    minor, persistent, close, expected = case
+
+    assert Context(b"GET", minor, persistent).connection_line(close=close) == expected
+
+
+@table(
+    {
+        "stays": (True, False, False, True),
+        "the client ends it": (False, False, False, False),
+        "the answer ends it": (True, True, False, False),
+        "the moment ends it": (True, False, True, False),
+    }
+)
+def test_keeps_connection_and_the_field_agree(case: Any) -> None:
+    persistent, answer_closes, close, expected = case
+    answer = Answer(Context(b"GET", 1, persistent), 200, b"HTTP/1.1 200 OK\r\n", close=answer_closes)
+
+    assert answer.keeps_connection(close=close) is expected
+    assert (b"Connection: close" not in answer.to_bytes(DATE, close=close)) is expected
+
+
+# --- preflights -----------------------------------------------------------------------------------
+
+
+def test_a_preflights_answer_is_a_204_without_content_length() -> None:
+    """Rule 7: 204 without body. Rule 8: no redirect and no challenge. Rule 20: ACAM, ACAH and ACMA here. Rule 22: Vary, and nothing public."""
+    context = context_of(POLICY, PREFLIGHT)
+    assert context.decision is not None
+
+    assert preflight_answer(context, POLICY, context.decision).to_bytes(DATE) == (
+        b"HTTP/1.1 204 No Content\r\n"
+        b"Access-Control-Allow-Origin: https://app.example\r\n"
+        b"Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE\r\n"
+        b"Access-Control-Allow-Headers: content-type\r\n"
+        b"Access-Control-Max-Age: 7200\r\n"
+        b"Vary: Origin, Access-Control-Request-Method, Access-Control-Request-Headers\r\n"
+        b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        b"\r\n"
+    )
+    answer = preflight_answer(context, POLICY, context.decision)
+    assert (answer.status, answer.reason, answer.close, answer.problem) == (204, "preflight-granted", False, None)
+
+
+def test_options_of_the_proxy_itself_is_answered_with_what_it_allows() -> None:
+    """Rule 25: CORS fields stand on what the proxy itself produces."""
+    answer = empty_answer(context_of(POLICY, replace(GET, method=b"OPTIONS", fetch_site=(b"same-origin",))))
+
+    assert (answer.status, answer.body, answer.reason) == (204, b"", "options")
+    assert lines_of(answer.to_bytes(DATE)) == [
+        (b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+        (b"Access-Control-Allow-Origin", APP),
+        (b"Vary", b"Origin"),
+        (b"Date", DATE),
+    ]
+
+
+# --- problems -------------------------------------------------------------------------------------
+
+
+def test_a_problem_is_an_answer_that_scripts_of_allowed_origins_can_read() -> None:
+    """Rule 25: CORS fields on every status and on what the proxy produces. Rule 28: what it carries beyond the seven is exposed."""
+    answer = problem_answer(context_of(CREDENTIALED), problems.UPSTREAM_POOL_FULL, reason="pool", close=True)
+    content = answer.to_bytes(DATE)
+
+    assert content.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert lines_of(content) == [
+        (b"Content-Type", b"application/problem+json"),
+        (b"Content-Length", b"%d" % len(answer.body)),
+        (b"Cache-Control", b"no-store"),
+        (b"X-Content-Type-Options", b"nosniff"),
+        (b"Retry-After", b"1"),
+        (b"Access-Control-Allow-Origin", APP),
+        (b"Access-Control-Allow-Credentials", b"true"),
+        (b"Access-Control-Expose-Headers", b"Retry-After"),
+        (b"Vary", b"Origin"),
+        (b"Date", DATE),
+        (b"Connection", b"close"),
+    ]
+    assert content.endswith(b"\r\n\r\n" + answer.body)
+    assert json.loads(answer.body) == {
+        "type": "urn:corsproxy:problem:CP410",
+        "title": problems.UPSTREAM_POOL_FULL.title,
+        "status": 503,
+        "detail": problems.UPSTREAM_POOL_FULL.detail,
+        "stage": "proxy",
+        "code": "CP410",
+    }
+    assert (answer.problem, answer.reason, answer.close) == (problems.UPSTREAM_POOL_FULL, "pool", True)
+
+
+def test_a_problem_ends_no_connection_by_itself() -> None:
+    answer = problem_answer(BASE, problems.NO_ROUTE)
+
+    assert (answer.close, answer.reason, BASE.trailers) == (False, "", False)
+
+
+def test_the_answer_to_a_head_has_the_length_and_not_the_body() -> None:
+    answer = problem_answer(context_of(POLICY, replace(GET, method=b"HEAD")), problems.NO_ROUTE)
+    content = answer.to_bytes(DATE)
+
+    assert content.endswith(b"\r\n\r\n")
+    assert (b"Content-Length", b"%d" % len(answer.body)) in lines_of(content)
+    assert answer.body
+
+
+def test_a_405_says_what_is_allowed_and_no_other_status_does() -> None:
+    allowed = [(b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")]
+
+    for problem in problems.catalogue().values():
+        if problem.status:
+            lines = lines_of(problem_answer(Context(b"GET", 1, persistent=True), problem).to_bytes(DATE))
+
+            assert [line for line in lines if line[0] == b"Allow"] == (allowed if problem.status == 405 else [])
+            assert [line[1] for line in lines if line[0] == b"Retry-After"] == ([b"1"] if problem.status == 503 else [])
+
+
+def test_nothing_that_the_client_sent_stands_in_a_problem() -> None:
+    """Rule 15: nothing is reflected."""
+    decision = Decision(Kind.ACTUAL, Reason.METHOD_REFUSED, refused=True, origin=b"https://evil.example", subject=b"EVIL")
+    answer = problem_answer(Context(b"EVIL", 1, persistent=True, cors=POLICY, decision=decision), problems.METHOD_REFUSED)
+
+    assert b"evil" not in answer.to_bytes(DATE).lower()
+
+
+# --- CORS fields ----------------------------------------------------------------------------------
+
+
+ACAO = (b"Access-Control-Allow-Origin", APP)
+STAR = (b"Access-Control-Allow-Origin", b"*")
+VARY = (b"Vary", b"Origin")
+EXPOSED = (b"Access-Control-Expose-Headers", b"Retry-After")
+NO_ORIGIN = Facts(b"GET")
+EVIL = Facts(b"GET", (b"https://evil.example",))
+BASE = Context(b"GET", 1, persistent=True)
+
+
+@table(
+    {
+        "nothing is known yet": (BASE, []),
+        "no policy can be told": (replace(BASE, decision=decide(POLICY, GET)), []),
+        "a preflight, and no policy can be told": (replace(BASE, decision=decide(POLICY, PREFLIGHT)), []),
+        "a preflight, and CORS is passed through": (replace(BASE, cors=CorsMode.PASSTHROUGH, decision=decide(POLICY, PREFLIGHT)), []),
+        "a policy, and no decision yet": (replace(BASE, cors=POLICY), []),
+        "an allowed origin": (context_of(POLICY), [ACAO, EXPOSED, VARY]),
+        "another origin": (context_of(POLICY, EVIL), [VARY]),
+        "no origin": (context_of(POLICY, NO_ORIGIN), [VARY]),
+        "everybody": (context_of(PUBLIC), [STAR, EXPOSED]),
+        "everybody, without Origin": (context_of(PUBLIC, NO_ORIGIN), [STAR, EXPOSED]),
+        "everybody, but what is no origin": (context_of(PUBLIC, replace(GET, origin=(b"x",))), []),
+        "a preflight": (
+            context_of(POLICY, PREFLIGHT),
+            [(b"Vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")],
+        ),
+        "a preflight on a route without CORS": (
+            replace(BASE, cors=CorsMode.NONE, decision=decide_without_cors(PREFLIGHT)),
+            [(b"Vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")],
+        ),
+        "a route without CORS": (replace(BASE, cors=CorsMode.NONE, decision=decide_without_cors(GET)), []),
+        "a route that passes CORS through": (
+            replace(BASE, cors=CorsMode.PASSTHROUGH, decision=Decision(Kind.ACTUAL, Reason.CORS_PASSTHROUGH)),
+            [],
+        ),
+    }
+)
+def test_cors_fields_of_own_answers(case: Any) -> None:
+    """
+    Who can read what went wrong.
+
+    Rule 21: a refused preflight has no grants. Rule 31: without Origin, `*` is sent by a public policy. Rule 32: Vary stands on every answer
+    of the resource: allowed, refused, no-Origin, errors. Rule 33: but under `*` without credentials.
+    """
+    context, expected = case
+
+    assert cors_lines(context, [b"Retry-After"]) == expected
+
+
+def test_nothing_to_expose_is_no_field() -> None:
+    assert cors_lines(context_of(POLICY)) == [ACAO, VARY]
