@@ -18,6 +18,8 @@ DEFAULT_PORTS: Final = {b"http": 80, b"https": 443, b"ws": 80, b"wss": 443, b"ft
 _ORIGIN: Final = re.compile(
     rb"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::(?P<port>[1-9][0-9]{0,4}))?",
 )
+# > deviation characters (UTS 46 6, table 4)
+_DEVIATIONS: Final = frozenset("ßẞς\u200c\u200d")
 # Old Android web views send this for pages loaded from a file.
 _FILE_ORIGIN: Final = b"file://"
 
@@ -126,7 +128,7 @@ def respell(text: str) -> tuple[bytes | None, str]:
 
     Spec: HTML #ascii-serialisation-of-an-origin; URL #concept-ipv4-parser.
     """
-    value = text.encode("utf-8", "surrogateescape")
+    value = text.encode("utf-8", "replace")
     if parse_origin(value) is not None:
         return value, ""
     if not text.isascii():
@@ -144,11 +146,11 @@ def respell(text: str) -> tuple[bytes | None, str]:
         return guess, "an origin ends without a slash"
     if tail:
         return guess, "an origin has no path, query or fragment"
-    return guess, _odd_host(scheme, host)
+    return guess, _odd_host(scheme, host, is_repaired=guess is not None)
 
 
-def _odd_host(scheme: str, host: str) -> str:
-    name, _, port = host.rpartition(":") if re.search(r":\d*$", host) else (host, "", "")
+def _odd_host(scheme: str, host: str, *, is_repaired: bool) -> str:
+    name, _, port = host.rpartition(":") if re.search(r":[0-9]*$", host) else (host, "", "")
     if (scheme + host).lower() != scheme + host:
         return "browsers send scheme and host in lower case"
     # Python refuses to read thousands of digits.
@@ -160,7 +162,7 @@ def _odd_host(scheme: str, host: str) -> str:
     if port.startswith("0"):
         return "browsers send the port without leading zeros"
     if looks_like_ipv4(name.encode()) or name.startswith("["):
-        return "browsers send an IP address in its shortest usual form"
+        return "browsers send an IP address in its shortest usual form" if is_repaired else "this is no IP address"
     return "this is not a scheme, a host and a port"
 
 
@@ -208,6 +210,9 @@ def _ipv4_number(part: bytes) -> int:
 
 
 def _respell_idna(text: str) -> bytes | None:
+    # Python's codec is IDNA 2003: it maps these to other names than browsers do, and digits of other scripts to ports.
+    if not _DEVIATIONS.isdisjoint(text) or any(c.isdigit() and not c.isascii() for c in text):
+        return None
     try:
         return _respelled(text.encode("idna").decode() if "://" not in text else _idna_url(text))
     except (UnicodeError, ValueError):

@@ -94,8 +94,8 @@ def parse_pattern(text: str, *, regex: bool = False) -> OriginPattern | Fault:
         try:
             return OriginPattern(text, PatternKind.REGEX, regex=Regex(text))
         except RegexRefused as refused:
-            return Fault(problems.REGEX_SUBSET, (), f"`{text}` has {refused}, at character {refused.position + 1}", refused.help)
-    if text.encode("utf-8", "surrogateescape") == NULL:
+            return Fault(problems.REGEX_SUBSET, (), f"at character {refused.position + 1} of `{text}`: {refused}", refused.help)
+    if text == NULL.decode():
         return OriginPattern(text, PatternKind.NULL)
     if "*" in text:
         return _parse_wildcard(text)
@@ -107,7 +107,7 @@ def parse_pattern(text: str, *, regex: bool = False) -> OriginPattern | Fault:
 
 def _parse_wildcard(text: str) -> OriginPattern | Fault:
     scheme, separator, rest = text.partition("://")
-    if separator and scheme not in ("http", "https"):
+    if separator and scheme.lower() not in ("http", "https"):
         return Fault(problems.BAD_WILDCARD, (), f"`{text}` has a wildcard with a scheme other than http and https", "list the origins")
     any_port = rest.endswith(":*")
     host_and_port = rest.removesuffix(":*")

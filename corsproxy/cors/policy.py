@@ -232,7 +232,7 @@ def _judge_methods(methods: tuple[str, ...], faults: list[Fault]) -> tuple[bytes
     for place, text in enumerate(methods):
         if text == ANY:
             continue
-        method = text.encode("utf-8", "surrogateescape")
+        method = text.encode("utf-8", "replace")
         path = ("allow_methods", place)
         if method in names.SENDABLE_METHODS:
             good.append(method)
@@ -277,7 +277,7 @@ def _judge_request_headers(listed: tuple[str, ...], faults: list[Fault]) -> tupl
     for place, text in enumerate(listed):
         if text == ANY:
             continue
-        name = text.encode("utf-8", "surrogateescape").lower()
+        name = text.encode("utf-8", "replace").lower()
         fault = _header_fault(name, text, problems.BAD_REQUEST_HEADER)
         if fault is None and names.is_forbidden_request_header(name):
             fault = Fault(problems.BAD_REQUEST_HEADER, (), f"no script can set `{text}`: the browser keeps it to itself", "take it out")
@@ -300,7 +300,7 @@ def _judge_exposed(listed: tuple[str, ...], faults: list[Fault]) -> tuple[bytes,
     for place, text in enumerate(listed):
         if text == ANY:
             continue
-        name = text.encode("utf-8", "surrogateescape")
+        name = text.encode("utf-8", "replace")
         fault = _header_fault(name, text, problems.BAD_RESPONSE_HEADER)
         if fault is None and name.lower() in names.FORBIDDEN_RESPONSE_HEADERS:
             fault = Fault(problems.BAD_RESPONSE_HEADER, (), f"no script can read `{text}`, exposed or not", "take it out")
@@ -356,4 +356,8 @@ def _judge_max_age(max_age_s: int, faults: list[Fault]) -> None:
 
 def _say_dangers(draft: PolicyDraft, faults: list[Fault]) -> None:
     keys = ("dangerously_allow_null_origin", "dangerously_allow_insecure_origins")
-    faults.extend(Fault(problems.DANGEROUS_SETTING, (key,), f"`{key}` is on") for key in keys if getattr(draft, key))
+    faults.extend(
+        Fault(problems.DANGEROUS_SETTING, (key,), f"`{key}` is on", "take it out as soon as it is not needed")
+        for key in keys
+        if getattr(draft, key)
+    )

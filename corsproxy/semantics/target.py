@@ -50,6 +50,8 @@ _TRICKY: Final = re.compile(rb"[%;\\]|//|/\.")
 _MAX_DECODINGS: Final = 3
 # An honest path has a handful; each costs a walk over the path.
 MAX_FORMS: Final = 32
+# Bytes of all of them together: a long path with many forms would hold the event loop for half a second.
+_MAX_READ_BYTES: Final = 64 * 1024
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
@@ -98,7 +100,7 @@ def _parse_absolute(target: bytes, authority: bytes) -> Target | Refusal:
 
 def normal_forms(path: bytes) -> tuple[bytes, ...] | None:
     """
-    Return every path that a server might take this path for, the raw one first; None if there are too many.
+    Return every path that a server might take this path for, the raw one first; None if there are too many, or too long ones.
 
     Percent-decoding up to three times; before, between and after, dot segments resolved with and without `;parameters`,
     double slashes and backslashes read as one slash. Plain paths have one form, and cost one search.
@@ -109,11 +111,15 @@ def normal_forms(path: bytes) -> tuple[bytes, ...] | None:
         return (path,)
     forms = {path: None}
     waiting = [path]
+    read_bytes = 0
     for _ in range(_MAX_DECODINGS + 1):
         read = dict.fromkeys(waiting)
         # A server behind a server reads what the first one has read: `//a//..` is `//a/` to one, and `/a/` to the next.
         unread = waiting
         while unread:
+            read_bytes += sum(map(len, unread))
+            if read_bytes > _MAX_READ_BYTES:
+                return None
             found = dict.fromkeys(form for current in unread for form in _readings(current))
             unread = [form for form in found if form not in read]
             read.update(found)

@@ -65,10 +65,12 @@ async def test_a_refusal_is_readable_wherever_origin_stands(tiny: Proxy, upstrea
     assert upstream.connections == 0
 
 
-async def test_the_connection_goes_on_after_a_refusal_without_a_body(tiny: Proxy) -> None:
+@pytest.mark.parametrize(("request_", "status"), [(request_of(line=300), 414), (request_of(whole=3000), 431)], ids=["414", "431"])
+async def test_the_connection_ends_after_a_refusal(tiny: Proxy, request_: bytes, status: int) -> None:
     client = await tiny.connect()
-    for request, status in ((request_of(line=300), 414), (request_of(whole=3000), 431), (get(), 200)):
-        assert (await client.ask(request)).status == status
+    got = await client.ask(request_)
+    assert (got.status, got.value(b"connection")) == (status, b"close")
+    assert await client.read_until_close() == b""
 
 
 BEYOND = {

@@ -178,22 +178,22 @@ def test_looks_like_ipv4(case: Any) -> None:
         "IPv4 in hexadecimal": ("http://0x7f.1", b"http://127.0.0.1", "browsers send an IP address in its shortest usual form"),
         "an empty hexadecimal part": ("http://127.0.0.0x", b"http://127.0.0.0", "browsers send an IP address in its shortest usual form"),
         "IPv4 with a trailing dot": ("http://127.0.0.1.", b"http://127.0.0.1", "browsers send an IP address in its shortest usual form"),
-        "IPv4 out of range": ("http://1.2.3.256", None, "browsers send an IP address in its shortest usual form"),
-        "IPv4 with a part out of range": ("http://256.2.3.4", None, "browsers send an IP address in its shortest usual form"),
+        "IPv4 out of range": ("http://1.2.3.256", None, "this is no IP address"),
+        "IPv4 with a part out of range": ("http://256.2.3.4", None, "this is no IP address"),
         "IPv4, the last part fills what is left": (
             "http://1.65535",
             b"http://1.0.255.255",
             "browsers send an IP address in its shortest usual form",
         ),
-        "IPv4, the last part too large": ("http://1.16777216", None, "browsers send an IP address in its shortest usual form"),
-        "IPv4 of five parts": ("http://1.2.3.4.5", None, "browsers send an IP address in its shortest usual form"),
-        "IPv4 with a part that is no octal number": ("http://08.0.0.1", None, "browsers send an IP address in its shortest usual form"),
-        "IPv4 with an underscore": ("http://1_0.1", None, "browsers send an IP address in its shortest usual form"),
-        "IPv4 with a sign": ("http://1.-1.0.1", None, "browsers send an IP address in its shortest usual form"),
+        "IPv4, the last part too large": ("http://1.16777216", None, "this is no IP address"),
+        "IPv4 of five parts": ("http://1.2.3.4.5", None, "this is no IP address"),
+        "IPv4 with a part that is no octal number": ("http://08.0.0.1", None, "this is no IP address"),
+        "IPv4 with an underscore": ("http://1_0.1", None, "this is no IP address"),
+        "IPv4 with a sign": ("http://1.-1.0.1", None, "this is no IP address"),
         "long IPv6": ("http://[0:0:0:0:0:0:0:1]:8080", b"http://[::1]:8080", "browsers send an IP address in its shortest usual form"),
         "dotted IPv6": ("http://[::ffff:1.2.3.4]", b"http://[::ffff:102:304]", "browsers send an IP address in its shortest usual form"),
-        "IPv6 that is none": ("http://[1::2::3]", None, "browsers send an IP address in its shortest usual form"),
-        "IPv6 without its bracket": ("http://[::1", None, "browsers send an IP address in its shortest usual form"),
+        "IPv6 that is none": ("http://[1::2::3]", None, "this is no IP address"),
+        "IPv6 without its bracket": ("http://[::1", None, "this is no IP address"),
         "a space": ("https://app example", None, "this is not a scheme, a host and a port"),
         "two ports": ("https://app.example:1:2", None, "this is not a scheme, a host and a port"),
         "a letter as port": ("https://app.example:x", None, "this is not a scheme, a host and a port"),
@@ -218,4 +218,4 @@ def test_respell_says_what_is_wrong_and_what_would_be_right(case: Any) -> None:
 
 def test_a_port_of_thousands_of_digits_is_no_reason_to_raise() -> None:
     assert respell("https://app.example:" + "9" * 5000) == (None, "there is no port " + "9" * 5000)
-    assert respell("http://" + "9" * 5000) == (None, "browsers send an IP address in its shortest usual form")
+    assert respell("http://" + "9" * 5000) == (None, "this is no IP address")

@@ -262,7 +262,7 @@ def test_a_regex_outside_of_the_subset_is_refused_at_its_character() -> None:
     assert parse_pattern("^a", regex=True) == Fault(
         problems.REGEX_SUBSET,
         (),
-        "`^a` has an anchor `^`, at character 1",
+        "at character 1 of `^a`: an anchor `^`",
         "take it out: a pattern always matches the whole origin",
     )
 

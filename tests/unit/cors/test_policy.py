@@ -235,7 +235,7 @@ MESSAGES = {
     ),
     "`*` beside another": ("`*` makes the other origins meaningless", 'write `allow_origins: "*"` alone, or take `*` out'),
     "a bad spelling": ("`https://App.example` never matches: browsers send scheme and host in lower case", "write `https://app.example`"),
-    "a bad regex": ("`(a` has a `(` without its `)`, at character 1", ""),
+    "a bad regex": ("at character 1 of `(a`: a `(` without its `)`", ""),
     "null": (
         "`null` is an origin that any web site can take on",
         "take it out, or write `dangerously_allow_null_origin: true` in this policy",
@@ -368,7 +368,7 @@ def test_a_missing_safelisted_method_is_named() -> None:
         "a dangerous switch": (
             replace(DRAFT, dangerously_allow_insecure_origins=True),
             "`dangerously_allow_insecure_origins` is on",
-            "",
+            "take it out as soon as it is not needed",
         ),
         "a loose dot": (
             PolicyDraft((RegexEntry("https://app.example"),)),
