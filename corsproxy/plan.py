@@ -78,13 +78,16 @@ def plan(settings: Settings, head: RequestHead) -> Plan:
     body = request_body(head, survey)
     if isinstance(body, Refusal):
         return _refuse(context, body)
-    if head.method in FORBIDDEN_METHODS:
+    if head.method == b"CONNECT":
+        # Its target names another host, and nothing of ours.
         return _refuse(context, Refusal(problems.METHOD_UNSUPPORTED, "method"))
     target = parse_target(head.method, head.target, survey.noted.get(b"host"), head.minor)
     if isinstance(target, Refusal):
         return _refuse(context, target)
     if not routes.answers_host(settings.hosts, target.authority):
         return _refuse(context, Refusal(problems.MISDIRECTED, "host-not-answered"), close=body != NO_BODY)
+    if head.method in FORBIDDEN_METHODS:
+        return _refuse(context, Refusal(problems.METHOD_UNSUPPORTED, "method"))
     route = routes.match(settings.routes, target.path if target.form is not TargetForm.ASTERISK else b"/")
     found = route if isinstance(route, Route) else None
     cors = found.cors if found else settings.default_cors
