@@ -43,6 +43,16 @@ class ErrorLog(logging.Handler):
             logging.getLogger(name).removeHandler(self)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Put the browser tests last.
+
+    Playwright's synchronous interface leaves a loop running in its thread until the session ends, so no asynchronous test can
+    follow it in the same process. pytest-xdist hands tests out in this order, so none does there either.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 @pytest.fixture
 async def quiet_loop() -> AsyncIterator[ErrorLog]:
     """Fail a test that leaves a task, a socket or an ERROR record behind. A test that means to cause one clears `lines`."""

@@ -113,6 +113,9 @@ def test_an_origin_of_300_bytes_is_read() -> None:
         "https": (b"https://a", 443),
         "http": (b"http://a", 80),
         "a port of its own": (b"https://a:8443", 8443),
+        "ws": (b"ws://a", 80),
+        "wss": (b"wss://a", 443),
+        "ftp": (b"ftp://a", 21),
         "a scheme without a default": (b"capacitor://localhost", None),
     }
 )
@@ -172,6 +175,10 @@ def test_looks_like_ipv4(case: Any) -> None:
             "browsers send the port without leading zeros",
         ),
         "an empty port": ("https://app.example:", b"https://app.example", "this is not a scheme, a host and a port"),
+        "IPv4 of three parts": ("http://1.2.3", b"http://1.2.0.3", "browsers send an IP address in its shortest usual form"),
+        "IPv4 with a leading zero": ("http://127.0.0.01", b"http://127.0.0.1", "browsers send an IP address in its shortest usual form"),
+        "IPv4, the largest part": ("http://0xff.1", b"http://255.0.0.1", "browsers send an IP address in its shortest usual form"),
+        "IPv4, a part too large": ("http://256.1", None, "this is no IP address"),
         "short IPv4": ("http://127.1:8080", b"http://127.0.0.1:8080", "browsers send an IP address in its shortest usual form"),
         "octal IPv4": ("http://0177.0.0.1", b"http://127.0.0.1", "browsers send an IP address in its shortest usual form"),
         "IPv4 as one number": ("http://2130706433", b"http://127.0.0.1", "browsers send an IP address in its shortest usual form"),

@@ -147,6 +147,19 @@ def test_help_names_the_remedy() -> None:
     assert refused.value.help == "repeat once; a match is always of the whole origin"
 
 
+def test_printable_ascii_is_all_that_a_pattern_may_hold() -> None:
+    assert Regex(" a~").fullmatch(b" a~")
+    for character in "\x1f\x7f\n":
+        with pytest.raises(RegexRefused):
+            Regex(f"a{character}")
+
+
+def test_depth_is_counted_by_nesting_and_not_by_number() -> None:
+    assert Regex("(a)" * 30).fullmatch(b"a" * 30)
+    with pytest.raises(RegexRefused):
+        Regex("(a)" * 3 + "(" * 21 + ")" * 21)
+
+
 def test_the_largest_patterns_compile() -> None:
     assert Regex(f"a{{{MAX_STATES - 1}}}").fullmatch(b"a" * (MAX_STATES - 1))
     assert Regex("(" * 20 + "a" + ")" * 20).fullmatch(b"a")
