@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 # After `{m,n}` is written out. A pattern for origins has a few dozen.
-MAX_STATES: Final = 2000
+MAX_STATES: Final = 500
 MAX_STEPS: Final = 10 * MAX_STATES
 MAX_DEPTH: Final = 20
 MAX_UNBOUNDED: Final = 2

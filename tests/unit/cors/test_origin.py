@@ -210,6 +210,8 @@ def test_looks_like_ipv4(case: Any) -> None:
             "browsers send host names in ASCII (punycode)",
         ),
         "another alphabet without a scheme": ("bücher.example", None, "browsers send host names in ASCII (punycode)"),
+        "a letter that browsers write differently": ("https://stra\u00dfe.example", None, "browsers send host names in ASCII (punycode)"),
+        "digits of another script": ("https://b\u00fccher.example:\u0668", None, "browsers send host names in ASCII (punycode)"),
         "an empty label in another alphabet": ("https://bücher..example", None, "browsers send host names in ASCII (punycode)"),
         "a label too long in another alphabet": ("https://" + "ü" * 99, None, "browsers send host names in ASCII (punycode)"),
         "bytes that are no text": ("https://a\udcff.example", None, "browsers send host names in ASCII (punycode)"),

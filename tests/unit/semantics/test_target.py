@@ -203,6 +203,11 @@ def test_a_path_with_too_many_readings_has_none() -> None:
     assert normal_forms(b"/a;p//%253b%2f%255c;q/%252e%252e//..;/%2e%2e;%5c.%252f%252f;x/..//%252e") is None
 
 
+def test_a_long_path_is_read_only_as_often_as_it_is_cheap() -> None:
+    assert normal_forms(b"/a//" + b"x" * 1000) is not None
+    assert normal_forms(b"/a//" + b"x" * 1_000_000) is None
+
+
 @table(
     {
         "a plain path": (b"/a/b", False),
