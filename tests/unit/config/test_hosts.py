@@ -5,22 +5,12 @@ import pytest
 from corsproxy.config.load import load_flags, load_text
 from corsproxy.config.settings import HostRules, Settings
 from corsproxy.routes import answers_host
+from tests.unit.config.diagnosed import UC, said
 
-U = "upstream: http://localhost:9000\n"
-C = "cors: {allow_origins: [https://a.example]}\n"
-UC = U + C
 WARNING = (
     "every Host name is answered: there is neither `hosts` nor `public_url`, and `listen` is open to other machines"
     ' | name the hosts: `hosts: [api.example.com]` or `CORSPROXY_HOSTS=api.example.com`; or say that any will do: `hosts: "*"`'
 )
-
-
-def said(text: str) -> list[str]:
-    """Write each diagnostic in one line: code, place, message, help."""
-    return [
-        f"{each.problem.code} {each.line}:{each.column} {each.message}" + (f" | {each.help}" if each.help else "")
-        for each in load_text(text, "f").diagnostics
-    ]
 
 
 def load(text: str) -> Settings:

@@ -4,19 +4,9 @@ import pytest
 
 from corsproxy.config.load import load_text
 from corsproxy.config.settings import Limits, RouteLimits, Settings
+from tests.unit.config.diagnosed import UC, said
 
-U = "upstream: http://localhost:9000\n"
-C = "cors: {allow_origins: [https://a.example]}\n"
-UC = U + C
 ROUTE = UC + "routes:\n  - path: /a\n    limits: "
-
-
-def said(text: str) -> list[str]:
-    """Write each diagnostic in one line: code, place, message, help."""
-    return [
-        f"{each.problem.code} {each.line}:{each.column} {each.message}" + (f" | {each.help}" if each.help else "")
-        for each in load_text(text, "f").diagnostics
-    ]
 
 
 def load(text: str) -> Settings:

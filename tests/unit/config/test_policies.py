@@ -5,19 +5,7 @@ import pytest
 from corsproxy.config.load import load_text
 from corsproxy.config.settings import CorsMode, Place
 from corsproxy.cors.policy import CorsPolicy
-
-U = "upstream: http://localhost:9000\n"
-C = "cors: {allow_origins: [https://a.example]}\n"
-UC = U + C
-
-
-def said(text: str) -> list[str]:
-    """Write each diagnostic in one line: code, place, message, help."""
-    return [
-        f"{each.problem.code} {each.line}:{each.column} {each.message}" + (f" | {each.help}" if each.help else "")
-        for each in load_text(text, "f").diagnostics
-    ]
-
+from tests.unit.config.diagnosed import C, U, said
 
 CASES = {
     "a misspelt key": (

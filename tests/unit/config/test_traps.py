@@ -5,15 +5,7 @@ import yaml
 
 from corsproxy.config import nodes
 from corsproxy.config.load import load_text
-
-
-def said(text: str) -> list[str]:
-    """Write each diagnostic in one line: code, place, message, help."""
-    return [
-        f"{each.problem.code} {each.line}:{each.column} {each.message}" + (f" | {each.help}" if each.help else "")
-        for each in load_text(text, "f").diagnostics
-    ]
-
+from tests.unit.config.diagnosed import said
 
 CASES = {
     "a bare star is read as an alias": (
