@@ -97,14 +97,14 @@ def plan(settings: Settings, head: RequestHead) -> Plan:
     if isinstance(route, Refusal):
         # A preflight for a path without a route is granted by the default policy, so that the script can read the 404 that follows.
         is_granted = decision.kind is Kind.PREFLIGHT and decision.granted and route.problem is problems.NO_ROUTE
-        return _answer_preflight(context, cors, decision) if is_granted else _refuse(context, route, close=body != NO_BODY)
+        return _answer_preflight(context, cors, decision, body) if is_granted else _refuse(context, route, close=body != NO_BODY)
     if decision.kind is Kind.PREFLIGHT:
-        return _answer_preflight(context, cors, decision)
+        return _answer_preflight(context, cors, decision, body)
     refusal = _judge_cors(decision) or _judge_limits(settings, route, head, body) or _judge_hops(settings, survey)
     if refusal is not None:
         return _refuse(context, refusal, close=body != NO_BODY or refusal.problem in _OVERSIZE)
     if head.method == b"OPTIONS" and (target.form is TargetForm.ASTERISK or _hops_left(survey) == 0):
-        return empty_answer(context)
+        return replace(empty_answer(context), close=body != NO_BODY)
     return _forward(settings, context, route, _Request(head, survey, target, body, options))
 
 
@@ -169,11 +169,14 @@ def _hops_left(survey: Survey) -> int | None:
     return max_forwards(survey.noted.get(b"max-forwards", ()))
 
 
-def _answer_preflight(context: Context, cors: CorsPolicy | CorsMode | None, decision: Decision) -> Answer:
+def _answer_preflight(context: Context, cors: CorsPolicy | CorsMode | None, decision: Decision, body: Body) -> Answer:
+    # Browsers send none with a body; what does is not listened to any longer.
+    close = body != NO_BODY
     if isinstance(cors, CorsPolicy) and decision.granted:
-        return preflight_answer(context, cors, decision)
+        answer = preflight_answer(context, cors, decision)
+        return replace(answer, close=True) if close else answer
     problem = _CORS_PROBLEMS.get(decision.reason, problems.ORIGIN_REFUSED)
-    return _refuse(context, Refusal(problem, decision.reason), close=False)
+    return _refuse(context, Refusal(problem, decision.reason), close=close)
 
 
 def _refuse(context: Context, refusal: Refusal, *, close: bool = True) -> Answer:

@@ -517,3 +517,19 @@ def test_a_public_policy_lets_everybody_in_and_a_bearer_token_needs_only_its_nam
     assert (fields[b"Access-Control-Allow-Origin"], fields[b"Access-Control-Allow-Headers"]) == (b"*", b"authorization")
     assert b"Access-Control-Allow-Credentials" not in fields
     assert b"Authorization: Bearer x\r\n" in forward_of(settings, FOREIGN, (b"Authorization", b"Bearer x")).head
+
+
+@table(
+    {
+        "granted": ([ORIGIN, ACRM], 204),
+        "refused": ([FOREIGN, ACRM], 403),
+        "of the whole server": ([], 204),
+    }
+)
+def test_an_options_that_is_answered_here_ends_its_connection_only_if_it_has_a_body(case: tuple[list[FieldLine], int]) -> None:
+    lines, status = case
+    target = b"*" if not lines else b"/x"
+
+    for body, closes in (([], False), ([(b"Content-Length", b"3")], True), ([(b"Transfer-Encoding", b"chunked")], True)):
+        answer = answer_to(SETTINGS, *lines, *body, method=b"OPTIONS", target=target)
+        assert (answer.status, answer.close) == (status, closes)
