@@ -61,12 +61,13 @@ def ask(port: int, method: str, path: str, headers: dict[str, str]) -> tuple[int
 
 
 @contextmanager
-def legacy_api() -> Iterator[int]:
-    """A port on which somebody accepts connections and never answers."""
+def silent_upstream() -> Iterator[socket.socket]:
+    """A socket that listens and never answers."""
     with socket.socket() as listener:
+        listener.settimeout(10)
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        yield listener.getsockname()[1]
+        yield listener
 
 
 def test_version_is_said(tmp_path: Path) -> None:
@@ -164,7 +165,8 @@ def test_a_variable_that_nobody_knows_is_named_and_a_service_link_is_not(tmp_pat
 
 
 def test_a_taken_address_is_a_start_up_failure_that_says_so(tmp_path: Path) -> None:
-    with legacy_api() as port:
+    with silent_upstream() as listener:
+        port = listener.getsockname()[1]
         said = corsproxy("--upstream", "http://127.0.0.1:9", "--allow-origin", ORIGIN, "--listen", f"127.0.0.1:{port}", cwd=tmp_path)
 
     assert said.returncode == 3
@@ -184,29 +186,19 @@ def test_an_idle_proxy_ends_at_once_and_cleanly(tmp_path: Path, number: signal.S
 
 def test_a_second_signal_ends_a_drain(tmp_path: Path) -> None:
     """The upstream never answers, so the drain would wait for its whole grace."""
-    with legacy_api() as upstream:
-        arguments = ("--upstream", f"http://127.0.0.1:{upstream}", "--allow-origin", ORIGIN, "--listen", "127.0.0.1:0")
+    with silent_upstream() as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        arguments = ("--upstream", address, "--allow-origin", ORIGIN, "--listen", "127.0.0.1:0")
         with running(*arguments, cwd=tmp_path) as (process, port), socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            # The proxy says that it drains only if it has the request in flight; until then the signal would end it at once.
-            _wait_for_established(port, upstream)
+            # Once the upstream has been called, the exchange is in flight.
+            called, _ = listener.accept()
             process.send_signal(signal.SIGTERM)
             assert process.stderr is not None
             assert "draining: 1 in flight" in process.stderr.readline()
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 128 + signal.SIGTERM
-
-
-def _wait_for_established(port: int, upstream: int) -> None:
-    """Wait until the proxy has connected to the upstream: its exchange is in flight then."""
-    del port
-    while not any(f":{upstream:04X} 01 " in line for line in _tcp_table()):
-        os.sched_yield()
-
-
-def _tcp_table() -> list[str]:
-    # remote address and state (01: established) stand side by side
-    return [" ".join(line.split()[2:4]) + " " for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            called.close()
 
 
 def test_the_access_log_is_one_json_line_an_exchange_without_the_query(tmp_path: Path) -> None:
