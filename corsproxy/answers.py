@@ -20,6 +20,8 @@ from corsproxy.semantics.fields import FieldLine, serialize
 
 # > An origin server MUST generate an Allow header field in a 405 response (RFC 9110 15.5.6)
 ALLOW: Final[FieldLine] = (b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+# RFC 9110's names for what older Pythons call by RFC 7231's.
+_PHRASES: Final = {413: b"Content Too Large", 414: b"URI Too Long"}
 _CLOSE: Final = b"Connection: close\r\n"
 _KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
 
@@ -124,7 +126,8 @@ def problem_answer(context: Context, problem: Problem, *, reason: str = "", clos
         lines.append((b"Retry-After", b"1"))
         present.append(b"Retry-After")
     lines += cors_lines(context, present)
-    status_line = b"HTTP/1.1 %d %b\r\n" % (problem.status, HTTPStatus(problem.status).phrase.encode())
+    phrase = _PHRASES.get(problem.status) or HTTPStatus(problem.status).phrase.encode()
+    status_line = b"HTTP/1.1 %d %b\r\n" % (problem.status, phrase)
     return Answer(context, problem.status, status_line + serialize(lines), content, close=close, problem=problem, reason=reason)
 
 

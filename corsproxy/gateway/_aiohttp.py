@@ -16,8 +16,9 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
+from corsproxy import problems
 from corsproxy.config.settings import RouteLimits
-from corsproxy.problems import CANNOT_RUN
+from corsproxy.problems import Problem
 
 # struct linger {on, 0 seconds}: close() sends RST.
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
@@ -33,7 +34,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class CannotRun(Exception):
     """This installation's aiohttp is not one that the gateway can stand on. `problem` is the catalogue's entry."""
 
-    problem = CANNOT_RUN
+    problem = problems.CANNOT_RUN
 
 
 def check_aiohttp() -> None:
@@ -58,7 +59,7 @@ class Owner(Protocol):
     def disconnected(self, connection: "ClientConnection") -> None:
         """Take note of one that is gone."""
 
-    def unparsable_answer(self, *, is_too_long: bool = False, is_late: bool = False) -> bytes:
+    def unparsable_answer(self, problem: Problem) -> bytes:
         """Return the answer to bytes that are no request, too many, or too late."""
 
 
@@ -151,7 +152,7 @@ class ClientConnection(RequestHandler):
             if self.content is not None and self.exchanges:
                 self.check_body(self.content)
         elif self.head_bytes > self.front.max_head_bytes:
-            self.refuse(is_too_long=True)
+            self.refuse(problems.HEAD_TOO_LARGE)
 
     def begin_exchange(self, content: StreamReader) -> None:
         """Take note that a request is being served."""
@@ -199,7 +200,7 @@ class ClientConnection(RequestHandler):
     def expire(self, now: float, header_timeout_s: float) -> None:
         """Cut a client that dribbles a head, or takes nothing of an answer. `now` is the loop's clock."""
         if self.head_since and not self.exchanges and not self.pending and now - self.head_since > header_timeout_s:
-            self.refuse(is_too_long=False)
+            self.refuse(problems.REQUEST_TIMEOUT)
         elif self.blocked_since and self.wire is not None:
             left = self.wire.get_write_buffer_size()
             if left < self.blocked_bytes:
@@ -208,11 +209,11 @@ class ClientConnection(RequestHandler):
                 self.stalled = True
                 self.wire.abort()
 
-    def refuse(self, *, is_too_long: bool) -> None:
+    def refuse(self, problem: Problem) -> None:
         """Answer a head that will not be waited for, and close."""
         self.head_since = 0.0
         if self.transport is not None:
-            self.transport.write(self.front.owner.unparsable_answer(is_too_long=is_too_long, is_late=not is_too_long))
+            self.transport.write(self.front.owner.unparsable_answer(problem))
         self.force_close()
 
     def handle_error(
@@ -229,8 +230,15 @@ class ClientConnection(RequestHandler):
         """
         del status, message
         if request.transport is not None:
-            request.transport.write(self.front.owner.unparsable_answer(is_too_long=isinstance(exc, http_exceptions.LineTooLong)))
+            request.transport.write(self.front.owner.unparsable_answer(self.parse_problem(exc)))
         return Written(keep_alive=False)
+
+    def parse_problem(self, exc: BaseException | None) -> Problem:
+        """Say which problem the parser has met. A line that is too long comes with the limit that it has passed, and no more."""
+        if not isinstance(exc, http_exceptions.LineTooLong):
+            return problems.BAD_REQUEST
+        is_request_line = self.max_line_size != self.max_field_size and exc.args[1:2] == (self.max_line_size,)
+        return problems.TARGET_TOO_LONG if is_request_line else problems.HEAD_TOO_LARGE
 
     def close_if_idle(self) -> None:
         """Close a connection that has no exchange. `close()` alone would stop reading an upload in progress."""

@@ -12,7 +12,6 @@ from typing import Final
 
 from aiohttp.streams import StreamReader
 
-from corsproxy import problems
 from corsproxy.answers import Context, problem_answer
 from corsproxy.config.settings import Listen, Settings, Upstream
 from corsproxy.gateway import listener
@@ -20,6 +19,7 @@ from corsproxy.gateway._aiohttp import ClientConnection, Front
 from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import CannotListen
 from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
 from corsproxy.semantics.dates import http_date
 
@@ -145,10 +145,9 @@ class Gateway:
         self._idle.pop(connection, None)
         self._room.set()
 
-    def unparsable_answer(self, *, is_too_long: bool = False, is_late: bool = False) -> bytes:
+    def unparsable_answer(self, problem: Problem) -> bytes:
         """Return the answer to bytes that are no request. Nothing is known of the client, so no CORS field can be right."""
         self.unparsable += 1
-        problem = problems.HEAD_TOO_LARGE if is_too_long else problems.REQUEST_TIMEOUT if is_late else problems.BAD_REQUEST
         answer = problem_answer(Context(b"", 1, persistent=False), problem, reason="unparsable", close=True)
         return answer.to_bytes(self.date())
 

@@ -12,6 +12,7 @@ from corsproxy.answers import Answer, Context, cors_lines, empty_answer, preflig
 from corsproxy.config.settings import CorsMode
 from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide, decide_without_cors
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
+from corsproxy.problems import Problem
 
 APP = b"https://app.example"
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
@@ -237,3 +238,12 @@ def test_cors_fields_of_own_answers(case: Any) -> None:
 
 def test_nothing_to_expose_is_no_field() -> None:
     assert cors_lines(context_of(POLICY)) == [ACAO, VARY]
+
+
+@pytest.mark.parametrize(
+    ("problem", "line"), [(problems.BODY_TOO_LARGE, b"413 Content Too Large"), (problems.TARGET_TOO_LONG, b"414 URI Too Long")]
+)
+def test_a_status_has_the_name_of_rfc_9110_on_every_python(problem: Problem, line: bytes) -> None:
+    answer = problem_answer(Context(b"GET", 1, persistent=True), problem)
+
+    assert answer.head.startswith(b"HTTP/1.1 " + line + b"\r\n")
