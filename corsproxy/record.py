@@ -20,7 +20,6 @@ class ExchangeRecord:
     method: bytes
     target: bytes
     client: str
-    origin: bytes = b""
     status: int = 0
     decision: Decision | None = None
     reason: str = ""

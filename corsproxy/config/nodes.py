@@ -60,11 +60,10 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key and its value. `is_merged`: it came in through `<<`."""
+    """A key and its value."""
 
     key: Scalar
     value: "Node"
-    is_merged: bool = False
 
     @property
     def value_span(self) -> Span:
@@ -290,7 +289,7 @@ class _Builder:
         if merge is not None and not merge.key.is_quoted:
             del entries[_MERGE]
             for merged in self._merged(merge):
-                entries.setdefault(merged.key.text, Entry(merged.key, merged.value, is_merged=True))
+                entries.setdefault(merged.key.text, Entry(merged.key, merged.value))
         return Mapping(span, entries)
 
     def _merged(self, merge: Entry) -> Iterator[Entry]:

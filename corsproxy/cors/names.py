@@ -10,9 +10,6 @@ from typing import Final
 SAFELISTED_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST"})
 FORBIDDEN_METHODS: Final = frozenset({b"CONNECT", b"TRACE", b"TRACK"})
 
-# Browsers upper-case only these (Fetch #concept-method-normalize): `patch` stays `patch`, and is another method than `PATCH`.
-NORMALIZED_METHODS: Final = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT"})
-
 # The methods that llhttp knows (llhttp 9, `HTTP_METHOD_MAP`), less PRI, which is HTTP/2's preface. Any other is refused by the parser.
 KNOWN_METHODS: Final = frozenset(
     b"DELETE GET HEAD POST PUT CONNECT OPTIONS TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND UNBIND ACL "

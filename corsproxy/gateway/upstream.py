@@ -82,7 +82,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._parser: httptools.HttpResponseParser | None = None
-        self.served = 0
         self.blocked = False
         self.stamp = loop.time()
         self._begin_response()
@@ -336,7 +335,6 @@ class UpstreamConnection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             return
-        self.served += 1
         if self._request_ended and self._reusable and not self._stray and self.is_open:
             self.resume_reading()
             self.stamp = self._loop.time()

@@ -57,7 +57,9 @@ class AccessLog:
 
 def attributes(record: ExchangeRecord) -> dict[str, _Value]:
     """
-    Return an exchange's log fields under OpenTelemetry's names; `event.duration` is in nanoseconds, as ECS has it.
+    Return an exchange's log fields under OpenTelemetry's names; durations are in nanoseconds, as ECS has them.
+
+    `corsproxy.connect_duration` and `corsproxy.head_duration` run from the request to the upstream's connection and to its head.
 
     Spec: OpenTelemetry semantic conventions, HTTP; Elastic Common Schema, event.
     """
@@ -75,6 +77,9 @@ def attributes(record: ExchangeRecord) -> dict[str, _Value]:
         "event.duration": round((record.ended - record.started) * 1e9),
         "http.request.body.size": record.received or None,
         "http.response.body.size": record.sent or None,
+        "corsproxy.upstream": record.upstream or None,
+        "corsproxy.connect_duration": round((record.connected - record.started) * 1e9) if record.connected else None,
+        "corsproxy.head_duration": round((record.head - record.started) * 1e9) if record.head else None,
         "corsproxy.retries": record.retries or None,
     }
     return {name: value for name, value in fields.items() if value is not None}

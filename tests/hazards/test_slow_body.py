@@ -60,13 +60,13 @@ async def test_a_body_that_keeps_coming_is_never_late(proxy: ProxyFactory, upstr
     """Every byte begins the time anew; the upstream's time does not run either while the client still sends."""
     front = await proxy(slow(upstream, RouteLimits(body_idle_timeout=1.0), Timeouts(response=0.3)))
     client = await front.connect()
-    await client.send(get(b"/", b"Content-Length: 6", method=b"POST"))
+    await client.send(get(b"/", b"Content-Length: 12", method=b"POST"))
     served = await upstream.accept()
     reading = asyncio.ensure_future(served.read_request())
-    for _ in range(6):
-        await asyncio.sleep(0.25)
+    for _ in range(12):
+        await asyncio.sleep(0.1)
         await client.send(b"x")
-    assert (await reading).body == b"xxxxxx"
+    assert (await reading).body == b"x" * 12
     await served.send(ok())
     assert (await client.read_response()).status == 200
 

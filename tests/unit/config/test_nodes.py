@@ -143,9 +143,6 @@ def test_a_merge_gives_way_to_what_is_written_and_to_earlier_merges() -> None:
     assert isinstance(root, Mapping)
     assert plain(root.entries["c"].value) == {"x": 0, "y": 1, "z": 2}
     assert plain(root.entries["d"].value) == {"x": 3, "y": 1, "z": 2}
-    merged = root.entries["d"].value
-    assert isinstance(merged, Mapping)
-    assert {key: entry.is_merged for key, entry in merged.entries.items()} == {"x": False, "y": True, "z": True}
 
 
 @each_parser

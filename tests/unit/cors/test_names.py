@@ -20,8 +20,8 @@ def test_the_forbidden_methods_are_three_and_none_of_them_can_be_listed() -> Non
 
 def test_browsers_upper_case_six_methods_and_patch_is_not_among_them() -> None:
     """Rule 10: `patch` stays lower-case and is another method."""
-    assert {b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT"} == names.NORMALIZED_METHODS
-    assert all(browser.normalize_method(method.lower()) == method for method in names.NORMALIZED_METHODS)
+    normalized = {method for method in names.KNOWN_METHODS if browser.normalize_method(method.lower()) == method}
+    assert {b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT"} == normalized
 
 
 def test_seven_response_headers_need_no_exposing() -> None:

@@ -135,3 +135,13 @@ def test_an_event_carries_its_traceback() -> None:
     event = logging.LogRecord("corsproxy", logging.ERROR, "", 0, "internal error", (), (ValueError, boom, None))
 
     assert "ValueError: boom" in EventFormatter(LogFormat.TEXT).format(event)
+
+
+def test_json_says_which_upstream_and_how_long_each_part_took() -> None:
+    entry = json.loads(format_json(record(upstream="http://up:81", connected=10.001, head=10.2)))
+
+    assert (entry["corsproxy.upstream"], entry["corsproxy.connect_duration"], entry["corsproxy.head_duration"]) == (
+        "http://up:81",
+        1_000_000,
+        200_000_000,
+    )
