@@ -6,6 +6,7 @@ proxy, the policy tests and the explanations.
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from corsproxy import problems, routes
 from corsproxy.answers import Answer, Context, empty_answer, preflight_answer, problem_answer
@@ -41,6 +42,25 @@ _CORS_PROBLEMS: dict[Reason, Problem] = {
 }
 
 
+class Connection(NamedTuple):
+    """
+    The client's connection: the peer's address ("unix" on a unix socket), whether it is TLS, and whether the peer showed a
+    certificate that our client CA has signed.
+    """
+
+    peer: str
+    tls: bool = False
+    has_certificate: bool = False
+
+
+class Fresh(NamedTuple):
+    """What only chance can give, made by the mover for one exchange and used where the plan needs it; lower-case hexadecimal."""
+
+    request_id: bytes
+    trace_id: bytes
+    parent_id: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Forward:
     """
@@ -61,7 +81,7 @@ class Forward:
 Plan = Answer | Forward
 
 
-def plan(settings: Settings, head: RequestHead) -> Plan:
+def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: Fresh) -> Plan:  # noqa: ARG001
     """
     Say what happens to a request.
 

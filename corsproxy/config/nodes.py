@@ -27,6 +27,7 @@ _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _MERGE: Final = "<<"
+_TOO_DEEP: Final = (f"values are nested deeper than {MAX_DEPTH} levels", "take levels out")
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -140,6 +141,10 @@ def _explain(error: yaml.MarkedYAMLError, source: Source) -> Diagnostic:
 
     context = traps.one_line(str(error.context or ""))
     problem = traps.one_line(str(error.problem or "") or context)
+    if "nesting depth" in problem:
+        # libyaml reads ahead of what it hands out, and has a bound of its own.
+        line, column = place(error.problem_mark) or (1, 1)
+        return diagnostic(problems.TOO_LARGE, Span(source, line, column, line, column + 1), *_TOO_DEEP)
     return traps.explain(source, problem, place(error.problem_mark) or place(error.context_mark), context, place(error.context_mark))
 
 
@@ -246,8 +251,7 @@ class _Builder:
         span = self._span(event)
         self._refuse_tag(event, span)
         if len(self.frames) >= MAX_DEPTH:
-            message = f"values are nested deeper than {MAX_DEPTH} levels"
-            raise Unreadable(diagnostic(problems.TOO_LARGE, span, message, "take levels out"))
+            raise Unreadable(diagnostic(problems.TOO_LARGE, span, *_TOO_DEEP))
         frame = _Frame(event.start_mark, event.anchor, self.count, isinstance(event, yaml.MappingStartEvent), self._expects_key())
         self._count(1, span)
         self.frames.append(frame)

@@ -18,6 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from corsproxy import problems
 from corsproxy.config.settings import RouteLimits
+from corsproxy.plan import Connection
 from corsproxy.problems import Problem
 
 # struct linger {on, 0 seconds}: close() sends RST.
@@ -68,7 +69,7 @@ class ClientConnection(RequestHandler):
     aiohttp's server protocol, with our answers to what it cannot parse, our deadlines and our bounds.
 
     Our own attributes never begin with an underscore. `exchanges` counts those in flight and `pending` the heads that are
-    parsed and not yet served, `content` is the body that is being read, `client` the peer's address.
+    parsed and not yet served, `content` is the body that is being read, `peer` what is known of the client.
     `tail` is what was received last; `ended_plainly`: if the body is chunked, it ended without trailers, and nothing came with its end.
     """
 
@@ -77,13 +78,13 @@ class ClientConnection(RequestHandler):
         "blocked_bytes",
         "blocked_since",
         "body_idle_timeout",
-        "client",
         "content",
         "ended_plainly",
         "exchanges",
         "front",
         "head_bytes",
         "head_since",
+        "peer",
         "pending",
         "stalled",
         "tail",
@@ -93,7 +94,7 @@ class ClientConnection(RequestHandler):
     def __init__(self, front: "Front", **options: Any) -> None:
         super().__init__(front, **options)
         self.front = front
-        self.client = ""
+        self.peer = Connection("")
         self.wire: asyncio.Transport | None = None
         self.exchanges = 0
         self.pending = 0
@@ -112,7 +113,7 @@ class ClientConnection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember who the client is: the transport forgets when it closes."""
         peer = transport.get_extra_info("peername")
-        self.client = str(peer[0]) if isinstance(peer, tuple) else "unix"
+        self.peer = Connection(str(peer[0]) if isinstance(peer, tuple) else "unix")
         self.wire = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         self.front.owner.connected(self)

@@ -64,11 +64,11 @@ class AiohttpLane:
         connection = request.protocol
         assert isinstance(connection, ClientConnection)  # noqa: S101 - Front makes nothing else
         head = _request_head(request)
-        record = ExchangeRecord(time.time(), time.perf_counter(), head.method, head.target, connection.client)
+        record = ExchangeRecord(time.time(), time.perf_counter(), head.method, head.target, connection.peer.peer)
         context = Context(head.method, head.minor, persistent=False)
         self._gateway.enter(connection, request.content)
         try:
-            planned = plan(self._gateway.settings, head)
+            planned = plan(self._gateway.settings, head, connection.peer, self._gateway.fresh())
             context = planned.context
             record.decision = context.decision
             if isinstance(planned, Forward) and self._gateway.is_overloaded:

@@ -5,6 +5,7 @@ It holds the settings in force; a lane asks it for what it needs and tells it wh
 """
 
 import asyncio
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from corsproxy.gateway._aiohttp import ClientConnection, Front
 from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import CannotListen
 from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.plan import Fresh
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
 from corsproxy.semantics.dates import http_date
@@ -80,6 +82,8 @@ class Gateway:
         self._none_in_flight.set()
         self._sockets: list[socket.socket] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._id_prefix = secrets.token_hex(8).encode()
+        self._count = 0
         self._date = b""
         self._date_until = 0.0
 
@@ -108,6 +112,12 @@ class Gateway:
         if now >= self._date_until:
             self._date, self._date_until = http_date(now), float(int(now) + 1)
         return self._date
+
+    def fresh(self) -> Fresh:
+        """Return the ids of one exchange. Request ids are unique, and no secret: a random start and a count."""
+        self._count += 1
+        request_id = b"%b%08x" % (self._id_prefix, self._count & 0xFFFFFFFF)
+        return Fresh(request_id, b"", b"")
 
     def enter(self, connection: ClientConnection, content: StreamReader) -> None:
         """Take note of an exchange that begins."""

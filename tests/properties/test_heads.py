@@ -19,6 +19,7 @@ from corsproxy.plan import Forward, plan
 from corsproxy.semantics.fields import HOP_BY_HOP, FieldLine, RequestHead, ResponseHead
 from corsproxy.semantics.framing import BodyKind
 from corsproxy.semantics.tokens import TCHARS
+from tests.unit.planned import CLIENT, FRESH
 
 BOUNDED = settings(deadline=None)
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
@@ -146,9 +147,9 @@ def test_any_head_is_answered_or_forwarded_as_one_clear_request(
     if with_host:
         head = head._replace(lines=[(b"Host", b"api.example"), *[line for line in head.lines if line[0].lower() != b"host"]])
     chosen = settings_of(cors, path)
-    planned = plan(chosen, head)
+    planned = plan(chosen, head, CLIENT, FRESH)
 
-    assert planned == plan(chosen, head)
+    assert planned == plan(chosen, head, CLIENT, FRESH)
     if isinstance(planned, Answer):
         judge_answer(planned)
     else:

@@ -16,6 +16,7 @@ from corsproxy.cors.names import SAFELISTED_METHODS, SENDABLE_METHODS
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, RegexEntry, build_policy
 from corsproxy.plan import Forward, plan
 from corsproxy.semantics.fields import FieldLine, RequestHead, ResponseHead
+from tests.unit.planned import CLIENT, FRESH
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 API = b"https://api.example"
@@ -64,7 +65,7 @@ class Server:
     def exchange(self, method: bytes, fields: Fields) -> BrowserResponse:
         """Serve one request of the browser; what the parser would refuse never reaches `plan`."""
         context_settings = Settings((Route(b"/", UPSTREAM, self.policy, Timeouts()),), default_cors=self.policy)
-        planned = plan(context_settings, RequestHead(method, b"/x", 1, [(b"Host", b"api.example"), *fields]))
+        planned = plan(context_settings, RequestHead(method, b"/x", 1, [(b"Host", b"api.example"), *fields]), CLIENT, FRESH)
         if isinstance(planned, Answer):
             return parsed(planned.to_bytes(DATE))
         self.forwarded.append(planned.head)
@@ -246,7 +247,7 @@ def test_every_response_to_an_allowed_origin_can_be_read(
     policy = policy_of(draft)
     method = browser.normalize_method(request.method)
     head = RequestHead(method, b"/x", 1, [(b"Host", b"api.example"), *browser.actual_fields(request)])
-    planned = plan(Settings((Route(b"/", UPSTREAM, policy, Timeouts()),)), head)
+    planned = plan(Settings((Route(b"/", UPSTREAM, policy, Timeouts()),)), head, CLIENT, FRESH)
     if failure is not None:
         content = problem_answer(planned.context, failure).to_bytes(DATE)
     elif isinstance(planned, Answer):
@@ -298,7 +299,7 @@ def test_without_a_policy_nobody_is_granted_anything(mode: CorsMode, request: Br
 
     def exchange(method: bytes, fields: Fields) -> BrowserResponse:
         head = RequestHead(method, b"/x", 1, [(b"Host", b"api.example"), *fields])
-        planned = plan(Settings((Route(b"/", UPSTREAM, mode, Timeouts()),)), head)
+        planned = plan(Settings((Route(b"/", UPSTREAM, mode, Timeouts()),)), head, CLIENT, FRESH)
         if isinstance(planned, Answer):
             assert mode is CorsMode.NONE
             return parsed(planned.to_bytes(DATE))
@@ -328,7 +329,10 @@ def test_the_hand_written_meanings_are_within_what_is_drawn() -> None:
     assert all(meaning <= set(ORIGINS) for meaning in MEANINGS.values())
     assert isinstance(
         plan(
-            Settings((Route(b"/", UPSTREAM, policy_of(PolicyDraft((ANY,))), Timeouts()),)), RequestHead(b"GET", b"/", 1, [(b"Host", b"x")])
+            Settings((Route(b"/", UPSTREAM, policy_of(PolicyDraft((ANY,))), Timeouts()),)),
+            RequestHead(b"GET", b"/", 1, [(b"Host", b"x")]),
+            CLIENT,
+            FRESH,
         ),
         Forward,
     )

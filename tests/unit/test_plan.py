@@ -14,6 +14,7 @@ from corsproxy.plan import Forward, plan
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, RequestHead
 from corsproxy.semantics.framing import CHUNKED_BODY, NO_BODY, Body, BodyKind
+from tests.unit.planned import CLIENT, FRESH
 
 APP = b"https://app.example"
 EVIL = b"https://evil.example"
@@ -52,13 +53,13 @@ def head_of(*lines: FieldLine, method: bytes = b"GET", target: bytes = b"/x", mi
 
 
 def answer_to(settings: Settings, *lines: FieldLine, **head: Any) -> Answer:
-    planned = plan(settings, head_of(*lines, **head))
+    planned = plan(settings, head_of(*lines, **head), CLIENT, FRESH)
     assert isinstance(planned, Answer), planned
     return planned
 
 
 def forward_of(settings: Settings, *lines: FieldLine, **head: Any) -> Forward:
-    planned = plan(settings, head_of(*lines, **head))
+    planned = plan(settings, head_of(*lines, **head), CLIENT, FRESH)
     assert isinstance(planned, Forward), planned
     return planned
 
@@ -295,7 +296,7 @@ def test_a_request_that_does_not_pass_is_answered_here(case: Any) -> None:
 )
 def test_limits_are_counted_in_the_bytes_of_the_wire(case: Any) -> None:
     limits, problem = case
-    planned = plan(replace(SETTINGS, limits=limits), head_of((b"A", b"b")))
+    planned = plan(replace(SETTINGS, limits=limits), head_of((b"A", b"b")), CLIENT, FRESH)
 
     assert (planned.problem if isinstance(planned, Answer) else None) is problem
 
@@ -311,7 +312,7 @@ def test_limits_are_counted_in_the_bytes_of_the_wire(case: Any) -> None:
 def test_a_body_that_says_that_it_is_too_large_is_not_begun(case: Any) -> None:
     most, length, problem = case
     route = replace(SETTINGS.routes[0], limits=RouteLimits(request_body=most))
-    planned = plan(replace(SETTINGS, routes=(route,)), head_of((b"Content-Length", length), method=b"POST"))
+    planned = plan(replace(SETTINGS, routes=(route,)), head_of((b"Content-Length", length), method=b"POST"), CLIENT, FRESH)
 
     if problem is None:
         assert isinstance(planned, Forward)
