@@ -159,6 +159,31 @@ COMMAND_LINE: Final = Problem(
     "The flags do not go together, or one lacks its value.",
     "Run `corsproxy --help`.",
 )
+USAGE: Final = Problem(
+    "CP151",
+    "the command line cannot be understood",
+    "There is no such verb or flag, or a value is missing or not one that the flag takes.",
+    "Run `corsproxy --help`, or `corsproxy VERB --help` for the flags of a verb.",
+)
+NO_POLICY: Final = Problem(
+    "CP152",
+    "no policy file",
+    "Nothing says which upstream to call and which origins are welcome: no file is named, none lies where files are looked for, and no flags stand in for one.",
+    "Name a file with `--config FILE`; or do without one, with `--upstream` and `--allow-origin`.",
+)
+OUTPUT_FAILED: Final = Problem(
+    "CP153",
+    "the output cannot be written",
+    "The disk is full, or whatever stdout leads to does not take it.",
+    "Make room, or write the output to another place.",
+)
+UNKNOWN_VARIABLE: Final = Problem(
+    "CP156",
+    "an environment variable that corsproxy does not know",
+    "Its name begins with CORSPROXY_, so it looks as if it were meant for corsproxy, but it sets nothing.",
+    "Spell it as `docs/configuration.md` does, or take it away.",
+    severity=Severity.WARNING,
+)
 
 # --- CP2xx: the policy and its dangers ------------------------------------------------------------
 

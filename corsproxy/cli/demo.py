@@ -13,7 +13,7 @@ from aiohttp import web
 from corsproxy import app
 from corsproxy.cli.demo_api import RequestLog, legacy_api
 from corsproxy.cli.demo_page import demo_page
-from corsproxy.cli.run import EXIT_STARTUP
+from corsproxy.cli.exits import EXIT_STARTUP
 from corsproxy.config.load import load_text
 from corsproxy.config.settings import Listen, Settings
 from corsproxy.gateway._aiohttp import check_aiohttp

@@ -1,24 +1,69 @@
-"""The command `corsproxy`: verbs and their flags."""
+"""The command `corsproxy`: its verbs, and which one a command line names."""
 
 import argparse
-import difflib
+import importlib
+import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Final, NoReturn, Protocol, cast
 
 from corsproxy import __version__
-from corsproxy.cli import demo, run
+from corsproxy.cli.exits import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, EXIT_PROBLEMS
+from corsproxy.cli.parser import Parser, nearest
+from corsproxy.cli.term import OutputFailed, complain, write_out
+from corsproxy.problems import OUTPUT_FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """
+    A row of the table of verbs.
+
+    `module` is imported when the verb runs, and only then: the verbs that start no server must not pay for one.
+    """
+
+    group: str
+    name: str
+    module: str
+    help: str
+    aliases: tuple[str, ...] = ()
+
+
+class VerbModule(Protocol):
+    """What the module of a verb holds. Its docstring is what `--help` says first."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser, /) -> None:
+        """Declare the flags."""
+
+    def run(self, arguments: argparse.Namespace, /) -> int:
+        """Do it; returns the exit code."""
+
+
+_RUNNING: Final = "a proxy"
+_ABOUT: Final = "corsproxy itself"
+DEFAULT: Final = "run"
+# Verbs of one group stand together.
+VERBS: Final = (
+    Verb(_RUNNING, "run", "corsproxy.cli.run", "run the proxy; the default: `corsproxy --config FILE` runs one too"),
+    Verb(_RUNNING, "demo", "corsproxy.cli.demo", "try it: a sample API without CORS, the proxy in front of it, and a page"),
+    Verb(_ABOUT, "version", "corsproxy.cli.version", "say which version this is"),
+)
+_NAMED: Final = {name: verb for verb in VERBS for name in (verb.name, *verb.aliases)}
 
 _DESCRIPTION: Final = """\
 Stands in front of an HTTP API that knows no CORS: answers preflights from one policy file,
 forwards the rest untouched, and rewrites response headers so that browsers accept exactly
 the cross-origin calls that the policy names."""
 
-_EPILOG: Final = """\
-verbs:
-  run     run the proxy (the default: `corsproxy --config FILE` is `corsproxy run --config FILE`)
-  demo    try it: a sample API without CORS, the proxy in front of it, and a page that calls both
+_USAGE: Final = """\
+corsproxy [run] [--config FILE]
+       corsproxy [run] --upstream URL --allow-origin ORIGIN [--allow-credentials] [--listen ADDR]
+       corsproxy VERB [--help]"""
 
+_EPILOG: Final = """\
 try it in front of an API of your own:
   corsproxy --upstream http://localhost:9000 --allow-origin https://app.example.com
 
@@ -26,41 +71,99 @@ keep the policy in a file (config.example.yaml shows every key):
   corsproxy --config corsproxy.yaml
 
 signals: SIGTERM lets exchanges in flight end, SIGINT (Ctrl-C) ends at once.
-exit codes: 0 ended as asked, 2 wrong usage, 3 cannot start (address taken), 78 the configuration is wrong."""
+exit codes: 0 ended as asked, 1 `check` found problems, 2 wrong usage, 3 cannot start (address taken), 78 the configuration is wrong."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    verb = arguments.pop(0) if arguments and not arguments[0].startswith("-") else ""
-    if verb == "demo":
-        return _call(_demo_parser(), demo.run, arguments)
-    parser = _run_parser()
-    if verb not in ("", "run"):
-        near = difflib.get_close_matches(verb, ["run", "demo"], 1)
-        parser.error(f"there is no verb `{verb}`" + (f"; did you mean `{near[0]}`?" if near else ", only `run` and `demo`"))
-    return _call(parser, run.run, arguments)
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        # What cannot be written is met here, and not by the interpreter on its way out.
+        write_out("")
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except OutputFailed as failed:
+        _forget_stdout()
+        if isinstance(failed.reason, BrokenPipeError):
+            return EXIT_CLOSED_PIPE
+        complain(OUTPUT_FAILED, f"stdout cannot be written: {(failed.reason.strerror or str(failed.reason)).lower()}")
+        return EXIT_PROBLEMS
+    return code
 
 
-def _call(parser: argparse.ArgumentParser, verb: Callable[[argparse.Namespace], int], arguments: list[str]) -> int:
-    return verb(parser.parse_args(arguments))
+def build_parser() -> Parser:
+    """Build one parser of all verbs, for those who look at the whole command line; it imports the modules of all of them."""
+    parser = _root_parser()
+    verb_module(DEFAULT).add_arguments(parser)
+    below = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=Parser)
+    for verb in VERBS:
+        module = _module(verb)
+        module.add_arguments(below.add_parser(verb.name, help=verb.help, description=module.__doc__, aliases=verb.aliases))
+    return parser
 
 
-def _run_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="corsproxy",
-        usage="corsproxy [run] [--config FILE]\n       corsproxy [run] --upstream URL --allow-origin ORIGIN [--allow-credentials] [--listen ADDR]\n       corsproxy demo",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def verb_module(name: str) -> VerbModule:
+    """Import the module of a verb, by its name or an alias."""
+    return _module(_NAMED[name])
+
+
+def verb_parser(name: str) -> Parser:
+    """Build the parser of one verb, as `build_parser` does."""
+    module = verb_module(name)
+    parser = Parser(prog=f"corsproxy {_NAMED[name].name}", description=module.__doc__)
+    module.add_arguments(parser)
+    return parser
+
+
+def _run(arguments: list[str]) -> int:
+    first = arguments[0] if arguments else ""
+    try:
+        if first in ("-h", "--help", "--version"):
+            _root_parser().parse_all(arguments)
+        if first in _NAMED:
+            return verb_module(first).run(verb_parser(first).parse_all(arguments[1:]))
+        if first and not first.startswith("-"):
+            _refuse_verb(first)
+        hints = {name: f"write the verb first: `corsproxy {name} …`" for name in _NAMED}
+        return verb_module(DEFAULT).run(verb_parser(DEFAULT).parse_all(arguments, hints))
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
+
+
+def _refuse_verb(word: str) -> NoReturn:
+    guess = nearest(word, _NAMED)
+    if guess:
+        help_ = f"did you mean `{guess}`?"
+    elif Path(word).is_file():
+        help_ = f"write `corsproxy --config {word}` to run this file"
+    else:
+        help_ = f"use one of {', '.join(f'`{verb.name}`' for verb in VERBS)}"
+    _root_parser().refuse(f"there is no verb `{word}`", help_)
+
+
+def _root_parser() -> Parser:
+    parser = Parser(prog="corsproxy", usage=_USAGE, description=_DESCRIPTION, epilog=f"{_verbs_in_words()}\n\n{_EPILOG}")
     parser.add_argument("--version", action="version", version=f"corsproxy {__version__}")
-    run.add_arguments(parser)
     return parser
 
 
-def _demo_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="corsproxy demo", description=demo.__doc__, allow_abbrev=False)
-    demo.add_arguments(parser)
-    return parser
+def _verbs_in_words() -> str:
+    width = max(len(verb.name) for verb in VERBS)
+    lines = []
+    for group, verbs in groupby(VERBS, lambda verb: verb.group):
+        lines.append(f"{group}:")
+        for verb in verbs:
+            also = f" (also `{'`, `'.join(verb.aliases)}`)" if verb.aliases else ""
+            lines.append(f"  {verb.name:{width}}  {verb.help}{also}")
+    return "\n".join(lines)
+
+
+def _module(verb: Verb) -> VerbModule:
+    return cast("VerbModule", importlib.import_module(verb.module))
+
+
+def _forget_stdout() -> None:
+    """Lead stdout nowhere, so that the interpreter's own flush at its end finds nothing to complain about."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

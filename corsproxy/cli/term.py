@@ -1,7 +1,30 @@
-"""What a terminal can show."""
+"""What a terminal can show, and how the command line speaks to a person."""
 
 import os
+import sys
 from typing import TextIO
+
+from corsproxy.config.render import escape
+from corsproxy.problems import Problem
+
+
+class OutputFailed(Exception):
+    """Stdout takes no more: its reader went away, or the disk is full."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def write_out(text: str) -> None:
+    """Write data to stdout, at once. Raises OutputFailed, which the command line knows how to end on."""
+    if sys.stdout is None:  # closed by who called: `corsproxy schema >&-`
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        raise OutputFailed(error) from error
 
 
 def wants_colour(stream: TextIO) -> bool:
@@ -15,3 +38,10 @@ def wants_colour(stream: TextIO) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def complain(problem: Problem, message: str, *help_lines: str) -> None:
+    """Write a problem that is about no place in a file to stderr, in the form of all others."""
+    lines = [f"{problem.severity.value}[{problem.code}]: {escape(message)}"]
+    lines += [f"{'  = help: ' if place == 0 else '          '}{escape(line)}" for place, line in enumerate(help_lines or (problem.fix,))]
+    sys.stderr.write("\n".join(lines) + "\n")

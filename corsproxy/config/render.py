@@ -51,7 +51,7 @@ def _block(each: Diagnostic, *, colour: bool) -> str:
     bar = paint("|", _BLUE)
     place = f"{each.file}:{each.line}:{each.column}" if each.line else each.file
     lines = [f"{paint(f'{each.severity}[{each.problem.code}]', hue)}{paint(f': {_short(each.message)}', _BOLD)}"]
-    lines.append(f"{gutter[1:]} {paint('-->', _BLUE)} {_escape(place)}")
+    lines.append(f"{gutter[1:]} {paint('-->', _BLUE)} {escape(place)}")
     if each.span is not None:
         shown, before, width = _excerpt(each.source_line, each.span)
         numbered = paint(number.ljust(len(gutter)), _BLUE)
@@ -66,7 +66,7 @@ def _excerpt(text: str, span: Span) -> tuple[str, int, int]:
     start = min(max(span.column - 1, 0), len(text))
     end = span.end_column - 1 if span.end_line == span.line else len(text.rstrip())
     end = min(max(end, start), len(text))
-    cells = [_escape(character, tab=_TAB) for character in text]
+    cells = [escape(character, tab=_TAB) for character in text]
     widths = [_width(cell) for cell in cells]
     left, right = _window(widths, start, end)
     head = _ELLIPSIS if left > 0 else ""
@@ -94,7 +94,7 @@ def _window(widths: list[int], start: int, end: int) -> tuple[int, int]:
     return left, right
 
 
-def _escape(text: str, *, tab: str = r"\t") -> str:
+def escape(text: str, *, tab: str = r"\t") -> str:
     """Make a text safe for a terminal: control, format and lone surrogate characters are written as escapes."""
     return "".join(tab if each == "\t" else _escaped(each) if unicodedata.category(each) in _ESCAPED else each for each in text)
 
@@ -110,7 +110,7 @@ def _width(text: str) -> int:
 
 def _short(text: str) -> str:
     """Cut the middle out of a message that quotes a very long value."""
-    escaped = _escape(text)
+    escaped = escape(text)
     if len(escaped) <= MAX_MESSAGE:
         return escaped
     return f"{escaped[: MAX_MESSAGE // 2]}{_ELLIPSIS}{escaped[-MAX_MESSAGE // 2 :]}"

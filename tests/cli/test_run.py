@@ -159,7 +159,7 @@ def test_a_variable_that_nobody_knows_is_named_and_a_service_link_is_not(tmp_pat
             said += process.stderr.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
-    assert "CORSPROXY_UPSTREAM is not one that corsproxy knows" in said
+    assert "`CORSPROXY_UPSTREAM` is not one that corsproxy knows" in said
     assert "CORSPROXY_PORT" not in said
     assert "CORSPROXY_SERVICE" not in said
 

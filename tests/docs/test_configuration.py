@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from corsproxy.cli.environment import CONFIG
-from corsproxy.cli.main import _demo_parser, _run_parser
+from corsproxy.cli.main import build_parser
+from corsproxy.cli.parser import flags_of
 from corsproxy.config.schema import CORS, ENVIRONMENT, FILE, KEYS, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, UPSTREAM, Key
 from corsproxy.problems import catalogue
 
@@ -49,9 +50,7 @@ def test_every_variable_is_listed_and_no_other() -> None:
 
 
 def test_every_flag_is_explained() -> None:
-    flags = {flag for parser in (_run_parser(), _demo_parser()) for action in parser._actions for flag in action.option_strings}
-
-    assert [flag for flag in flags if f"`{flag}" not in PAGE] == []
+    assert [flag for flag in flags_of(build_parser()) if f"`{flag}" not in PAGE] == []
 
 
 def test_every_code_that_is_named_exists() -> None:

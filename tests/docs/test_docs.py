@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corsproxy.cli.main import _run_parser
+from corsproxy.cli.main import DEFAULT, verb_parser
 from corsproxy.config.load import load_text
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def test_the_readme_shows_the_message_that_a_user_gets() -> None:
 
 
 def test_help_names_every_flag_that_the_readme_uses() -> None:
-    text = _run_parser().format_help()
+    text = verb_parser(DEFAULT).format_help()
     flags = {
         flag
         for line in re.findall(r"^corsproxy .*$", (ROOT / "README.md").read_text(), re.MULTILINE)

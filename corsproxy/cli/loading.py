@@ -1,0 +1,127 @@
+"""
+Where a command finds its policy: a file, stdin, or flags alone, with the environment above the file and flags above both.
+
+Every verb that needs settings loads them here, so that `check` never says other than what `run` does.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from corsproxy.cli import environment
+from corsproxy.cli.term import complain
+from corsproxy.config.diagnostics import Diagnostic, diagnostic
+from corsproxy.config.load import MAX_FILE_BYTES, Loaded, Override, load_file, load_flags, load_text
+from corsproxy.problems import NO_POLICY, UNKNOWN_VARIABLE
+
+DEFAULT_FILES: Final = ("corsproxy.yaml", "/etc/corsproxy/corsproxy.yaml")
+STDIN: Final = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySource:
+    """
+    Where settings come from; calling it loads them, as often as wanted.
+
+    `file` is what a watcher looks at; None for flags alone and for stdin, which is read once and remembered.
+    """
+
+    file: Path | None
+    load: Callable[[], Loaded]
+
+    def __call__(self) -> Loaded:
+        """Load the settings. Never raises: what is wrong is among the diagnostics."""
+        return self.load()
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags that say where a policy comes from, and those that win over it."""
+    group = parser.add_argument_group("the policy")
+    group.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        help=f"the policy file, or - for stdin (default: ./{DEFAULT_FILES[0]}, then {DEFAULT_FILES[1]})",
+    )
+    group.add_argument("--upstream", metavar="URL", help="the API to stand in front of, instead of a file's `upstream`")
+    group.add_argument(
+        "--allow-origin", metavar="ORIGIN", action="append", default=[], help="an origin whose pages may call; may be repeated"
+    )
+    group.add_argument("--allow-credentials", action="store_true", help="let them send cookies and other credentials")
+    group.add_argument(
+        "--listen",
+        metavar="ADDR",
+        action="append",
+        default=[],
+        help="where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)",
+    )
+
+
+def load(arguments: argparse.Namespace) -> Loaded | None:
+    """
+    Load what the command line names, with a warning for each variable that only looks as if it were meant for corsproxy.
+
+    None when there is nothing to load, which is then said on stderr.
+    """
+    source = source_of(arguments)
+    if source is None:
+        return None
+    loaded = source()
+    return replace(loaded, diagnostics=(*_strange_variables(os.environ), *loaded.diagnostics))
+
+
+def source_of(arguments: argparse.Namespace) -> PolicySource | None:
+    """Return what the command line names, to be loaded again and again; None, said on stderr, when there is nothing to load."""
+    found = environment.overrides(os.environ)
+    name = arguments.config or os.environ.get(environment.CONFIG)
+    if name is None and (arguments.upstream or arguments.allow_origin):
+        return _flags(arguments, found)
+    if name is None:
+        name = next((each for each in DEFAULT_FILES if Path(each).is_file()), None)
+    if name is None:
+        if {"upstream.url", "cors.allow_origins"} <= found.keys():
+            return _flags(arguments, found)
+        complain(
+            NO_POLICY,
+            "there is neither " + " nor ".join(f"`{each}`" if each.startswith("/") else f"`./{each}`" for each in DEFAULT_FILES),
+            "name one:     corsproxy --config FILE",
+            "or do without: corsproxy --upstream http://localhost:9000 --allow-origin https://app.example.com",
+            "or look first: corsproxy demo",
+        )
+        return None
+    overrides = found | _overrides(arguments)
+    if name == STDIN:
+        content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+        return PolicySource(None, lambda: load_text(content, "<stdin>", overrides))
+    return PolicySource(Path(name), lambda: load_file(name, overrides))
+
+
+def _flags(arguments: argparse.Namespace, found: Mapping[str, Override]) -> PolicySource:
+    return PolicySource(
+        None,
+        lambda: load_flags(arguments.upstream, arguments.allow_origin, arguments.allow_credentials, arguments.listen, found),
+    )
+
+
+def _overrides(arguments: argparse.Namespace) -> dict[str, Override]:
+    given = (
+        ("upstream.url", "--upstream", [arguments.upstream] if arguments.upstream else []),
+        ("cors.allow_origins", "--allow-origin", arguments.allow_origin),
+        ("cors.allow_credentials", "--allow-credentials", ["true"] if arguments.allow_credentials else []),
+        ("listen", "--listen", arguments.listen),
+    )
+    return {path: Override(",".join(values), f"flag {flag}") for path, flag, values in given if values}
+
+
+def _strange_variables(environ: Mapping[str, str]) -> list[Diagnostic]:
+    found = []
+    for name in environment.strangers(environ):
+        near = environment.nearest(name)
+        help_ = f"did you mean `{near}`?" if near else "see docs/configuration.md for those that are"
+        message = f"`{name}` is not one that corsproxy knows"
+        found.append(diagnostic(UNKNOWN_VARIABLE, None, message, help_, file=f"environment variable {name}"))
+    return found
