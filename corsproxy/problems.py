@@ -50,6 +50,11 @@ class Problem:
         """The `type` member of RFC 9457."""
         return f"urn:corsproxy:problem:{self.code}"
 
+    @property
+    def page(self) -> str:
+        """Where the documentation explains it."""
+        return f"docs/errors.md#{self.code.lower()}"
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:

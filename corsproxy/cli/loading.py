@@ -14,7 +14,7 @@ from typing import Final
 
 from corsproxy.cli import environment
 from corsproxy.cli.term import complain
-from corsproxy.config.diagnostics import Diagnostic, diagnostic
+from corsproxy.config.diagnostics import Diagnostic, Source, diagnostic
 from corsproxy.config.load import MAX_FILE_BYTES, Loaded, Override, load_file, load_flags, load_text
 from corsproxy.problems import NO_POLICY, UNKNOWN_VARIABLE
 
@@ -122,6 +122,7 @@ def _strange_variables(environ: Mapping[str, str]) -> list[Diagnostic]:
     for name in environment.strangers(environ):
         near = environment.nearest(name)
         help_ = f"did you mean `{near}`?" if near else "see docs/configuration.md for those that are"
-        message = f"`{name}` is not one that corsproxy knows"
-        found.append(diagnostic(UNKNOWN_VARIABLE, None, message, help_, file=f"environment variable {name}"))
+        # The name is shown and not the value, which may be anything.
+        span = Source("environment", (name,), is_file=False).span(1, len(name) + 1)
+        found.append(diagnostic(UNKNOWN_VARIABLE, span, f"`{name}` is not one that corsproxy knows", help_))
     return found

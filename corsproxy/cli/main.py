@@ -43,12 +43,14 @@ class VerbModule(Protocol):
 
 
 _RUNNING: Final = "a proxy"
+_POLICY: Final = "a policy"
 _ABOUT: Final = "corsproxy itself"
 DEFAULT: Final = "run"
 # Verbs of one group stand together.
 VERBS: Final = (
     Verb(_RUNNING, "run", "corsproxy.cli.run", "run the proxy; the default: `corsproxy --config FILE` runs one too"),
     Verb(_RUNNING, "demo", "corsproxy.cli.demo", "try it: a sample API without CORS, the proxy in front of it, and a page"),
+    Verb(_POLICY, "check", "corsproxy.cli.check", "load a policy as `run` does: what is wrong, or what it lets in", aliases=("validate",)),
     Verb(_ABOUT, "version", "corsproxy.cli.version", "say which version this is"),
 )
 _NAMED: Final = {name: verb for verb in VERBS for name in (verb.name, *verb.aliases)}

@@ -84,6 +84,16 @@ class Diagnostic:
         """The column in the line, from 1; 0 when it is about no line."""
         return self.span.column if self.span is not None and self.span.source.is_file else 0
 
+    @property
+    def end_line(self) -> int:
+        """The line that it ends in, from 1; 0 when it is about no line."""
+        return self.span.end_line if self.span is not None and self.span.source.is_file else 0
+
+    @property
+    def end_column(self) -> int:
+        """The column behind its last character, from 1; 0 when it is about no line."""
+        return self.span.end_column if self.span is not None and self.span.source.is_file else 0
+
 
 class Report:
     """Collects the diagnostics about one source; what is said twice is kept once."""

@@ -10,15 +10,15 @@ from typing import Final
 
 from corsproxy import problems
 from corsproxy.cors import names
+from corsproxy.cors.max_age import CAPS_S
 from corsproxy.cors.origin import NULL, parse_origin
 from corsproxy.cors.pattern import OriginPattern, PatternKind, parse_pattern
 from corsproxy.problems import Fault
 from corsproxy.semantics.tokens import is_token
 
-# Precedents: Chromium caps at 7200 s (services/network/public/cpp/cors/cors.cc), Firefox at 86400 s, Safari at 600 s.
-DEFAULT_MAX_AGE_S: Final = 7200
-CHROMIUM_MAX_AGE_S: Final = 7200
-MAX_MAX_AGE_S: Final = 86400
+CHROMIUM_MAX_AGE_S: Final = CAPS_S["Chromium"]
+DEFAULT_MAX_AGE_S: Final = CHROMIUM_MAX_AGE_S
+MAX_MAX_AGE_S: Final = max(CAPS_S.values())
 
 DEFAULT_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 DEFAULT_REQUEST_HEADERS: Final = ("Content-Type",)
