@@ -182,6 +182,12 @@ OUTPUT_FAILED: Final = Problem(
     "The disk is full, or whatever stdout leads to does not take it.",
     "Make room, or write the output to another place.",
 )
+FILE_EXISTS: Final = Problem(
+    "CP154",
+    "the file exists already",
+    "What somebody wrote is not overwritten by mistake.",
+    "Write to another file, or say `--force`.",
+)
 UNKNOWN_VARIABLE: Final = Problem(
     "CP156",
     "an environment variable that corsproxy does not know",

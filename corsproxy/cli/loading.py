@@ -90,6 +90,7 @@ def source_of(arguments: argparse.Namespace) -> PolicySource | None:
             "there is neither " + " nor ".join(f"`{each}`" if each.startswith("/") else f"`./{each}`" for each in DEFAULT_FILES),
             "name one:     corsproxy --config FILE",
             "or do without: corsproxy --upstream http://localhost:9000 --allow-origin https://app.example.com",
+            "or begin one:  corsproxy init",
             "or look first: corsproxy demo",
         )
         return None

@@ -1,0 +1,28 @@
+"""Files that are there whole or not at all."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_file(path: Path, text: str, *, overwrite: bool = False) -> None:
+    """
+    Write a text file in one step: nobody ever reads half of it.
+
+    Raises FileExistsError if there is one, and it may not be overwritten, and OSError for all else.
+    """
+    # A link is followed, so that it still leads to the file afterwards.
+    place = Path(os.path.realpath(path)) if overwrite else path
+    written = place.with_name(f".{place.name}.{secrets.token_hex(8)}")
+    try:
+        with written.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            written.replace(place)
+        else:
+            # Unlike a rename, this fails where the name is taken: there is no moment between looking and writing.
+            os.link(written, place)
+    finally:
+        written.unlink(missing_ok=True)
