@@ -77,7 +77,7 @@ def load(arguments: argparse.Namespace) -> Loaded | None:
 def source_of(arguments: argparse.Namespace) -> PolicySource | None:
     """Return what the command line names, to be loaded again and again; None, said on stderr, when there is nothing to load."""
     found = environment.overrides(os.environ)
-    name = arguments.config or os.environ.get(environment.CONFIG)
+    name = arguments.config or os.environ.get(environment.CONFIG) or None
     if name is None and (arguments.upstream or arguments.allow_origin):
         return _flags(arguments, found)
     if name is None:
@@ -96,9 +96,17 @@ def source_of(arguments: argparse.Namespace) -> PolicySource | None:
         return None
     overrides = found | _overrides(arguments)
     if name == STDIN:
-        content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+        content = _read_stdin()
         return PolicySource(None, lambda: load_text(content, "<stdin>", overrides))
     return PolicySource(Path(name), lambda: load_file(name, overrides))
+
+
+def _read_stdin() -> bytes:
+    """Return what stdin holds; nothing where it leads to what cannot be read."""
+    try:
+        return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+    except OSError:
+        return b""
 
 
 def _flags(arguments: argparse.Namespace, found: Mapping[str, Override]) -> PolicySource:

@@ -13,7 +13,7 @@ from typing import Final, NoReturn, Protocol, cast
 from corsproxy import __version__
 from corsproxy.cli.exits import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, EXIT_PROBLEMS
 from corsproxy.cli.parser import Parser, nearest
-from corsproxy.cli.term import OutputFailed, complain, write_out
+from corsproxy.cli.term import OutputFailed, complain
 from corsproxy.problems import OUTPUT_FAILED
 
 
@@ -81,19 +81,18 @@ exit codes: 0 ended as asked, 1 `check` found problems, 2 wrong usage, 3 cannot 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    _open_standard_streams()
     try:
-        code = _run(list(sys.argv[1:] if argv is None else argv))
-        # What cannot be written is met here, and not by the interpreter on its way out.
-        write_out("")
+        return _run(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except OutputFailed as failed:
-        _forget_stdout()
         if isinstance(failed.reason, BrokenPipeError):
             return EXIT_CLOSED_PIPE
         complain(OUTPUT_FAILED, f"stdout cannot be written: {(failed.reason.strerror or str(failed.reason)).lower()}")
         return EXIT_PROBLEMS
-    return code
+    finally:
+        _settle_stdout()
 
 
 def build_parser() -> Parser:
@@ -167,8 +166,27 @@ def _module(verb: Verb) -> VerbModule:
     return cast("VerbModule", importlib.import_module(verb.module))
 
 
-def _forget_stdout() -> None:
-    """Lead stdout nowhere, so that the interpreter's own flush at its end finds nothing to complain about."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def _open_standard_streams() -> None:
+    """
+    Lead to nowhere what the caller closed: `corsproxy run >&-`.
+
+    Else a socket would get a number below 3, on which libuv gives up.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free is this one.
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+def _settle_stdout() -> None:
+    """Let go of what stdout did not take, so that the interpreter's own flush at its end finds nothing to complain about."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

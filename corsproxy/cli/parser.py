@@ -11,8 +11,10 @@ from corsproxy.cli.exits import EXIT_USAGE
 from corsproxy.cli.term import complain, write_out
 from corsproxy.problems import USAGE
 
-# What argparse says, and what it means. The spellings are those of Python 3.11 to 3.14; a new one is shown as it is.
-_CHOICE: Final = re.compile(r"argument (?P<name>\S+).*: invalid choice: (?P<value>.*) \(choose from (?P<choices>.*)\)")
+# What argparse says, and what it means. The spellings are those of Python 3.11 to 3.15; a new one is shown as it is.
+_CHOICE: Final = re.compile(
+    r"argument (?P<name>\S+).*: invalid choice: '?(?P<value>.*?)'?(?:, maybe you meant .*)? \(choose from (?P<choices>.*)\)"
+)
 _KIND: Final = re.compile(r"argument (?P<name>\S+).*: invalid (?P<kind>\w+) value: '(?P<value>.*)'")
 _LACKS: Final = re.compile(r"argument (?P<name>[^\s/]+).*: expected .*argument.*")
 _MISSING: Final = re.compile(r"the following arguments are required: (?P<names>.*)")
@@ -77,7 +79,7 @@ def flags_of(parser: argparse.ArgumentParser) -> list[str]:
 def _in_our_words(message: str) -> tuple[str, list[str]]:
     """Return a message of argparse's in the grammar of ours, and what helps."""
     if found := _CHOICE.fullmatch(message):
-        value, choices = found["value"].strip("'"), [each.strip("' ") for each in found["choices"].split(",")]
+        value, choices = found["value"], [each.strip("' ") for each in found["choices"].split(",")]
         guess = nearest(value, choices)
         help_ = f"did you mean `{guess}`?" if guess else f"use one of {', '.join(f'`{each}`' for each in choices)}"
         return f"`{value}` is not one of the choices of `{found['name']}`", [help_]

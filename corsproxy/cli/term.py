@@ -18,8 +18,6 @@ class OutputFailed(Exception):
 
 def write_out(text: str) -> None:
     """Write data to stdout, at once. Raises OutputFailed, which the command line knows how to end on."""
-    if sys.stdout is None:  # closed by who called: `corsproxy schema >&-`
-        return
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

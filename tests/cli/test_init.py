@@ -1,5 +1,6 @@
 """The first file: it holds, it shows keys that exist, and it overwrites nothing."""
 
+import os
 import re
 from pathlib import Path
 
@@ -116,6 +117,16 @@ def test_a_link_that_leads_nowhere_is_not_followed_and_a_forced_one_still_leads_
     assert main(["init", "link.yaml", "--force"]) == 0
     assert link.is_symlink()
     assert file.is_file()
+
+
+def test_where_there_are_no_hard_links_nothing_is_overwritten_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+
+    assert [main(["init", "a.yaml"]), main(["init", "a.yaml"])] == [0, 1]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]
 
 
 @pytest.mark.parametrize("name", ["nowhere/a.yaml", "."])

@@ -44,6 +44,13 @@ def test_the_file_that_is_named_wins_over_the_variable_and_that_over_the_default
     assert origins(load(parsed("--config", "flag.yaml"))) == ["https://flag.example"]
 
 
+def test_an_empty_variable_names_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "corsproxy.yaml").write_text(SMALL)
+    monkeypatch.setenv("CORSPROXY_CONFIG", "")
+
+    assert origins(load(parsed())) == ["https://a.example"]
+
+
 def test_the_second_default_is_taken_where_the_first_is_missing(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "corsproxy.yaml").write_text(SMALL)
@@ -88,6 +95,22 @@ def test_stdin_is_read_once_and_remembered(monkeypatch: pytest.MonkeyPatch) -> N
     assert source.file is None
     assert origins(source()) == origins(source()) == ["https://a.example"]
     assert source().source.name == "<stdin>"
+
+
+class Unreadable(io.RawIOBase):
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _: object) -> int:
+        raise IsADirectoryError(21, "Is a directory")
+
+
+def test_a_stdin_that_cannot_be_read_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Unreadable())))
+    source = source_of(parsed("--config", "-"))
+
+    assert source is not None
+    assert [each.message for each in source().diagnostics] == ["the file is empty"]
 
 
 def test_without_anything_to_load_the_ways_on_are_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,6 +145,15 @@ def test_a_full_disk_is_said() -> None:
     assert done.stderr.startswith("error[CP153]: stdout cannot be written: ")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_leads_to_nowhere(closed: str) -> None:
+    script = f'exec "$0" -m corsproxy check - {closed}'
+    done = subprocess.run(["sh", "-c", script, sys.executable], cwd=ROOT, input="", capture_output=True, text=True, timeout=30, check=False)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (EXIT_PROBLEMS, False)
+    assert ("the file is empty" in done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+
+
 def test_data_is_written_where_a_closed_reader_is_known() -> None:
     # `sys.stdout.write` would end in a traceback where stdout is not buffered. The demo writes a banner, and is no filter.
     writers = [

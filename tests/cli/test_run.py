@@ -139,6 +139,36 @@ def test_flags_alone_are_enough(tmp_path: Path) -> None:
         assert json.loads(content)["code"] == "CP401"
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_log_that_nobody_reads_any_more_costs_lines_and_not_the_proxy(tmp_path: Path, unbuffered: str) -> None:
+    arguments = ("--upstream", "http://127.0.0.1:9", "--allow-origin", ORIGIN, "--listen", "127.0.0.1:0")
+    with running(*arguments, cwd=tmp_path, PYTHONUNBUFFERED=unbuffered) as (process, port):
+        assert process.stdout is not None
+        process.stdout.close()
+        assert [ask(port, "GET", "/", {})[0] for _ in range(2)] == [502, 502]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert "BrokenPipe" not in process.stderr.read()
+
+
+def test_a_proxy_runs_without_stdin_and_stdout(tmp_path: Path) -> None:
+    """A socket in their place would make libuv abort."""
+    arguments = ("--upstream", "http://127.0.0.1:9", "--allow-origin", ORIGIN, "--listen", "127.0.0.1:0")
+    command = ["sh", "-c", 'exec "$0" -m corsproxy "$@" <&- >&-', sys.executable, *arguments]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    with process.stderr:
+        try:
+            port = next(int(found[1]) for line in process.stderr if (found := re.search(r"listening on http://[^ ]*:(\d+)", line)))
+            assert ask(port, "GET", "/", {})[0] == 502
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+            process.wait(10)
+
+
 def test_flags_win_over_variables_and_those_over_the_file(tmp_path: Path) -> None:
     (tmp_path / "corsproxy.yaml").write_text(f"listen: 127.0.0.1:1\nupstream: http://localhost:9\ncors: {{allow_origins: [{ORIGIN}]}}\n")
     variables = {"CORSPROXY_LISTEN": "127.0.0.1:1", "CORSPROXY_CORS_ALLOW_ORIGINS": "https://other.example"}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from corsproxy.cli.environment import CONFIG
-from corsproxy.cli.main import build_parser
-from corsproxy.cli.parser import flags_of
+from corsproxy.cli.loading import add_source_arguments
+from corsproxy.cli.parser import Parser, flags_of
 from corsproxy.config.schema import CORS, ENVIRONMENT, FILE, KEYS, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, UPSTREAM, Key
 from corsproxy.problems import catalogue
 
@@ -49,8 +49,11 @@ def test_every_variable_is_listed_and_no_other() -> None:
     assert re.findall(r"^(CORSPROXY_\w+)$", PAGE, re.MULTILINE) == [CONFIG, *ENVIRONMENT]
 
 
-def test_every_flag_is_explained() -> None:
-    assert [flag for flag in flags_of(build_parser()) if f"`{flag}" not in PAGE] == []
+def test_every_flag_that_wins_over_the_file_is_explained() -> None:
+    parser = Parser(add_help=False)
+    add_source_arguments(parser)
+
+    assert [flag for flag in flags_of(parser) if f"`{flag}" not in PAGE] == []
 
 
 def test_every_code_that_is_named_exists() -> None:
