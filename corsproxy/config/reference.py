@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from corsproxy.config.schema import ENVIRONMENT, FILE, SECTIONS, Key, Kind
+from corsproxy.config.schema import FILE, SECTIONS, Key, Kind
 
 _PART: Final = re.compile(r"(<!-- generated: ([^\n]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 _HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -21,7 +21,7 @@ class Unmarked(Exception):
 
 def fill(page: str, parts: Mapping[str, str]) -> str:
     """
-    Return the page with every generated part made anew: the tables of keys, the variables, and what the caller adds.
+    Return the page with every generated part made anew: the tables of keys, and what the caller adds.
 
     Pure. Raises Unmarked unless the page has a place for each part, once.
     """
@@ -32,11 +32,6 @@ def fill(page: str, parts: Mapping[str, str]) -> str:
         odd = sorted({*found} ^ {*made}) or sorted(name for name in found if found.count(name) > 1)
         raise Unmarked(", ".join(f"`<!-- generated: {name} -->`" for name in odd))
     return _PART.sub(lambda match: f"{match[1]}\n{made[match[2]]}\n{match[3]}", page)
-
-
-def variables() -> list[tuple[str, str]]:
-    """List the environment variables that set a key, each with the key's path. Pure."""
-    return list(ENVIRONMENT.items())
 
 
 def _mark(section: str) -> str:
