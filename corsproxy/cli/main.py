@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Final
 
 from corsproxy import __version__
-from corsproxy.cli import demo, run, schema
+from corsproxy.cli import config, demo, run, schema
 
 _DESCRIPTION: Final = """\
 Stands in front of an HTTP API that knows no CORS: answers preflights from one policy file,
@@ -19,6 +19,7 @@ _EPILOG: Final = """\
 verbs:
   run     run the proxy (the default: `corsproxy --config FILE` is `corsproxy run --config FILE`)
   demo    try it: a sample API without CORS, the proxy in front of it, and a page that calls both
+  config  print every key with its value in force and where that comes from: config --effective
   schema  print the JSON Schema of the file, for editors; --env: the environment variables
 
 try it in front of an API of your own:
@@ -31,18 +32,24 @@ signals: SIGTERM lets exchanges in flight end, SIGINT (Ctrl-C) ends at once.
 exit codes: 0 ended as asked, 2 wrong usage, 3 cannot start (address taken), 78 the configuration is wrong."""
 
 
+_OTHERS: Final = {"config": config, "schema": schema}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = arguments.pop(0) if arguments and not arguments[0].startswith("-") else ""
     if verb == "demo":
         return _call(_demo_parser(), demo.run, arguments)
-    if verb == "schema":
-        return _call(_parser_of(verb, schema), schema.run, arguments)
+    if verb in _OTHERS:
+        return _call(_parser_of(verb, _OTHERS[verb]), _OTHERS[verb].run, arguments)
     parser = _run_parser()
     if verb not in ("", "run"):
-        near = difflib.get_close_matches(verb, ["run", "demo", "schema"], 1)
-        parser.error(f"there is no verb `{verb}`" + (f"; did you mean `{near[0]}`?" if near else ", only `run`, `demo` and `schema`"))
+        near = difflib.get_close_matches(verb, ["run", "demo", *_OTHERS], 1)
+        parser.error(
+            f"there is no verb `{verb}`"
+            + (f"; did you mean `{near[0]}`?" if near else ", only " + ", ".join(f"`{name}`" for name in ("run", "demo", *_OTHERS)))
+        )
     return _call(parser, run.run, arguments)
 
 

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a proxy; returns the exit code."""
-    loaded = _load(arguments)
+    loaded = load(arguments)
     if loaded is None:
         return EXIT_USAGE
     if loaded.diagnostics:
@@ -79,7 +79,8 @@ def start(settings: Settings) -> int:
     return EXIT_STARTUP
 
 
-def _load(arguments: argparse.Namespace) -> Loaded | None:
+def load(arguments: argparse.Namespace) -> Loaded | None:
+    """Load what the command line names; None, said on stderr, when there is nothing to load."""
     found = environment.overrides(os.environ)
     file = arguments.config or os.environ.get(environment.CONFIG)
     if file is None and (arguments.upstream or arguments.allow_origin):

@@ -8,9 +8,8 @@ cannot say: what belongs together, what is named elsewhere, how large a written 
 import json
 from typing import Any, Final
 
-from corsproxy.config import nodes, patterns
-from corsproxy.config.diagnostics import Report, Source
-from corsproxy.config.nodes import Mapping, Node, Scalar
+from corsproxy.config import patterns
+from corsproxy.config.nodes import json_of, read_value
 from corsproxy.config.scalars import AUTO, MAX_TEXT, NONE
 from corsproxy.config.schema import CORS, EXTENSION_PREFIX, FILE, ROUTE, SECTIONS, Key, Kind
 from corsproxy.config.settings import CorsMode
@@ -47,15 +46,6 @@ def json_schema() -> Schema:
 def schema_text() -> str:
     """Write the schema as the file that is shipped. Pure."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def json_of(node: Node) -> Any:
-    """Return what a file says as the values of JSON, which a schema judges. Pure."""
-    if isinstance(node, Scalar):
-        return node.value
-    if isinstance(node, Mapping):
-        return {name: json_of(entry.value) for name, entry in node.entries.items()}
-    return [json_of(item) for item in node.items]
 
 
 def _ref(name: str) -> Schema:
@@ -102,17 +92,12 @@ def _object(keys: list[Key]) -> Schema:
 def _key(key: Key) -> Schema:
     made: Schema = {"description": key.doc}
     if key.default:
-        made["default"] = _parsed(key.default)
+        made["default"] = json_of(read_value(key.default))
     if key.example and key.example != key.default:
-        made["examples"] = [_parsed(key.example)]
+        made["examples"] = [json_of(read_value(key.example))]
     body = _body(key)
     # Draft-07 ignores whatever stands beside a reference.
     return made | ({"allOf": [body]} if "$ref" in body else body)
-
-
-def _parsed(text: str) -> Any:
-    source = Source("the table of keys")
-    return json_of(nodes.read_nodes(text, source, Report(source)))
 
 
 def _body(key: Key) -> Schema:

@@ -14,8 +14,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from corsproxy.config import nodes
-from corsproxy.config.diagnostics import Report, Source
-from corsproxy.config.jsonschema import json_of, json_schema
+from corsproxy.config.jsonschema import json_schema
 from corsproxy.config.load import load_text
 from corsproxy.config.render import render
 from corsproxy.problems import catalogue
@@ -34,12 +33,11 @@ each_bad = pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 
 def complaints(text: str) -> list[str] | None:
     """What the schema has against a file; None if there is no YAML that it could judge."""
-    source = Source("f", nodes.split_lines(text))
     try:
-        root = nodes.read_nodes(text, source, Report(source))
+        root = nodes.read_value(text)
     except nodes.Unreadable:
         return None
-    return [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(json_of(root))]
+    return [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(nodes.json_of(root))]
 
 
 def verdict(path: Path) -> str:

@@ -12,8 +12,7 @@ from jsonschema import Draft7Validator
 
 from corsproxy.config import nodes, patterns
 from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_route_path, parse_upstream
-from corsproxy.config.diagnostics import Report, Source
-from corsproxy.config.jsonschema import json_of, json_schema
+from corsproxy.config.jsonschema import json_schema
 from corsproxy.config.load import load_text
 from corsproxy.config.schema import KEYS, SECTIONS, SINGLE_KEYS, Kind
 from corsproxy.config.units import parse_duration, parse_size
@@ -39,8 +38,7 @@ TEXTS = {
 
 
 def value_of(text: str) -> Any:
-    source = Source("f", nodes.split_lines(text))
-    return json_of(nodes.read_nodes(text, source, Report(source)))
+    return nodes.json_of(nodes.read_value(text))
 
 
 def complaints(text: str) -> list[str]:
