@@ -6,6 +6,7 @@ Routes, policies and tests show what they say themselves: what they inherit stan
 """
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as Given
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -92,12 +93,13 @@ def to_json(tree: Branch) -> dict[str, Any]:
 
 def _section(node: Mapping | None, section: str) -> Branch:
     entries = node.entries if node is not None else {}
-    return Branch(tuple((key.name, _key(key, entries.get(key.name))) for key in SECTIONS[section].values()))
+    return Branch(tuple((key.name, _key(key, entries)) for key in SECTIONS[section].values()))
 
 
-def _key(key: Key, entry: Entry | None) -> Tree:
+def _key(key: Key, entries: Given[str, Entry]) -> Tree:
+    entry = entries.get(key.name)
     if entry is None:
-        return _missing(key)
+        return _missing(key, [name for name in key.needs if name not in entries])
     node = entry.value
     if key.kind is Kind.UPSTREAM and isinstance(node, Scalar):
         # A URL is short for a mapping with it.
@@ -107,7 +109,9 @@ def _key(key: Key, entry: Entry | None) -> Tree:
     return _own(node, entry.value_span)
 
 
-def _missing(key: Key) -> Tree:
+def _missing(key: Key, lacking: list[str]) -> Tree:
+    if lacking:
+        return Leaf("", None, Origin(""), f"means nothing without {', '.join(lacking)}")
     if key.kind is Kind.SECTION and _stands_by_itself(key):
         return _section(None, key.children)
     if key.default:
@@ -117,8 +121,7 @@ def _missing(key: Key) -> Tree:
 
 def _stands_by_itself(key: Key) -> bool:
     """Whether a mapping means the same written out with its defaults: a feature that is off without it does not."""
-    children = SECTIONS[key.children].values()
-    return any(child.default for child in children) and not any(child.is_required for child in children)
+    return all(each.default or each.implied or (each.children and _stands_by_itself(each)) for each in SECTIONS[key.children].values())
 
 
 def _own(node: Node, span: Span) -> Tree:

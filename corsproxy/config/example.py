@@ -55,6 +55,8 @@ def short(key: Key) -> str:
 
 
 def _key_lines(key: Key, indent: int, hidden_at: int | None) -> Iterator[_Line]:
+    if key.is_shown_elsewhere:
+        return
     for line in key.lead.splitlines():
         yield _Line(indent, f"# {line}", "", hidden_at)
     at = indent if hidden_at is None and not _is_live(key) else hidden_at

@@ -86,7 +86,8 @@ _TEXTS: Final[Schema] = {
 def _object(keys: list[Key]) -> Schema:
     made: Schema = {"type": "object", "properties": {key.name: _key(key) for key in keys}, "additionalProperties": False}
     required = [key.name for key in keys if key.is_required]
-    return made | ({"required": required} if required else {})
+    needs = {key.name: list(key.needs) for key in keys if key.needs}
+    return made | ({"required": required} if required else {}) | ({"dependencies": needs} if needs else {})
 
 
 def _key(key: Key) -> Schema:

@@ -44,10 +44,12 @@ class Key:
     default or the name is from. `also` lists names that people know it by from other tools. `least` and `most` bound
     a number, or a size in bytes. `is_global`: it acts before a route is known, so no route may set it.
     `implied` says in words what holds without the key where no default can be written; `flag` is the one that sets it.
+    `needs` names keys of the same mapping without which it is an error to write it.
 
     The rest shapes `config.example.yaml`: `comment` is the short form of `doc` that stands beside the key, `lead` are
     lines of prose above it, `block` is what stands below the key where its default would show too little. A line of
     `block` has two spaces before its comment. `is_live`: it stands there ready for use, not commented out.
+    `is_shown_elsewhere`: a block of another key shows it, because it would be an error beside what is live.
     """
 
     section: str
@@ -69,10 +71,12 @@ class Key:
     since: str = "0.1"
     implied: str = ""
     flag: str = ""
+    needs: tuple[str, ...] = ()
     comment: str = ""
     lead: str = ""
     block: str = ""
     is_live: bool = False
+    is_shown_elsewhere: bool = False
 
 
 FILE: Final = ""

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from corsproxy.config.load import load_text
-from corsproxy.config.schema import BLOCKS, FILE, ROUTE, SECTIONS, Key
+from corsproxy.config.schema import BLOCKS, FILE, KEYS, ROUTE, SECTIONS, Key
 from corsproxy.problems import Severity
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +77,8 @@ def test_no_commented_key_hides_in_prose() -> None:
 def places(section: str = FILE, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Key]]:
     """Every key that stands in the file once, blocks too, with the names that lead to it."""
     for key in SECTIONS[section].values():
+        if key.is_shown_elsewhere:
+            continue
         yield (*above, key.name), key
         if key.kind in BLOCKS:
             yield from places(key.children, (*above, key.name))
@@ -90,6 +92,12 @@ def test_every_key_stands_where_the_loader_looks_for_it_with_its_default(path: t
 
     if key.default and not key.block:
         assert found == yaml.safe_load(key.default)
+
+
+def test_what_is_shown_elsewhere_is_shown_with_all_that_is_below_it() -> None:
+    names = {name for key in KEYS if key.is_shown_elsewhere for name in (key.name, *SECTIONS.get(key.children, {}))}
+
+    assert [name for name in names if not re.search(rf"^#.* {name}:", EXAMPLE, re.MULTILINE)] == []
 
 
 def test_every_key_of_a_route_stands_in_one() -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from corsproxy.config.effective import effective, to_json, to_yaml
 from corsproxy.config.load import Loaded, Override, load_flags, load_text
-from corsproxy.config.schema import BLOCKS, FILE, SECTIONS
+from corsproxy.config.schema import BLOCKS, FILE, SECTIONS, Key, Kind
 from corsproxy.config.settings import Place, Settings
 from tests.unit.config.diagnosed import UC, C, U
 
@@ -72,6 +72,20 @@ def test_each_value_says_where_it_comes_from() -> None:
 
 def test_what_is_implied_is_said_in_words() -> None:
     assert "# hosts:                                # not set: by public_url and listen\n" in shown(load_text(UC, "f"))
+
+
+def test_a_default_that_would_be_an_error_to_write_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SECTIONS[FILE], "via", replace(SECTIONS[FILE]["via"], needs=("hosts",)))
+
+    assert "# via:                                  # not set: means nothing without hosts\n" in shown(load_text(UC, "f"))
+    assert "via: true                               # default\n" in shown(load_text(UC + "hosts: a\n", "f"))
+
+
+def test_a_feature_that_is_off_without_its_mapping_stays_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SECTIONS["log"], "file", Key("log", "file", Kind.PATH, "Where to.", example="/a"))
+
+    assert "# log:                                  # not set\n" in shown(load_text(UC, "f"))
+    assert "  # file:                               # not set\n" in shown(load_text(UC + "log: {level: info}\n", "f"))
 
 
 def test_flags_alone_are_shown_as_flags() -> None:

@@ -51,3 +51,10 @@ def test_a_row_for_routes_that_no_example_shows_gets_a_route_of_its_own(monkeypa
 
     assert "#   - path: /new-key\n#     new_key: false                # whether it is new\n" in text
     assert "#     new_timeouts: {connect: 5s}" in text
+
+
+def test_a_row_that_a_block_of_another_key_shows_is_not_shown_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SECTIONS[FILE], "via", replace(SECTIONS[FILE]["via"], is_shown_elsewhere=True))
+
+    assert "via:" not in example()
+    assert "via:" in "\n".join(LINES)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from corsproxy.config import nodes, patterns
 from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_route_path, parse_upstream
 from corsproxy.config.jsonschema import json_schema
 from corsproxy.config.load import load_text
-from corsproxy.config.schema import KEYS, SECTIONS, SINGLE_KEYS, Kind
+from corsproxy.config.schema import KEYS, LOG, SECTIONS, SINGLE_KEYS, Kind
 from corsproxy.config.units import parse_duration, parse_size
 from corsproxy.cors.names import SENDABLE_METHODS
 from corsproxy.cors.pattern import parse_pattern
@@ -111,6 +112,18 @@ def test_keys_for_anchors_are_free_at_the_top_and_nowhere_else() -> None:
 def test_a_route_takes_no_limit_that_acts_before_it_is_known() -> None:
     assert complaints(f"{UC}routes: [{{path: /a, limits: {{request_body: 1MB}}}}]\n") == []
     assert complaints(f"{UC}routes: [{{path: /a, limits: {{in_flight: 1}}}}]\n") != []
+
+
+def test_a_key_that_needs_another_one_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SECTIONS[LOG], "access", replace(SECTIONS[LOG]["access"], needs=("level",)))
+    validator = Draft7Validator(json_schema())
+
+    def is_fine(line: str) -> bool:
+        return validator.is_valid(nodes.json_of(nodes.read_value(f"{UC}log: {line}\n")))
+
+    assert is_fine("{access: true, level: info}")
+    assert is_fine("{level: info}")
+    assert not is_fine("{access: true}")
 
 
 def test_a_dangerous_setting_excuses_what_it_stands_beside() -> None:
