@@ -19,6 +19,13 @@ def overrides(environ: Mapping[str, str]) -> dict[str, Override]:
     return {path: Override(environ[name], f"environment variable {name}") for name, path in KEYS.items() if environ.get(name)}
 
 
+def listed() -> str:
+    """Write the variables that are known, one a line, each with the path of the key that it sets; the file's own comes first."""
+    known = {CONFIG: "--config", **KEYS}
+    width = max(map(len, known))
+    return "".join(f"{name:{width}}  {path}\n" for name, path in known.items())
+
+
 def strangers(environ: Mapping[str, str]) -> list[str]:
     """Return the variables that look as if they were meant for corsproxy, and are not known."""
     known = {CONFIG, *KEYS}

@@ -43,6 +43,13 @@ class Key:
     `default` is what a user would write for it, as YAML; empty if there is none. `precedent` says where the
     default or the name is from. `also` lists names that people know it by from other tools. `least` and `most` bound
     a number, or a size in bytes. `is_global`: it acts before a route is known, so no route may set it.
+    `implied` says in words what holds without the key where no default can be written; `flag` is the one that sets it.
+    `needs` names keys of the same mapping without which it is an error to write it.
+
+    The rest shapes `config.example.yaml`: `comment` is the short form of `doc` that stands beside the key, `lead` are
+    lines of prose above it, `block` is what stands below the key where its default would show too little. A line of
+    `block` has two spaces before its comment. `is_live`: it stands there ready for use, not commented out.
+    `is_shown_elsewhere`: a block of another key shows it, because it would be an error beside what is live.
     """
 
     section: str
@@ -62,6 +69,14 @@ class Key:
     is_global: bool = False
     is_reloadable: bool = True
     since: str = "0.1"
+    implied: str = ""
+    flag: str = ""
+    needs: tuple[str, ...] = ()
+    comment: str = ""
+    lead: str = ""
+    block: str = ""
+    is_live: bool = False
+    is_shown_elsewhere: bool = False
 
 
 FILE: Final = ""
@@ -72,6 +87,9 @@ CORS: Final = "cors"
 LIMITS: Final = "limits"
 ROUTE: Final = "route"
 LOG: Final = "log"
+
+# The kinds that open one mapping with keys of its own.
+BLOCKS: Final = (Kind.UPSTREAM, Kind.SECTION, Kind.POLICY)
 
 # Keys of the file that begin so are ignored: a place for YAML anchors. Precedent: Compose extension fields.
 EXTENSION_PREFIX: Final = "x-"

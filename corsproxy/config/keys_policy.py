@@ -4,6 +4,13 @@ from typing import Final
 
 from corsproxy.config.key import CORS, Key, Kind
 
+_ORIGINS_EXAMPLE: Final = r"""
+- https://app.example.com  # exact, as the browser sends it: no path, no slash at the end
+# - https://*.example.com  # any subdomain, any depth, not example.com itself
+# - http://localhost:*  # any port, none included
+# - regex: 'https://pr-\d+\.preview\.example\.net'  # always matched whole
+""".strip()
+
 POLICY_KEYS: Final = (
     Key(
         CORS,
@@ -14,80 +21,102 @@ POLICY_KEYS: Final = (
         example="[https://app.example.com]",
         also=("origins", "origin", "allowed_origins", "allow_origin", "allowed_origin", "allow_origin_regex", "alloworigins"),
         is_required=True,
+        comment='a list, or "*"',
+        block=_ORIGINS_EXAMPLE,
+        is_live=True,
+        flag="--allow-origin",
     ),
     Key(
         CORS,
         "allow_methods",
         Kind.NAMES,
-        'The methods that scripts may use; `"*"` for any.',
+        'The methods that scripts may use. `"*"`: any that parsers know, but CONNECT, TRACE and TRACK. GET, HEAD and POST cannot be forbidden.',
         default="[GET, HEAD, POST, PUT, PATCH, DELETE]",
         precedent="the npm package cors",
         also=("methods", "allowed_methods", "method", "allow_method", "allowmethods"),
+        comment='or "*"',
     ),
     Key(
         CORS,
         "allow_headers",
         Kind.NAMES,
-        'The request headers that scripts may set; `"*"` for any but Authorization, which is always listed by name.',
+        'The request headers that scripts may set. `"*"`: any but Authorization, which is always listed by name: `["*", Authorization]`.',
         default="[Content-Type]",
         precedent="Starlette safelists Content-Type",
         example="[Authorization, Content-Type]",
         also=("headers", "allowed_headers", "request_headers", "allow_header", "allowheaders"),
+        comment='names that scripts may set; or "*": any but Authorization, which is always listed by name',
     ),
     Key(
         CORS,
         "expose_headers",
         Kind.NAMES,
-        'The response headers that scripts may read; `"*"` for any.',
+        (
+            "The response headers that scripts may read, besides Cache-Control, Content-Language, Content-Length, Content-Type, Expires, Last-Modified "
+            'and Pragma. `"*"`: any; with credentials, where browsers know no `*`, the names on each response.'
+        ),
         default="[]",
         precedent="Fetch: only safelisted response headers are readable",
         example="[X-Total-Count, Link]",
         also=("exposed_headers", "response_headers", "expose_header", "exposeheaders"),
+        comment='names that scripts may read besides the seven safelisted ones, as [X-Total-Count, Link]; or "*"',
     ),
     Key(
         CORS,
         "allow_credentials",
         Kind.BOOLEAN,
-        "Whether cookies and HTTP authentication may be used across origins.",
+        (
+            "Whether cookies, HTTP authentication and client certificates may be used across origins. A token that a script sets itself needs "
+            "`allow_headers: [Authorization]` instead."
+        ),
         default="false",
         precedent="Fetch: no credentials unless a server says so",
         also=("credentials", "supports_credentials", "allow_credential", "with_credentials", "allowcredentials"),
+        comment="true: cookies, HTTP authentication and client certificates",
+        flag="--allow-credentials",
     ),
     Key(
         CORS,
         "max_age",
         Kind.SECONDS,
-        "How long browsers remember a preflight; 0 switches that off.",
+        "How long browsers remember a preflight, up to 24h; 0 switches that off. Chromium keeps 2 h at most, Safari 10 minutes.",
         default="2h",
         precedent="Chromium caps at 7200 s",
         also=("maxage", "max_age_seconds", "ttl", "preflight_max_age"),
+        comment="how long browsers remember a preflight; 0: not at all",
     ),
     Key(
         CORS,
         "enforce",
         Kind.BOOLEAN,
-        "Whether a cross-origin request outside of the policy is refused (403) instead of forwarded without grants.",
+        (
+            "Whether a cross-origin request outside of the policy is refused (403) and never reaches the upstream. `false`: it is forwarded without "
+            "grants, as CORS libraries do, and the browser hides the answer."
+        ),
         default="true",
         precedent="Spring answers 403",
+        comment="false: a cross-origin request outside the policy is forwarded all the same, without grants",
     ),
     Key(
         CORS,
         "dangerously_allow_null_origin",
         Kind.BOOLEAN,
-        "Lets `null` stand in `allow_origins`: an origin that any web site can take on.",
+        "Lets `null` stand in `allow_origins`. Any web site can take that origin on.",
         default="false",
         precedent="jub0bs/cors names its dangerous settings so",
         also=("allow_null_origin", "allow_null"),
         is_dangerous=True,
+        comment="true: `null` may stand in allow_origins; any web site can take it on",
     ),
     Key(
         CORS,
         "dangerously_allow_insecure_origins",
         Kind.BOOLEAN,
-        "Lets http origins use credentials.",
+        "Lets http origins use credentials. Whoever controls the network between the visitor and an http page can use the visitor's session.",
         default="false",
         precedent="jub0bs/cors names its dangerous settings so",
         also=("allow_insecure_origins", "allow_insecure"),
         is_dangerous=True,
+        comment="true: http origins may use credentials",
     ),
 )

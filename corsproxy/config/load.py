@@ -7,7 +7,7 @@ the caller passes what it found there.
 
 from collections.abc import Mapping as Given
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -41,11 +41,16 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of loading: settings exactly if there is no error among the diagnostics, which are in order."""
+    """
+    What came of loading: settings exactly if there is no error among the diagnostics, which are in order.
+
+    `root` is the tree that the settings were read from, flags and variables put into it; None if there is none.
+    """
 
     settings: Settings | None
     diagnostics: tuple[Diagnostic, ...]
     source: Source
+    root: Node | None = field(default=None, repr=False)
 
 
 def load_file(path: str | Path, overrides: Given[str, Override] | None = None) -> Loaded:
@@ -127,8 +132,9 @@ def _failed(found: Diagnostic) -> Loaded:
 
 
 def _finish(root: Node, report: Report, overrides: Given[str, Override] | None) -> Loaded:
-    settings = decode(_with_overrides(root, overrides or {}, report), report)
-    return Loaded(None if report.has_errors else settings, report.in_order(), report.source)
+    root = _with_overrides(root, overrides or {}, report)
+    settings = decode(root, report)
+    return Loaded(None if report.has_errors else settings, report.in_order(), report.source, root)
 
 
 def _not_utf8(content: bytes, error: UnicodeDecodeError, name: str) -> Diagnostic:

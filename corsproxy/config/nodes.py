@@ -103,6 +103,21 @@ def plain_scalar(text: str, span: Span) -> Scalar:
     return Scalar(span, text, int(text) if _INTEGER.fullmatch(text) else text)
 
 
+def read_value(text: str) -> Node:
+    """Read a value that is known to be right, as those of the table of keys are."""
+    source = Source("", split_lines(text))
+    return read_nodes(text, source, Report(source))
+
+
+def json_of(node: Node) -> Any:
+    """Return what a tree says as the values of JSON. Pure."""
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, Mapping):
+        return {name: json_of(entry.value) for name, entry in node.entries.items()}
+    return [json_of(item) for item in node.items]
+
+
 def read_nodes(text: str, source: Source, report: Report) -> Node:
     """
     Read one YAML document.

@@ -2,17 +2,19 @@
 The one table of keys.
 
 It knows every key of the file: where it stands, what it takes, its default and why, in one line each.
-Decoding reads this table; whatever else describes the file (a JSON Schema, an example, a reference page) is made from it.
+Decoding reads this table; whatever else describes the file (the JSON Schema, the example, the reference page) is made from it
+by `tools/sync`. Adding a key is adding a row and saying how it is decoded.
 """
 
 from typing import Final
 
-from corsproxy.config.key import CORS, EXTENSION_PREFIX, FILE, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, UPSTREAM, Key, Kind
+from corsproxy.config.key import BLOCKS, CORS, EXTENSION_PREFIX, FILE, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, UPSTREAM, Key, Kind
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
 from corsproxy.config.settings import CorsMode, LogFormat, LogLevel
 
 __all__ = [
+    "BLOCKS",
     "CORS",
     "ENVIRONMENT",
     "EXTENSION_PREFIX",
@@ -30,54 +32,81 @@ __all__ = [
     "Kind",
 ]
 
+_ROUTES_EXAMPLE: Final = """\
+- path: /public
+  cors: {allow_origins: "*"}
+- path: /reports
+  upstream: http://localhost:9001
+  timeouts: {response: 10m}
+- path: /upload
+  limits: {request_body: 1GiB, body_idle_timeout: 5m}  # a route may set these two
+- path: /internal
+  cors: none  # no CORS at all: cross-origin requests that carry Origin are refused
+- path: /already-cors
+  cors: passthrough  # the upstream does CORS itself"""
+
 KEYS: Final = (
     Key(
         FILE,
         "listen",
         Kind.ADDRESSES,
-        'Where to accept connections: `host:port`, `:port` (all interfaces), `"[::1]:port"`, `unix:/path`, or a list of them. Port 0 takes any free port.',
+        'Where to accept connections: `host:port`; `:port` for all interfaces; `"[::1]:port"`; `unix:/path`. Port 0 takes any free port. A unix socket gets mode 0660.',
         default="127.0.0.1:8080",
         precedent="uvicorn listens on loopback; 8080 is the usual port of proxies",
         example=":8080",
         also=("bind", "address", "addr", "host", "port", "listener", "listeners"),
         is_reloadable=False,
+        comment='host:port, :port (all interfaces), "[::1]:port", unix:/run/corsproxy.sock, or a list of them',
+        flag="--listen",
     ),
     Key(
         FILE,
         "public_url",
         Kind.ORIGIN_URLS,
-        "How browsers reach the proxy, one or a list; without it, taken from each request's Host.",
+        "How browsers reach the proxy: scheme, host and port, without a path. It tells same-origin requests from cross-origin ones where the "
+        "browser does not say which it is (no `Sec-Fetch-Site`); without it, the request's Host does. It also is the default of `hosts`.",
         precedent="Grafana `root_url`, Keycloak `hostname`",
         example="https://api.example.com",
         also=("base_url", "external_url", "public_urls", "root_url"),
+        comment="how browsers reach the proxy, one or a list; without it: from the Host field",
     ),
     Key(
         FILE,
         "hosts",
         Kind.HOSTS,
-        'The Host names that are answered, `"*.example.net"` for any subdomain, `"*"` for any; requests for others get 421.',
+        'The Host names that are answered, `"*.example.net"` for any subdomain, `"*"` for any; requests for others get 421 before anything else is looked at.',
         precedent="Django `ALLOWED_HOSTS`, nginx `server_name`",
         example='[api.example.com, "*.example.net"]',
         also=("allowed_hosts", "trusted_hosts", "server_name", "server_names", "hostnames", "hostname", "domains"),
+        implied="by `public_url` and `listen`",
+        lead=(
+            'Host names that are answered, others get 421 (DNS rebinding); "*" = any. Default: localhost names, IP addresses and the hosts of public_url;\n'
+            "without public_url, where other machines can connect, any, with a warning."
+        ),
     ),
     Key(
         FILE,
         "via",
         Kind.BOOLEAN,
-        "Whether requests carry `Via: 1.1 corsproxy`; without it, loops are not found.",
+        (
+            "Whether requests carry `Via: 1.1 corsproxy`; one that has been here already then gets 508. nginx compresses nothing for a request with "
+            "Via unless `gzip_proxied` says so: `false` leaves the field out, and loops are not found."
+        ),
         default="true",
         precedent="RFC 9110 7.6.3 asks it of every gateway; Caddy sends it",
         also=("add_via", "via_header"),
+        comment="false: no Via on requests; loops are then not found",
     ),
     Key(
         FILE,
         "upstream",
         Kind.UPSTREAM,
-        "The API that requests are forwarded to, for every path that no route takes.",
+        "The API to stand in front of, for every path that no route takes.",
         children=UPSTREAM,
         precedent="nginx `upstream`",
         example="http://localhost:9000",
         also=("backend", "target", "proxy_pass", "to", "origin", "upstreams", "destination"),
+        lead="The API to stand in front of; `upstream: http://localhost:9000` is short for this. A path is put before the request's.",
     ),
     Key(
         FILE,
@@ -87,6 +116,7 @@ KEYS: Final = (
         children=TIMEOUTS,
         precedent="Envoy route timeouts",
         also=("timeout",),
+        comment="towards the upstream; a route may override single ones",
     ),
     Key(
         FILE,
@@ -97,16 +127,19 @@ KEYS: Final = (
         choices=tuple(CorsMode),
         precedent="Istio `corsPolicy`",
         also=("policy", "cors_policy", "corspolicy"),
+        lead="Who may call from a page on another origin, and how. The policy of every route that names none.",
     ),
     Key(
         FILE,
         "policies",
         Kind.POLICIES,
-        "Named policies, for `cors: NAME` in routes.",
+        "Policies with a name, for `cors: NAME` in routes and at the top level.",
         children=CORS,
         default="{}",
         example="{partners: {allow_origins: [https://a.partner.example]}}",
         also=("cors_policies",),
+        comment="named policies, for `cors: NAME` in routes",
+        block="partners:\n  allow_origins: [https://a.partner.example, https://b.partner.example]",
     ),
     Key(
         FILE,
@@ -116,26 +149,39 @@ KEYS: Final = (
         children=LIMITS,
         precedent="nginx `client_max_body_size` and its neighbours",
         also=("limit",),
+        comment="what one client may take",
     ),
     Key(
         FILE,
         "routes",
         Kind.ROUTES,
-        "Paths with an upstream, a policy or timeouts of their own; the longest matching prefix wins, on segment boundaries.",
+        "Paths with an upstream, a policy, timeouts or limits of their own; the longest matching path wins, on segment boundaries.",
         children=ROUTE,
         default="[]",
         precedent="nginx `location`",
         also=("paths", "locations", "route", "rules"),
+        comment="the longest matching path prefix wins, on segment boundaries",
+        block=_ROUTES_EXAMPLE,
     ),
-    Key(FILE, "log", Kind.SECTION, "What is logged, and how.", children=LOG, also=("logging", "logs")),
+    Key(
+        FILE,
+        "log",
+        Kind.SECTION,
+        "What is logged, and how.",
+        children=LOG,
+        also=("logging", "logs"),
+    ),
     Key(
         UPSTREAM,
         "url",
         Kind.URL,
-        "`http://host:port`, `https://host`, `unix:/path` or `unix:/path:/base`; a path is put before the request's.",
-        example="https://legacy.internal:8443/base",
+        "`http://host:port`, `https://host`, `unix:/path` or `unix:/path:/base`. A path is put before the request's. User names, queries and fragments are errors.",
+        example="http://localhost:9000",
         also=("uri", "address", "host", "target", "server"),
         is_required=True,
+        comment="http, https, unix:/run/app.sock or unix:/run/app.sock:/base",
+        is_live=True,
+        flag="--upstream",
     ),
     Key(
         UPSTREAM,
@@ -150,12 +196,16 @@ KEYS: Final = (
         UPSTREAM,
         "retries",
         Kind.COUNT,
-        "How often a request is sent once more, where that is sure to be harmless; 0 for never.",
+        (
+            "How often a request is sent once more, 0 to 10. Only where the connection could not be made, or where one that had been used before "
+            "closed without a byte of an answer and the request is GET, HEAD or OPTIONS without a body. Never after a timeout."
+        ),
         default="1",
         precedent="Pingora and Caddy try once more where nothing was sent",
         least=0,
         most=10,
         also=("retry", "max_retries", "attempts"),
+        comment="only where nothing was sent, or where sending twice does no harm; 0 = never",
     ),
     *POLICY_KEYS,
     *LIMIT_KEYS,
@@ -163,7 +213,7 @@ KEYS: Final = (
         ROUTE,
         "path",
         Kind.PATH,
-        "The prefix of the paths that this route takes: `/api` takes `/api` and `/api/…`, not `/apis`.",
+        "The prefix of the paths that the route takes: `/api` takes `/api` and `/api/…`, not `/apis`. Capitals count.",
         example="/api",
         also=("prefix", "match", "location", "paths", "uri", "url"),
         is_required=True,
@@ -172,62 +222,81 @@ KEYS: Final = (
         ROUTE,
         "upstream",
         Kind.UPSTREAM,
-        "The upstream of this route; without it, the file's.",
+        "The upstream of this route: it replaces the file's block as a whole.",
         children=UPSTREAM,
         example="http://reports.internal:8000",
         also=("backend", "target", "proxy_pass", "to", "destination"),
+        implied="the file's",
     ),
     Key(
         ROUTE,
         "cors",
         Kind.POLICY,
-        "The policy of this route: it replaces the file's as a whole. Without it, the file's.",
+        "The policy of this route: it replaces the file's as a whole.",
         children=CORS,
         choices=tuple(CorsMode),
         example="none",
         also=("policy", "cors_policy"),
+        implied="the file's",
     ),
-    Key(ROUTE, "timeouts", Kind.SECTION, "Single timeouts of this route; the others are the file's.", children=TIMEOUTS, also=("timeout",)),
+    Key(
+        ROUTE,
+        "timeouts",
+        Kind.SECTION,
+        "Single timeouts of this route; the others are the file's.",
+        children=TIMEOUTS,
+        also=("timeout",),
+        implied="the file's",
+    ),
     Key(
         ROUTE,
         "limits",
         Kind.SECTION,
-        "`request_body` and `body_idle_timeout` of this route; the other limits act before a route is known.",
+        "`request_body` and `body_idle_timeout` only: the others act before a route is known.",
         children=LIMITS,
         also=("limit",),
+        implied="the file's",
     ),
     Key(
         LOG,
         "format",
         Kind.CHOICE,
-        "The shape of a line; `auto` is text on a terminal and JSON elsewhere.",
+        "The shape of a line: `auto` is `text` on a terminal and `json` elsewhere.",
         default="auto",
         choices=tuple(LogFormat),
         also=("type", "style"),
+        comment="text on a terminal, JSON lines elsewhere; text | json | logfmt",
     ),
     Key(
         LOG,
         "level",
         Kind.CHOICE,
-        "The least severity that is logged.",
+        "The least severity of events.",
         default="info",
         choices=tuple(LogLevel),
         also=("severity", "verbosity"),
+        comment="debug | info | warning | error",
     ),
-    Key(LOG, "access", Kind.BOOLEAN, "Whether each exchange gets a line.", default="true", also=("access_log", "requests")),
+    Key(
+        LOG,
+        "access",
+        Kind.BOOLEAN,
+        "Whether each exchange gets a line.",
+        default="true",
+        also=("access_log", "requests"),
+        comment="one line for each exchange, on stdout",
+    ),
 )
 
 SECTIONS: Final = {
     section: {key.name: key for key in KEYS if key.section == section} for section in dict.fromkeys(key.section for key in KEYS)
 }
 
-_BLOCKS: Final = (Kind.UPSTREAM, Kind.SECTION, Kind.POLICY)
-
 
 def _single_keys(section: str = FILE, prefix: str = "") -> dict[str, Key]:
     found: dict[str, Key] = {}
     for key in SECTIONS[section].values():
-        if key.kind in _BLOCKS:
+        if key.kind in BLOCKS:
             found |= _single_keys(key.children, f"{prefix}{key.name}.")
         elif not key.children:
             found[prefix + key.name] = key

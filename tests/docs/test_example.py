@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from corsproxy.config.load import load_text
-from corsproxy.config.schema import CORS, FILE, KEYS, LIMITS, LOG, POOL, ROUTE, SECTIONS, TIMEOUTS, UPSTREAM, Key, Kind
+from corsproxy.config.schema import BLOCKS, FILE, KEYS, ROUTE, SECTIONS, Key
 from corsproxy.problems import Severity
 
 ROOT = Path(__file__).parents[2]
@@ -17,16 +17,6 @@ EXAMPLE = (ROOT / "config.example.yaml").read_text()
 LINES = EXAMPLE.splitlines()
 # What is commented out begins with a key or with an entry of a list; prose does not.
 COMMENTED = re.compile(r"^( *)# ( *)(?=[a-z_]+:(?: |$)|- )")
-# Where a section's mapping stands in the file.
-PLACES = {
-    FILE: (),
-    UPSTREAM: ("upstream",),
-    POOL: ("upstream", "pool"),
-    TIMEOUTS: ("timeouts",),
-    CORS: ("cors",),
-    LIMITS: ("limits",),
-    LOG: ("log",),
-}
 
 
 def blocks() -> Iterator[list[int]]:
@@ -50,8 +40,8 @@ def uncomment(*numbers: int) -> str:
     return "\n".join(COMMENTED.sub(r"\1\2", line) if number in numbers else line for number, line in enumerate(LINES)) + "\n"
 
 
-BLOCKS = list(blocks())
-EVERYTHING = yaml.safe_load(uncomment(*(number for block in BLOCKS for number in block)))
+COMMENTED_OUT = list(blocks())
+EVERYTHING = yaml.safe_load(uncomment(*(number for block in COMMENTED_OUT for number in block)))
 
 
 def errors(text: str) -> list[str]:
@@ -62,10 +52,10 @@ def errors(text: str) -> list[str]:
 
 def test_it_starts_as_it_is() -> None:
     assert load_text(EXAMPLE, "config.example.yaml").diagnostics == ()
-    assert len(BLOCKS) > 15
+    assert len(COMMENTED_OUT) > 15
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: LINES[block[0]].strip(" #").partition(" ")[0])
+@pytest.mark.parametrize("block", COMMENTED_OUT, ids=lambda block: LINES[block[0]].strip(" #").partition(" ")[0])
 def test_each_block_can_be_uncommented(block: list[int]) -> None:
     text = uncomment(*block)
 
@@ -74,25 +64,40 @@ def test_each_block_can_be_uncommented(block: list[int]) -> None:
 
 
 def test_all_blocks_can_be_uncommented_together() -> None:
-    assert errors(uncomment(*(number for block in BLOCKS for number in block))) == []
+    assert errors(uncomment(*(number for block in COMMENTED_OUT for number in block))) == []
 
 
 def test_no_commented_key_hides_in_prose() -> None:
     # A line that is neither prose nor uncommented would never be checked.
-    left = [line for line in uncomment(*(number for block in BLOCKS for number in block)).splitlines() if re.match(r" *#", line)]
+    left = [line for line in uncomment(*(number for block in COMMENTED_OUT for number in block)).splitlines() if re.match(r" *#", line)]
 
     assert [line for line in left if re.match(r" *#\s*[a-z_]+:(?: |$)", line)] == []
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS if key.section != ROUTE], ids=lambda key: f"{key.section}.{key.name}")
-def test_every_key_stands_in_it_with_its_default(key: Key) -> None:
+def places(section: str = FILE, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Key]]:
+    """Every key that stands in the file once, blocks too, with the names that lead to it."""
+    for key in SECTIONS[section].values():
+        if key.is_shown_elsewhere:
+            continue
+        yield (*above, key.name), key
+        if key.kind in BLOCKS:
+            yield from places(key.children, (*above, key.name))
+
+
+@pytest.mark.parametrize(("path", "key"), [pytest.param(path, key, id=".".join(path)) for path, key in places()])
+def test_every_key_stands_where_the_loader_looks_for_it_with_its_default(path: tuple[str, ...], key: Key) -> None:
     found: Any = EVERYTHING
-    for name in PLACES[key.section]:
+    for name in path:
         found = found[name]
 
-    assert key.name in found
-    if key.default and key.kind not in (Kind.POLICIES, Kind.ROUTES):
-        assert found[key.name] == yaml.safe_load(key.default)
+    if key.default and not key.block:
+        assert found == yaml.safe_load(key.default)
+
+
+def test_what_is_shown_elsewhere_is_shown_with_all_that_is_below_it() -> None:
+    names = {name for key in KEYS if key.is_shown_elsewhere for name in (key.name, *SECTIONS.get(key.children, {}))}
+
+    assert [name for name in names if not re.search(rf"^#.* {name}:", EXAMPLE, re.MULTILINE)] == []
 
 
 def test_every_key_of_a_route_stands_in_one() -> None:

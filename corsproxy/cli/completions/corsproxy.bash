@@ -5,14 +5,16 @@
 #    source ~/.local/share/bash_completion/corsproxy
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_corsproxy_subparsers=(run demo check validate init explain-code completion version)
+_shtab_corsproxy_subparsers=(run demo check validate config init explain-code schema completion version)
 
 _shtab_corsproxy_run_option_strings=(-h --help -c --config --upstream --allow-origin --allow-credentials --listen)
 _shtab_corsproxy_demo_option_strings=(-h --help --port)
 _shtab_corsproxy_check_option_strings=(-h --help --strict --format -c --config --upstream --allow-origin --allow-credentials --listen)
 _shtab_corsproxy_validate_option_strings=(-h --help --strict --format -c --config --upstream --allow-origin --allow-credentials --listen)
+_shtab_corsproxy_config_option_strings=(-h --help --effective --json -c --config --upstream --allow-origin --allow-credentials --listen)
 _shtab_corsproxy_init_option_strings=(-h --help --upstream --allow-origin --force)
 _shtab_corsproxy_explain_code_option_strings=(-h --help)
+_shtab_corsproxy_schema_option_strings=(-h --help --env)
 _shtab_corsproxy_completion_option_strings=(-h --help)
 _shtab_corsproxy_version_option_strings=(-h --help)
 _shtab_corsproxy_option_strings=(-h --help --version -c --config --upstream --allow-origin --allow-credentials --listen)
@@ -25,6 +27,8 @@ _shtab_corsproxy_check___config_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_validate_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_validate__c_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_validate___config_COMPGEN=_shtab_compgen_files
+_shtab_corsproxy_config__c_COMPGEN=_shtab_compgen_files
+_shtab_corsproxy_config___config_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_init_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy__c_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy___config_COMPGEN=_shtab_compgen_files
@@ -32,7 +36,7 @@ _shtab_corsproxy___config_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_check___format_choices=(text json github)
 _shtab_corsproxy_validate___format_choices=(text json github)
 _shtab_corsproxy_completion_pos_0_choices=(bash zsh fish)
-_shtab_corsproxy_pos_0_choices=(run demo check validate init explain-code completion version)
+_shtab_corsproxy_pos_0_choices=(run demo check validate config init explain-code schema completion version)
 
 _shtab_corsproxy_run__h_nargs=0
 _shtab_corsproxy_run___help_nargs=0
@@ -47,11 +51,19 @@ _shtab_corsproxy_validate__h_nargs=0
 _shtab_corsproxy_validate___help_nargs=0
 _shtab_corsproxy_validate___strict_nargs=0
 _shtab_corsproxy_validate___allow_credentials_nargs=0
+_shtab_corsproxy_config__h_nargs=0
+_shtab_corsproxy_config___help_nargs=0
+_shtab_corsproxy_config___effective_nargs=0
+_shtab_corsproxy_config___json_nargs=0
+_shtab_corsproxy_config___allow_credentials_nargs=0
 _shtab_corsproxy_init__h_nargs=0
 _shtab_corsproxy_init___help_nargs=0
 _shtab_corsproxy_init___force_nargs=0
 _shtab_corsproxy_explain_code__h_nargs=0
 _shtab_corsproxy_explain_code___help_nargs=0
+_shtab_corsproxy_schema__h_nargs=0
+_shtab_corsproxy_schema___help_nargs=0
+_shtab_corsproxy_schema___env_nargs=0
 _shtab_corsproxy_completion__h_nargs=0
 _shtab_corsproxy_completion___help_nargs=0
 _shtab_corsproxy_version__h_nargs=0

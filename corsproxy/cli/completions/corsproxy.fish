@@ -50,7 +50,7 @@ function _shtab_corsproxy_using
   test "$_shtab_corsproxy_cmdpath" = "$argv"
 end
 
-set -g _shtab_corsproxy_commands run demo check validate init explain-code completion version
+set -g _shtab_corsproxy_commands run demo check validate config init explain-code schema completion version
 set -g _shtab_corsproxy_opts_with_value --allow-origin --config --format --listen --port --upstream -c
 
 complete -c corsproxy -e
@@ -93,6 +93,15 @@ complete -c corsproxy -n '_shtab_corsproxy_using validate' -l allow-origin -x -d
 complete -c corsproxy -n '_shtab_corsproxy_using validate' -l allow-credentials -d 'let them send cookies and other credentials'
 complete -c corsproxy -n '_shtab_corsproxy_using validate' -l listen -x -d 'where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)'
 complete -c corsproxy -n '_shtab_corsproxy_using validate; and test $_shtab_corsproxy_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file, as `--config` names it; - for stdin'
+complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a config -d 'Print every key with its value in force, and where that comes from: a file that loads again.'
+complete -c corsproxy -n '_shtab_corsproxy_using config' -s h -l help -d 'show this help message and exit'
+complete -c corsproxy -n '_shtab_corsproxy_using config' -l effective -d 'what is in force: the file, with variables, flags and defaults'
+complete -c corsproxy -n '_shtab_corsproxy_using config' -l json -d 'as JSON: by path, each value with its source'
+complete -c corsproxy -n '_shtab_corsproxy_using config' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the policy file, or - for stdin (default: ./corsproxy.yaml, then /etc/corsproxy/corsproxy.yaml)'
+complete -c corsproxy -n '_shtab_corsproxy_using config' -l upstream -x -d 'the API to stand in front of, instead of a file'"'"'s `upstream`'
+complete -c corsproxy -n '_shtab_corsproxy_using config' -l allow-origin -x -d 'an origin whose pages may call; may be repeated'
+complete -c corsproxy -n '_shtab_corsproxy_using config' -l allow-credentials -d 'let them send cookies and other credentials'
+complete -c corsproxy -n '_shtab_corsproxy_using config' -l listen -x -d 'where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a init -d 'Write a policy file to begin with. It asks nothing, and overwrites nothing unless told to.'
 complete -c corsproxy -n '_shtab_corsproxy_using init' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using init' -l upstream -x -d 'the API to stand in front of (default: http://localhost:9000)'
@@ -101,6 +110,9 @@ complete -c corsproxy -n '_shtab_corsproxy_using init' -l force -d 'overwrite th
 complete -c corsproxy -n '_shtab_corsproxy_using init; and test $_shtab_corsproxy_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the file to write, - for stdout (default: ./corsproxy.yaml)'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a explain-code -d 'Explain a code that a message named: what it means, why it matters, what to do. Without a code: list all of them.'
 complete -c corsproxy -n '_shtab_corsproxy_using explain-code' -s h -l help -d 'show this help message and exit'
+complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a schema -d 'Print the JSON Schema of the file, for editors: `corsproxy schema > corsproxy.schema.json`.'
+complete -c corsproxy -n '_shtab_corsproxy_using schema' -s h -l help -d 'show this help message and exit'
+complete -c corsproxy -n '_shtab_corsproxy_using schema' -l env -d 'print the environment variables instead, each with the key that it sets'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a completion -d 'Print the completion of a shell.'
 complete -c corsproxy -n '_shtab_corsproxy_using completion' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using completion; and test $_shtab_corsproxy_npos -eq 0' -ka "bash zsh fish" -d 'bash, zsh or fish'

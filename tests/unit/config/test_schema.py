@@ -1,7 +1,9 @@
 """The table of keys is complete, and says what the code does."""
 
+from argparse import ArgumentParser
 from dataclasses import fields
 
+from corsproxy.cli import run
 from corsproxy.config.load import load_text
 from corsproxy.config.schema import ENVIRONMENT, FILE, KEYS, LIMITS, SECTIONS, SINGLE_KEYS, Kind
 from corsproxy.config.settings import Limits, RouteLimits, Timeouts
@@ -88,3 +90,19 @@ def test_variables_are_named_after_key_paths() -> None:
     assert set(ENVIRONMENT.values()) == SINGLE_KEYS.keys()
     # Kubernetes sets these for a Service called corsproxy.
     assert not [name for name in ENVIRONMENT if name.startswith(("CORSPROXY_PORT", "CORSPROXY_SERVICE"))]
+
+
+def test_the_flags_of_the_table_are_those_of_the_command_line() -> None:
+    parser = ArgumentParser()
+    run.add_arguments(parser)
+    known = {flag for action in parser._actions for flag in action.option_strings}
+
+    assert {key.flag for key in KEYS if key.flag} <= known
+    assert all(key in SINGLE_KEYS.values() for key in KEYS if key.flag)
+
+
+def test_what_stands_in_the_example_is_one_line_beside_a_key() -> None:
+    for key in KEYS:
+        assert "\n" not in key.comment, key
+        assert not key.comment.endswith("."), key
+        assert set(key.needs) <= SECTIONS[key.section].keys(), key
