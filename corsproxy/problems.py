@@ -237,6 +237,12 @@ BAD_WILDCARD: Final = Problem(
     "`*.` stands for any subdomain in front of a host name, `:*` for any port; a `*` anywhere else has no meaning.",
     "Write `https://*.example.com`, `http://localhost:*`, or a `regex:`.",
 )
+PUBLIC_SUFFIX_WITH_CREDENTIALS: Final = Problem(
+    "CP213",
+    "every site below a public suffix, together with credentials",
+    "Anybody can get a name below a public suffix such as `com` or `github.io`. A wildcard there lets strangers act as the visitor.",
+    "Name the domain that is yours: `https://*.example.com`; or write `dangerously_allow_public_suffixes: true` beside it.",
+)
 DANGEROUS_SETTING: Final = Problem(
     "CP251",
     "a dangerous setting is in force",
@@ -271,6 +277,22 @@ ANY_HOST: Final = Problem(
     "A web page can make its own name lead to this machine (DNS rebinding). To the browser the proxy is then the page's own "
     "origin, so CORS does not stop it. Only the Host field tells such a request apart.",
     'Name the hosts that browsers use with `hosts` or `public_url`; or write `hosts: "*"` if any name is right.',
+    severity=Severity.WARNING,
+)
+
+PUBLIC_SUFFIX: Final = Problem(
+    "CP256",
+    "every site below a public suffix",
+    "Anybody can get a name below a public suffix such as `com` or `github.io`, so a wildcard there lets strangers read what only few were meant to.",
+    'Name the domain that is yours: `https://*.example.com`; or say that everybody is welcome: `allow_origins: "*"`.',
+    severity=Severity.WARNING,
+)
+PLAIN_UPSTREAM: Final = Problem(
+    "CP257",
+    "credentials go upstream in clear text",
+    "The upstream is called by http, and its name or address is not one of a private network. Whoever sits on the way reads the credentials "
+    "and can use them.",
+    "Call the upstream by https, or by an address of a private network.",
     severity=Severity.WARNING,
 )
 

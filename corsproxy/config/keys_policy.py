@@ -90,4 +90,14 @@ POLICY_KEYS: Final = (
         also=("allow_insecure_origins", "allow_insecure"),
         is_dangerous=True,
     ),
+    Key(
+        CORS,
+        "dangerously_allow_public_suffixes",
+        Kind.BOOLEAN,
+        "Lets a wildcard stand for every site below a public suffix, as `https://*.github.io`, and use credentials.",
+        default="false",
+        precedent="jub0bs/cors `DangerouslyTolerateSubdomainsOfPublicSuffixes`",
+        also=("allow_public_suffixes", "allow_subdomains_of_public_suffixes"),
+        is_dangerous=True,
+    ),
 )

@@ -196,6 +196,13 @@ def read_upstream(entry: Entry, key: Key, report: Report) -> Upstream | None:
     return replace(upstream, pool=pool, **fields) if upstream is not None else None
 
 
+def place_of_url(entry: Entry | None) -> Span | None:
+    """Return where the URL of an upstream is written; None if it is not."""
+    if entry is not None and isinstance(entry.value, Mapping):
+        entry = entry.value.entries.get("url")
+    return entry.value_span if entry is not None else None
+
+
 def _read_pool(entry: Entry | None, report: Report) -> PoolSettings:
     given = read_block(entry, SECTIONS[UPSTREAM]["pool"], "write `pool: {idle_timeout: 4s}`", report)
     return PoolSettings(**without_words(given))
