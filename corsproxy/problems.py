@@ -160,6 +160,27 @@ COMMAND_LINE: Final = Problem(
     "Run `corsproxy --help`.",
 )
 
+VARIABLE_NOT_SET: Final = Problem(
+    "CP116",
+    "a variable is not set, or is no text",
+    "A value of the file needs a variable of the environment that corsproxy was not started with. Going on without it would run another "
+    "policy than the one that was written.",
+    "Set the variable, or give it a default: `${NAME:-value}`.",
+)
+SECRET_FILE: Final = Problem(
+    "CP117",
+    "a secret's file cannot be used",
+    "A value of the file is kept in a file of its own. That has to be a regular file, of at most 64 KiB of UTF-8, which corsproxy may read.",
+    "Write its absolute path: `${file:/run/secrets/token}`; and let the user that runs corsproxy read it.",
+)
+BAD_REFERENCE: Final = Problem(
+    "CP118",
+    "not a reference to a variable or a file",
+    "`${` begins a reference. There are three forms: `${NAME}`, `${NAME:-default}` and `${file:/path}`; what looks like another one is never "
+    "taken for plain text, because a secret would then be missing in silence.",
+    "Write one of the three forms; or `$${` for a plain `${`.",
+)
+
 # --- CP2xx: the policy and its dangers ------------------------------------------------------------
 
 ORIGIN_SPELLING: Final = Problem(

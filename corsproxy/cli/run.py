@@ -104,4 +104,4 @@ def _load(arguments: argparse.Namespace) -> Loaded | None:
     ):
         if values:
             found[path] = Override(",".join(values), f"flag {flag}")
-    return load_file(file, found)
+    return load_file(file, found, os.environ)

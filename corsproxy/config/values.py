@@ -163,11 +163,22 @@ def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, 
     return None
 
 
+_read_plain_url: Final = read_parsed(parse_upstream)
+
+
+def _read_url(node: Node, span: Span, key: Key, report: Report) -> Upstream | None:
+    upstream: Upstream | None = _read_plain_url(node, span, key, report)
+    if upstream is None or not isinstance(node, Scalar):
+        return upstream
+    # Logs name an upstream by its URL. One that is a secret goes by what the file has in its place.
+    return replace(upstream, url=node.shown)
+
+
 _READERS: Final[dict[Kind, Reader]] = {
     Kind.ADDRESSES: read_one_or_many(parse_listen),
     Kind.HOSTS: read_one_or_many(parse_host),
     Kind.ORIGIN_URLS: read_one_or_many(parse_public_url),
-    Kind.URL: read_parsed(parse_upstream),
+    Kind.URL: _read_url,
     Kind.PATH: read_parsed(parse_route_path),
     Kind.DURATION: read_duration,
     Kind.SECONDS: read_seconds,
