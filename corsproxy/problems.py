@@ -196,6 +196,27 @@ UNKNOWN_VARIABLE: Final = Problem(
     severity=Severity.WARNING,
 )
 
+VARIABLE_NOT_SET: Final = Problem(
+    "CP116",
+    "a variable is not set, or is no text",
+    "A value of the file needs a variable of the environment that corsproxy was not started with. Going on without it would run another "
+    "policy than the one that was written.",
+    "Set the variable, or give it a default: `${NAME:-value}`.",
+)
+SECRET_FILE: Final = Problem(
+    "CP117",
+    "a secret's file cannot be used",
+    "A value of the file is kept in a file of its own. That has to be a regular file, of at most 64 KiB of UTF-8, which corsproxy may read.",
+    "Write its absolute path: `${file:/run/secrets/token}`; and let the user that runs corsproxy read it.",
+)
+BAD_REFERENCE: Final = Problem(
+    "CP118",
+    "not a reference to a variable or a file",
+    "`${` begins a reference. There are three forms: `${NAME}`, `${NAME:-default}` and `${file:/path}`; what looks like another one is never "
+    "taken for plain text, because a secret would then be missing in silence.",
+    "Write one of the three forms; or `$${` for a plain `${`.",
+)
+
 # --- CP2xx: the policy and its dangers ------------------------------------------------------------
 
 ORIGIN_SPELLING: Final = Problem(
@@ -273,6 +294,12 @@ BAD_WILDCARD: Final = Problem(
     "`*.` stands for any subdomain in front of a host name, `:*` for any port; a `*` anywhere else has no meaning.",
     "Write `https://*.example.com`, `http://localhost:*`, or a `regex:`.",
 )
+PUBLIC_SUFFIX_WITH_CREDENTIALS: Final = Problem(
+    "CP213",
+    "every site below a public suffix, together with credentials",
+    "Anybody can get a name below a public suffix such as `com` or `github.io`. A wildcard there lets strangers act as the visitor.",
+    "Name the domain that is yours: `https://*.example.com`; or write `dangerously_allow_public_suffixes: true` beside it.",
+)
 DANGEROUS_SETTING: Final = Problem(
     "CP251",
     "a dangerous setting is in force",
@@ -307,6 +334,22 @@ ANY_HOST: Final = Problem(
     "A web page can make its own name lead to this machine (DNS rebinding). To the browser the proxy is then the page's own "
     "origin, so CORS does not stop it. Only the Host field tells such a request apart.",
     'Name the hosts that browsers use with `hosts` or `public_url`; or write `hosts: "*"` if any name is right.',
+    severity=Severity.WARNING,
+)
+
+PUBLIC_SUFFIX: Final = Problem(
+    "CP256",
+    "every site below a public suffix",
+    "Anybody can get a name below a public suffix such as `com` or `github.io`, so a wildcard there lets strangers read what only few were meant to.",
+    'Name the domain that is yours: `https://*.example.com`; or say that everybody is welcome: `allow_origins: "*"`.',
+    severity=Severity.WARNING,
+)
+PLAIN_UPSTREAM: Final = Problem(
+    "CP257",
+    "credentials go upstream in clear text",
+    "The upstream is called by http, and its name or address is not one of a private network. Whoever sits on the way reads the credentials "
+    "and can use them.",
+    "Call the upstream by https, or by an address of a private network.",
     severity=Severity.WARNING,
 )
 

@@ -97,8 +97,8 @@ def source_of(arguments: argparse.Namespace) -> PolicySource | None:
     overrides = found | _overrides(arguments)
     if name == STDIN:
         content = _read_stdin()
-        return PolicySource(None, lambda: load_text(content, "<stdin>", overrides))
-    return PolicySource(Path(name), lambda: load_file(name, overrides))
+        return PolicySource(None, lambda: load_text(content, "<stdin>", overrides, os.environ))
+    return PolicySource(Path(name), lambda: load_file(name, overrides, os.environ))
 
 
 def _read_stdin() -> bytes:

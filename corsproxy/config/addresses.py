@@ -30,6 +30,9 @@ _DOT_SEGMENT: Final = re.compile(r"(?:^|/)(?:\.|%2[Ee]){1,2}(?:/|$)")
 _ODD_IN_ROUTE: Final = re.compile(r"[^A-Za-z0-9._~!$&'()+,=:@/-]")
 # UTS 46 section 7, table 4.
 _DEVIATIONS: Final = re.compile("[ßẞς\u200c\u200d]")
+_NUMBERS: Final = re.compile("([0-9]+):[0-9]+")
+# YAML 1.1 has integers in base 60.
+_SEXAGESIMAL: Final = re.compile("[1-9][0-9]*:[0-5]?[0-9]")
 _BRACKETED: Final = re.compile(r"\[[^\]]*\](:[0-9]*)?")
 _UNIX: Final = "unix:"
 ANY_HOST: Final = "*"
@@ -57,6 +60,11 @@ def parse_listen(text: str) -> Listen | Fault:
         return fault or Listen(unix_path=path)
     if text.isascii() and text.isdigit():
         return _bad(f"`{text}` is a port without a host", f"write `:{text}` for all interfaces, or `127.0.0.1:{text}`")
+    if match := _NUMBERS.fullmatch(text):
+        help_ = f"write `:{match[1]}` for all interfaces, or `127.0.0.1:{match[1]}`"
+        if _SEXAGESIMAL.fullmatch(text):
+            return Fault(problems.YAML_TRAP, (), f"`{text}` is a number in base 60 to some YAML readers, and no address to any", help_)
+        return _bad(f"`{text}` has a number for its host", help_)
     if "://" in text:
         rest = re.split(r"[/?#]", text.partition("://")[2])[0]
         return _bad(f"`{text}` is a URL, and an address to listen on has no scheme", f"write `{rest or '127.0.0.1:8080'}`")

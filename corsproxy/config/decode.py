@@ -12,11 +12,13 @@ from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.hosts import read_hosts
 from corsproxy.config.limits import read_limits, read_route_limits
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
+from corsproxy.config.plaintext import judge_plaintext
 from corsproxy.config.policies import Chosen, read_cors, read_policies
 from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
 from corsproxy.config.schema import FILE, ROUTE, SECTIONS
 from corsproxy.config.settings import LogFormat, LogLevel, LogSettings, Route, RouteLimits, Settings, Timeouts, Upstream
-from corsproxy.config.values import Section, read_block, read_fields, read_section, read_upstream
+from corsproxy.config.values import Section, place_of_url, read_block, read_fields, read_section, read_upstream
+from corsproxy.cors.policy import CorsPolicy
 
 _NO_CORS_HELP: Final = "write `cors: {allow_origins: [https://app.example.com]}`, or `cors: none` for no CORS"
 _ROOT: Final = b"/"
@@ -31,6 +33,7 @@ class _Defaults:
     """
 
     upstream: Upstream | None
+    upstream_at: Span | None
     lacks_upstream: bool
     chosen: Chosen | None
     lacks_cors: bool
@@ -46,6 +49,7 @@ class _Draft:
     path: bytes
     at: Span
     upstream: Upstream | None
+    upstream_at: Span | None
     chosen: Chosen | None
     lacks_cors: bool
     timeouts: Timeouts
@@ -69,6 +73,7 @@ def decode(root: Node, report: Report) -> Settings | None:
     implicit = _implicit_route(section, defaults, drafts, report)
     log = _read_log(section, report)
     hosts = read_hosts(section, fields, report)
+    _judge_upstreams(defaults, drafts, implicit, report)
     if report.has_errors:
         return None
     routes = [
@@ -113,7 +118,9 @@ def _read_defaults(section: Section, limits: RouteLimits, report: Report) -> _De
     chosen = read_cors(entries["cors"], keys["cors"], named, "cors", report) if "cors" in entries else None
     upstream = read_upstream(entries["upstream"], keys["upstream"], report) if "upstream" in entries else None
     timeouts = _read_timeouts(entries.get("timeouts"), Timeouts(), report)
-    return _Defaults(upstream, section.lacks("upstream"), chosen, section.lacks("cors"), timeouts, limits, named)
+    return _Defaults(
+        upstream, place_of_url(entries.get("upstream")), section.lacks("upstream"), chosen, section.lacks("cors"), timeouts, limits, named
+    )
 
 
 def _read_timeouts(entry: Entry | None, inherited: Timeouts, report: Report) -> Timeouts:
@@ -165,14 +172,16 @@ def _read_route(item: Mapping, defaults: _Defaults, report: Report) -> _Draft | 
     at = entries["path"].value_span if path is not None else section.at
     label = f"the route `{path.decode()}`" if path is not None else "a route"
     if "upstream" in entries:
-        upstream = read_upstream(entries["upstream"], keys["upstream"], report)
+        upstream, upstream_at = read_upstream(entries["upstream"], keys["upstream"], report), place_of_url(entries["upstream"])
     else:
-        upstream = defaults.upstream
+        upstream, upstream_at = defaults.upstream, defaults.upstream_at
         if defaults.lacks_upstream and section.lacks("upstream"):
             help_ = "write `upstream: http://localhost:9000` in the route, or at the top level for all routes"
             report.add(problems.MISSING_KEY, at, f"{label} has no `upstream`, and the file has none for all", help_)
     chosen = read_cors(entries["cors"], keys["cors"], defaults.named, "", report) if "cors" in entries else defaults.chosen
-    return None if path is None or at is None else _Draft(path, at, upstream, chosen, section.lacks("cors"), timeouts, limits)
+    if path is None or at is None:
+        return None
+    return _Draft(path, at, upstream, upstream_at, chosen, section.lacks("cors"), timeouts, limits)
 
 
 def _implicit_route(section: Section, defaults: _Defaults, drafts: list[_Draft], report: Report) -> list[Route]:
@@ -195,3 +204,13 @@ def _implicit_route(section: Section, defaults: _Defaults, drafts: list[_Draft],
         return []
     chosen = defaults.chosen
     return [Route(_ROOT, defaults.upstream, chosen.cors, defaults.timeouts, chosen.name, chosen.place, defaults.limits)]
+
+
+def _judge_upstreams(defaults: _Defaults, drafts: list[_Draft], implicit: list[Route], report: Report) -> None:
+    """Warn of what routes send upstream in clear text."""
+    found = [(draft.upstream, draft.upstream_at, draft.chosen.cors) for draft in drafts if draft.chosen is not None]
+    found += [(route.upstream, defaults.upstream_at, route.cors) for route in implicit]
+    for upstream, at, cors in found:
+        if upstream is not None:
+            has_credentials = isinstance(cors, CorsPolicy) and cors.credentials
+            judge_plaintext(upstream, at, report, has_credentials=has_credentials, has_secret=False)

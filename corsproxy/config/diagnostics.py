@@ -7,13 +7,34 @@ it does not know how one looks on a terminal.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from corsproxy.problems import Fault, Problem, Severity
 
 # A password in a URL. What is shown of a file may end in a log.
 _PASSWORD: Final = re.compile(r"(?<=://)[^\s/@`]+(?=@)|(?<![^\s/@:\"'`\[{,])[^\s/@:\"'`\[{,]+:[^\s/@:\"'`\[{,]+(?=@)")
+
+# A shorter secret is part of too many words to be struck out of them.
+_MIN_STRUCK: Final = 6
+_STRUCK: Final = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolation:
+    """
+    What became of a value that was written with `${…}`.
+
+    `written` is the text of the file. `origins` say where its parts came from: "environment variable NAME", "default of NAME",
+    "file /run/secrets/token". `value` is the text that it became, and empty if it `is_secret`. `is_faulty`: a part could not be
+    had, which is reported already, so that nothing else about the value is worth saying.
+    """
+
+    written: str
+    origins: tuple[str, ...] = ()
+    value: str = ""
+    is_secret: bool = False
+    is_faulty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +60,18 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a source. Lines and columns count characters from 1; the end lies behind the last one."""
+    """
+    A stretch of a source. Lines and columns count characters from 1; the end lies behind the last one.
+
+    `interpolation` is there when the value that stands here is not the text that stands here.
+    """
 
     source: Source = field(repr=False, compare=False)
     line: int
     column: int
     end_line: int
     end_column: int
+    interpolation: Interpolation | None = field(default=None, compare=False)
 
     @property
     def is_empty(self) -> bool:
@@ -59,7 +85,7 @@ class Diagnostic:
     A problem at a place.
 
     `message` is one lower-case clause, `help` an imperative or empty. `file` names the source also when there is
-    no span; `line` 0 is "no line".
+    no span; `line` 0 is "no line". `note` says which value `${…}` had, and from where.
     """
 
     problem: Problem
@@ -68,6 +94,7 @@ class Diagnostic:
     span: Span | None = None
     file: str = ""
     source_line: str = ""
+    note: str = ""
 
     @property
     def severity(self) -> Severity:
@@ -101,11 +128,45 @@ class Report:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._found: dict[Diagnostic, None] = {}
+        self._secrets: list[str] = []
         self.has_errors = False
 
-    def add(self, problem: Problem, span: Span | None, message: str, help: str = "") -> None:  # noqa: A002 - the field's name
-        """Record a problem; without a span it is about the source as a whole."""
-        self.keep([diagnostic(problem, span, message, help, file=self.source.name)])
+    def hide(self, secret: str) -> None:
+        """
+        Strike a secret out of everything that is said from now on.
+
+        This is the second line, for messages that quote a value from another place than their own; the first is `diagnostic`.
+        """
+        plain = secret.strip()
+        if len(plain) >= _MIN_STRUCK:
+            # A secret that is part of another one must not break it up.
+            self._secrets = sorted({*self._secrets, plain}, key=len, reverse=True)
+
+    def add(
+        self,
+        problem: Problem,
+        span: Span | None,
+        message: str,
+        help: str = "",  # noqa: A002 - the field's name
+        *,
+        also: Iterable[Span] = (),
+    ) -> None:
+        """
+        Record a problem; without a span it is about the source as a whole.
+
+        A message may quote the value at `span`, and those at `also`. What it says of a secret never shows: see `diagnostic`.
+        """
+        if span is not None and span.interpolation is not None and span.interpolation.is_faulty:
+            return
+        made = diagnostic(problem, span, message, help, file=self.source.name, also=also)
+        if self._secrets:
+            made = replace(made, message=self._strike(made.message), help=self._strike(made.help), note=self._strike(made.note))
+        self.keep([made])
+
+    def _strike(self, text: str) -> str:
+        for secret in self._secrets:
+            text = re.sub(re.escape(secret), _STRUCK, text, flags=re.IGNORECASE)
+        return text
 
     def add_fault(self, fault: Fault, span: Span | None) -> None:
         """Record what a floor without a file found."""
@@ -122,16 +183,42 @@ class Report:
         return tuple(sorted(self._found, key=lambda each: (each.line, each.column)))
 
 
-def diagnostic(problem: Problem, span: Span | None, message: str, help: str = "", *, file: str = "") -> Diagnostic:  # noqa: A002
+def diagnostic(
+    problem: Problem,
+    span: Span | None,
+    message: str,
+    help: str = "",  # noqa: A002 - the field's name
+    *,
+    file: str = "",
+    also: Iterable[Span] = (),
+) -> Diagnostic:
     """
     Make a diagnostic that carries the name and the line of its source.
 
-    A user name and password in a URL are shown as asterisks, as many as there were characters.
+    A user name and password in a URL are shown as asterisks, as many as there were characters. Of a value that holds a secret
+    nothing is said but what kind of problem it has: message and help are made from it (lower-cased, cut, summed up), so
+    striking it out of them would not do. `also` are the other values that they are made from.
     """
-    said, told = _mask(message), _mask(help)
+    parts = [each.interpolation for each in (span, *also) if each is not None and each.interpolation is not None]
+    secret = next((part for part in parts if part.is_secret), None)
+    note = ""
+    if secret is not None:
+        message = f"the secret from {_listed(secret.origins)}: {problem.title}"
+        help = "look at it where it comes from: what it holds is never shown"  # noqa: A001 - the field's name
+    elif parts:
+        note = "; ".join(_told(part) for part in dict.fromkeys(parts))
+    said, told, note = _mask(message), _mask(help), _mask(note)
     if span is None:
-        return Diagnostic(problem, said, told, None, file)
-    return Diagnostic(problem, said, told, span, span.source.name, _mask(span.source.line(span.line)))
+        return Diagnostic(problem, said, told, None, file, note=note)
+    return Diagnostic(problem, said, told, span, span.source.name, _mask(span.source.line(span.line)), note)
+
+
+def _told(part: Interpolation) -> str:
+    return f"the value is {f'`{part.value}`' if part.value else 'empty'} ({_listed(part.origins)})"
+
+
+def _listed(origins: tuple[str, ...]) -> str:
+    return ", ".join(dict.fromkeys(origins))
 
 
 def _mask(text: str) -> str:

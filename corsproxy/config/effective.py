@@ -26,17 +26,18 @@ class Origin:
     Where a value comes from.
 
     `kind` is "file", "flag", "environment variable", "default", or "" where there is no value; `name` is what the kind
-    is called by, and `line` the line in the file, from 1.
+    is called by, and `line` the line in the file, from 1. `parts` are the variables and files that the value was put together from.
     """
 
     kind: str
     name: str = ""
     line: int = 0
+    parts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Write it for people."""
         if self.kind == "file":
-            return f"{self.name}:{self.line}"
+            return ", ".join((f"{self.name}:{self.line}", *self.parts))
         return f"{self.kind} {self.name}".strip() or "not set"
 
 
@@ -86,6 +87,7 @@ def to_json(tree: Branch) -> dict[str, Any]:
     return {
         path: {"value": leaf.value, "source": leaf.origin.kind or "not set"}
         | ({"name": leaf.origin.name} if leaf.origin.name else {})
+        | ({"parts": list(leaf.origin.parts)} if leaf.origin.parts else {})
         | ({"line": leaf.origin.line} if leaf.origin.line else {})
         for path, leaf in _flat(tree, "")
     }
@@ -141,13 +143,13 @@ def _own(node: Node, span: Span) -> Tree:
 
 def _seen(scalar: Scalar) -> tuple[str, Any]:
     """Return a value as YAML and as JSON have it."""
-    return written(scalar), scalar.value
+    return (quoted(scalar.shown), scalar.shown) if scalar.is_secret else (written(scalar), scalar.value)
 
 
 def _origin(span: Span) -> Origin:
     name = span.source.name
     if span.source.is_file:
-        return Origin("file", name, span.line)
+        return Origin("file", name, span.line, span.interpolation.origins if span.interpolation is not None else ())
     kind, _, rest = name.rpartition(" ")
     return Origin(kind, rest)
 

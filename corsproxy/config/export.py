@@ -43,6 +43,7 @@ def _object(each: Diagnostic) -> dict[str, Any]:
         "title": each.problem.title,
         "message": each.message,
         "help": each.help,
+        "note": each.note,
         "file": each.file,
         "line": each.line or None,
         "column": each.column or None,
@@ -61,7 +62,7 @@ def _command(each: Diagnostic) -> str:
             properties |= {"col": each.column, "endColumn": each.end_column}
     properties["title"] = each.problem.code
     written = ",".join(f"{name}={_escape_property(str(value))}" for name, value in properties.items())
-    message = f"{each.message}\n= help: {each.help}" if each.help else each.message
+    message = "\n".join([each.message, *(f"= {name}: {text}" for name, text in (("note", each.note), ("help", each.help)) if text)])
     return f"::{_LEVELS[each.severity]} {written}::{_escape_data(message)}\n"
 
 

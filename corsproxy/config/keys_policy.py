@@ -119,4 +119,14 @@ POLICY_KEYS: Final = (
         is_dangerous=True,
         comment="true: http origins may use credentials",
     ),
+    Key(
+        CORS,
+        "dangerously_allow_public_suffixes",
+        Kind.BOOLEAN,
+        "Lets a wildcard stand for every site below a public suffix, as `https://*.github.io`, and use credentials.",
+        default="false",
+        precedent="jub0bs/cors `DangerouslyTolerateSubdomainsOfPublicSuffixes`",
+        also=("allow_public_suffixes", "allow_subdomains_of_public_suffixes"),
+        is_dangerous=True,
+    ),
 )

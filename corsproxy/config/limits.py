@@ -62,4 +62,5 @@ def _judge_head(section: Section, given: dict[str, Any], report: Report) -> None
     line, head = format_size(limits.request_line), format_size(limits.request_head)
     message = f"`request_line` is {line}, more than the {head} of `request_head`, which it is a part of"
     help_ = f"write `request_head: {line}` or more, or `request_line: {head}` or less"
-    report.add(problems.OUT_OF_RANGE, section.entries[written[0]].value_span, message, help_)
+    first, *others = (section.entries[name].value_span for name in written)
+    report.add(problems.OUT_OF_RANGE, first, message, help_, also=others)

@@ -2,12 +2,13 @@
 From a file, a text or flags to settings.
 
 It knows which source wins (flags and variables over the file) and the bounds of a file; it reads no environment:
-the caller passes what it found there.
+the caller passes it. `${…}` is for the file alone: a flag or a variable that sets a key is taken as it is, because the shell
+that sets it has variables of its own.
 """
 
 from collections.abc import Mapping as Given
 from collections.abc import Sequence as Many
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from corsproxy import problems
 from corsproxy.config import nodes
 from corsproxy.config.decode import decode
 from corsproxy.config.diagnostics import Diagnostic, Report, Source, Span, diagnostic
+from corsproxy.config.interpolate import interpolate
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.schema import SINGLE_KEYS, UPSTREAM, Kind
 from corsproxy.config.settings import Settings
@@ -44,21 +46,29 @@ class Loaded:
     """
     What came of loading: settings exactly if there is no error among the diagnostics, which are in order.
 
-    `root` is the tree that the settings were read from, flags and variables put into it; None if there is none.
+    `root` is the tree that the settings were read from, flags, variables and secrets put into it; None if there is none.
+    `files` are the absolute paths of everything that was read, or would have been: the file, and those of its secrets.
     """
 
-    settings: Settings | None
+    # They may hold secrets.
+    settings: Settings | None = field(repr=False)
     diagnostics: tuple[Diagnostic, ...]
     source: Source
     root: Node | None = field(default=None, repr=False)
+    files: tuple[str, ...] = ()
 
 
-def load_file(path: str | Path, overrides: Given[str, Override] | None = None) -> Loaded:
+def load_file(path: str | Path, overrides: Given[str, Override] | None = None, environ: Given[str, str] | None = None) -> Loaded:
     """
     Load a file. Never raises: a file that cannot be read is a diagnostic too.
 
-    `overrides` are by key path, one of `schema.SINGLE_KEYS`: `cors.allow_origins`.
+    `overrides` are by key path, one of `schema.SINGLE_KEYS`: `cors.allow_origins`. `environ` is what `${NAME}` is looked up in.
     """
+    loaded = _load_file(path, overrides, environ)
+    return replace(loaded, files=(str(Path(path).absolute()), *loaded.files))
+
+
+def _load_file(path: str | Path, overrides: Given[str, Override] | None, environ: Given[str, str] | None) -> Loaded:
     name = str(path)
     try:
         with Path(path).open("rb") as file:
@@ -68,10 +78,12 @@ def load_file(path: str | Path, overrides: Given[str, Override] | None = None) -
         return _failed(
             diagnostic(problems.FILE_UNREADABLE, None, f"`{name}` cannot be read: {reason.lower()}", "check the path", file=name)
         )
-    return load_text(content, name, overrides)
+    return load_text(content, name, overrides, environ)
 
 
-def load_text(text: str | bytes, name: str, overrides: Given[str, Override] | None = None) -> Loaded:
+def load_text(
+    text: str | bytes, name: str, overrides: Given[str, Override] | None = None, environ: Given[str, str] | None = None
+) -> Loaded:
     """Load a file's content; `name` is what diagnostics call the file. Never raises."""
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(content) > MAX_FILE_BYTES:
@@ -87,7 +99,9 @@ def load_text(text: str | bytes, name: str, overrides: Given[str, Override] | No
         root = nodes.read_nodes(decoded, source, report)
     except nodes.Unreadable as unreadable:
         return Loaded(None, (unreadable.diagnostic,), source)
-    return _finish(root, report, overrides)
+    # What a flag replaces needs no variable: so the references that are left are looked at afterwards.
+    root, files = interpolate(_with_overrides(root, overrides or {}, report), environ or {}, report)
+    return replace(_finish(root, report), files=files)
 
 
 def load_flags(
@@ -124,15 +138,14 @@ def load_flags(
         if items:
             node = Sequence(items[0].span, tuple(items)) if SINGLE_KEYS[path].kind in _LISTS else items[0]
             root = _graft(root, path.split("."), node)
-    return _finish(root, report, None)
+    return _finish(root, report)
 
 
 def _failed(found: Diagnostic) -> Loaded:
     return Loaded(None, (found,), Source(found.file))
 
 
-def _finish(root: Node, report: Report, overrides: Given[str, Override] | None) -> Loaded:
-    root = _with_overrides(root, overrides or {}, report)
+def _finish(root: Node, report: Report) -> Loaded:
     settings = decode(root, report)
     return Loaded(None if report.has_errors else settings, report.in_order(), report.source, root)
 

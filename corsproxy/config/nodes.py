@@ -45,10 +45,34 @@ class Scalar:
     value: str | int | bool | None
     is_quoted: bool = False
 
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"Scalar({self.shown!r})"
+
     @property
     def is_null(self) -> bool:
         """Whether nothing is written here, or a word for nothing."""
         return self.value is None
+
+    @property
+    def is_interpolated(self) -> bool:
+        """Whether a part of the text came from outside of the file."""
+        return self.span.interpolation is not None
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the text must never show."""
+        return self.span.interpolation is not None and self.span.interpolation.is_secret
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Where the parts that are not the file's came from, in order: "environment variable NAME", "file /run/secrets/token"."""
+        return self.span.interpolation.origins if self.span.interpolation is not None else ()
+
+    @property
+    def shown(self) -> str:
+        """What people may see of it: the text, or for a secret what the file has in its place."""
+        return self.span.interpolation.written if self.span.interpolation is not None and self.is_secret else self.text
 
 
 @dataclass(frozen=True, slots=True)

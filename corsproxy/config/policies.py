@@ -13,6 +13,7 @@ from corsproxy.config.nodes import Entry, Mapping, Scalar
 from corsproxy.config.scalars import kind_of, nearest, refuse_kind
 from corsproxy.config.schema import FILE, SECTIONS, Key
 from corsproxy.config.settings import CorsMode, Place
+from corsproxy.config.suffixes import is_public_suffix
 from corsproxy.config.values import Listed, Section, read_fields, read_section
 from corsproxy.cors.policy import CorsPolicy, PolicyDraft, build_policy
 from corsproxy.problems import Fault
@@ -107,7 +108,7 @@ def _read_policy(node: Mapping, entry: Entry, label: str, name: str, report: Rep
     if section.lacks("allow_origins"):
         help_ = "write `allow_origins: [https://app.example.com]`"
         report.add(problems.MISSING_KEY, section.at, f"{label} lacks `allow_origins`", help_)
-    policy, faults = build_policy(_draft(fields))
+    policy, faults = build_policy(_draft(fields), is_public_suffix=is_public_suffix)
     for fault in faults:
         report.add_fault(fault, _locate(fault, section, fields))
     # A key that could not be read stood in by its default: what was built from that is not what the file says.

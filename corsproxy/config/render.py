@@ -56,6 +56,8 @@ def _block(each: Diagnostic, *, colour: bool) -> str:
         shown, before, width = _excerpt(each.source_line, each.span)
         numbered = paint(number.ljust(len(gutter)), _BLUE)
         lines += [f"{gutter} {bar}", f"{numbered} {bar} {shown}".rstrip(), f"{gutter} {bar} {' ' * before}{paint('^' * width, hue)}"]
+    if each.note:
+        lines.append(f"{gutter} {paint('=', _BLUE)} {paint('note', _CYAN)}: {_short(each.note)}")
     if each.help:
         lines.append(f"{gutter} {paint('=', _BLUE)} {paint('help', _CYAN)}: {_short(each.help)}")
     return "\n".join(lines) + "\n"

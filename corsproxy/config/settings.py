@@ -75,17 +75,17 @@ class Upstream:
     """
     One upstream.
 
-    `authority` is the Host field that it gets (RFC 9112 3.2); `path` is put before the request's path, without
+    `url` is what people see of it: the text of the file where that refers to a secret. `authority` is the Host field that it gets (RFC 9112 3.2); `path` is put before the request's path, without
     a slash at its end ("" for none); `host` is without brackets, and empty for a unix socket.
     """
 
     url: str
-    host: str
-    port: int
-    authority: bytes
-    path: bytes = b""
+    host: str = field(repr=False)
+    port: int = field(repr=False)
+    authority: bytes = field(repr=False)
+    path: bytes = field(default=b"", repr=False)
     tls: bool = False
-    unix_path: str = ""
+    unix_path: str = field(default="", repr=False)
     pool: PoolSettings = PoolSettings()
     # Precedent: Pingora and Caddy try once more where nothing was sent.
     retries: int = 1

@@ -163,11 +163,22 @@ def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, 
     return None
 
 
+_read_plain_url: Final = read_parsed(parse_upstream)
+
+
+def _read_url(node: Node, span: Span, key: Key, report: Report) -> Upstream | None:
+    upstream: Upstream | None = _read_plain_url(node, span, key, report)
+    if upstream is None or not isinstance(node, Scalar):
+        return upstream
+    # Logs name an upstream by its URL. One that is a secret goes by what the file has in its place.
+    return replace(upstream, url=node.shown)
+
+
 _READERS: Final[dict[Kind, Reader]] = {
     Kind.ADDRESSES: read_one_or_many(parse_listen),
     Kind.HOSTS: read_one_or_many(parse_host),
     Kind.ORIGIN_URLS: read_one_or_many(parse_public_url),
-    Kind.URL: read_parsed(parse_upstream),
+    Kind.URL: _read_url,
     Kind.PATH: read_parsed(parse_route_path),
     Kind.DURATION: read_duration,
     Kind.SECONDS: read_seconds,
@@ -194,6 +205,13 @@ def read_upstream(entry: Entry, key: Key, report: Report) -> Upstream | None:
     pool = _read_pool(section.entries.get("pool"), report)
     upstream: Upstream | None = fields.pop("url", None)
     return replace(upstream, pool=pool, **fields) if upstream is not None else None
+
+
+def place_of_url(entry: Entry | None) -> Span | None:
+    """Return where the URL of an upstream is written; None if it is not."""
+    if entry is not None and isinstance(entry.value, Mapping):
+        entry = entry.value.entries.get("url")
+    return entry.value_span if entry is not None else None
 
 
 def _read_pool(entry: Entry | None, report: Report) -> PoolSettings:

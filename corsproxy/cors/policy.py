@@ -5,6 +5,7 @@ CORS policies that cannot be misconfigured.
 rest of the program never checks one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +50,7 @@ class PolicyDraft:
     enforce: bool = True
     dangerously_allow_null_origin: bool = False
     dangerously_allow_insecure_origins: bool = False
+    dangerously_allow_public_suffixes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +117,24 @@ class CorsPolicy:
         return name != b"authorization" or self.lists_authorization
 
 
-def build_policy(draft: PolicyDraft) -> tuple[CorsPolicy | None, list[Fault]]:
+def _knows_no_suffix(_: str) -> bool:
+    return False
+
+
+def build_policy(
+    draft: PolicyDraft, *, is_public_suffix: Callable[[str], bool] = _knows_no_suffix
+) -> tuple[CorsPolicy | None, list[Fault]]:
     """
     Judge a draft: (the policy, warnings and notes) or (None, all faults).
 
-    Fault paths begin at the policy: `("allow_origins", 2)`.
+    Fault paths begin at the policy: `("allow_origins", 2)`. `is_public_suffix` is asked about the host name behind each
+    subdomain wildcard, in lower case and punycode: which names strangers can register changes by the day, so the list
+    is not kept here.
 
-    Spec: Fetch #basic-safe-cors-protocol-setup, #cors-protocol-and-credentials.
+    Spec: Fetch #basic-safe-cors-protocol-setup, #cors-protocol-and-credentials; URL #host-public-suffix.
     """
     faults: list[Fault] = []
-    patterns = _judge_origins(draft, faults)
+    patterns = _judge_origins(draft, is_public_suffix, faults)
     methods = _judge_methods(draft.allow_methods, faults)
     headers = _judge_request_headers(draft.allow_headers, faults)
     exposed = _judge_exposed(draft.expose_headers, faults)
@@ -149,7 +159,7 @@ def build_policy(draft: PolicyDraft) -> tuple[CorsPolicy | None, list[Fault]]:
     return policy, faults
 
 
-def _judge_origins(draft: PolicyDraft, faults: list[Fault]) -> tuple[OriginPattern, ...]:
+def _judge_origins(draft: PolicyDraft, is_public_suffix: Callable[[str], bool], faults: list[Fault]) -> tuple[OriginPattern, ...]:
     if not draft.allow_origins:
         faults.append(
             Fault(problems.NO_ORIGINS, ("allow_origins",), "`allow_origins` is empty", "list origins, as `https://app.example.com`")
@@ -167,6 +177,8 @@ def _judge_origins(draft: PolicyDraft, faults: list[Fault]) -> tuple[OriginPatte
             continue
         patterns.append(found)
         _judge_pattern(found, draft, path, faults)
+        if found.suffix and is_public_suffix(name := found.suffix.decode().removeprefix(".")):
+            _judge_public_suffix(found, name, draft, path, faults)
     return tuple(patterns)
 
 
@@ -225,6 +237,18 @@ def _judge_pattern(pattern: OriginPattern, draft: PolicyDraft, path: tuple[str |
         faults.append(
             Fault(problems.UNESCAPED_DOT, path, f"a `.` in `{pattern.text}` matches any character, not only a dot", r"write `\.`"),
         )
+
+
+def _judge_public_suffix(pattern: OriginPattern, name: str, draft: PolicyDraft, path: tuple[str | int, ...], faults: list[Fault]) -> None:
+    # What is accepted by name is said by that name, and not twice.
+    if draft.dangerously_allow_public_suffixes:
+        return
+    message = f"`{pattern.text}` lets in every site below `{name}`, and anybody can have one there"
+    help_ = f"write `{pattern.scheme.decode()}://*.example.{name}`, with the domain that is yours"
+    if draft.allow_credentials:
+        help_ += ", or `dangerously_allow_public_suffixes: true` in this policy"
+    problem = problems.PUBLIC_SUFFIX_WITH_CREDENTIALS if draft.allow_credentials else problems.PUBLIC_SUFFIX
+    faults.append(Fault(problem, path, message, help_))
 
 
 def _judge_methods(methods: tuple[str, ...], faults: list[Fault]) -> tuple[bytes, ...] | None:
@@ -355,7 +379,7 @@ def _judge_max_age(max_age_s: int, faults: list[Fault]) -> None:
 
 
 def _say_dangers(draft: PolicyDraft, faults: list[Fault]) -> None:
-    keys = ("dangerously_allow_null_origin", "dangerously_allow_insecure_origins")
+    keys = ("dangerously_allow_null_origin", "dangerously_allow_insecure_origins", "dangerously_allow_public_suffixes")
     faults.extend(
         Fault(problems.DANGEROUS_SETTING, (key,), f"`{key}` is on", "take it out as soon as it is not needed")
         for key in keys

@@ -86,7 +86,7 @@ def test_pure_floors_touch_no_clock_no_socket_and_no_environment(path: Path) -> 
 @each_module
 def test_floor_0_needs_the_standard_library_only(path: Path) -> None:
     if floor_of(name_of(path)) == 0:
-        third_party = {"aiohttp", "yaml", "httptools", "uvloop", "aiohappyeyeballs", "yarl", "multidict"}
+        third_party = {"aiohttp", "yaml", "httptools", "uvloop", "aiohappyeyeballs", "yarl", "multidict", "publicsuffixlist"}
         assert third_party.isdisjoint(other.partition(".")[0] for other in imports_of(path))
 
 

@@ -177,6 +177,17 @@ def test_flags_win_over_variables_and_those_over_the_file(tmp_path: Path) -> Non
         assert status == 204
 
 
+def test_a_file_may_refer_to_variables_of_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "corsproxy.yaml").write_text("listen: 127.0.0.1:0\nupstream: ${UP}\ncors: {allow_origins: ['${ORIGIN}']}\n")
+    with running(cwd=tmp_path, UP="http://localhost:9", ORIGIN=ORIGIN) as (_, port):
+        status, allowed, _ = ask(port, "OPTIONS", "/", {"Origin": ORIGIN, "Access-Control-Request-Method": "PUT"})
+        assert (status, allowed) == (204, ORIGIN)
+
+    said = corsproxy(cwd=tmp_path, UP="http://localhost:9")
+    assert said.returncode == 78
+    assert "error[CP116]: the environment variable `ORIGIN` is not set\n --> corsproxy.yaml:3:25\n" in said.stderr
+
+
 def test_a_variable_that_nobody_knows_is_named_and_a_service_link_is_not(tmp_path: Path) -> None:
     arguments = ("--upstream", "http://127.0.0.1:9", "--allow-origin", ORIGIN, "--listen", "127.0.0.1:0")
     command = [sys.executable, "-m", "corsproxy", *arguments]

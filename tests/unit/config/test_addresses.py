@@ -22,6 +22,8 @@ LISTEN = {
 }
 
 BAD_LISTEN = {
+    "22:22": "CP111 `22:22` is a number in base 60 to some YAML readers, and no address to any | write `:22` for all interfaces, or `127.0.0.1:22`",
+    "8080:80": "CP108 `8080:80` has a number for its host | write `:8080` for all interfaces, or `127.0.0.1:8080`",
     "8080": "CP108 `8080` is a port without a host | write `:8080` for all interfaces, or `127.0.0.1:8080`",
     "localhost": "CP108 `localhost` lacks a port | write `localhost:8080`",
     "": "CP108 `` lacks a port | write `:8080`",

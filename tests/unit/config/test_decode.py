@@ -67,7 +67,7 @@ CASES = {
     "a key that only the file's root may ignore": (
         U + "cors: {allow_origins: [https://a.example], x-note: a}\n",
         [
-            "CP103 2:44 `x-note` is not a key of `cors` | take it out; the keys here are `allow_origins`, `allow_methods`, `allow_headers`, `expose_headers`, `allow_credentials`, `max_age`, `enforce`, `dangerously_allow_null_origin`, `dangerously_allow_insecure_origins`"
+            "CP103 2:44 `x-note` is not a key of `cors` | take it out; the keys here are `allow_origins`, `allow_methods`, `allow_headers`, `expose_headers`, `allow_credentials`, `max_age`, `enforce`, `dangerously_allow_null_origin`, `dangerously_allow_insecure_origins`, `dangerously_allow_public_suffixes`"
         ],
     ),
     "a key that is a number": (

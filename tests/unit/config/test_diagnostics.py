@@ -3,7 +3,7 @@
 import pytest
 
 from corsproxy import problems
-from corsproxy.config.diagnostics import Diagnostic, Report, Source, Span, diagnostic
+from corsproxy.config.diagnostics import Diagnostic, Interpolation, Report, Source, Span, diagnostic
 from corsproxy.problems import Fault
 
 SOURCE = Source("f", ("one", "two: https://me:secret@host", "three"))
@@ -57,3 +57,64 @@ def test_a_flag_has_no_line() -> None:
 @pytest.mark.parametrize("number", [-1, 0, 4])
 def test_a_line_that_is_not_there_is_empty(number: int) -> None:
     assert SOURCE.line(number) == ""
+
+
+OPEN = Interpolation("${A}:${B}", ("environment variable A", "default of B"), "one:two")
+SECRET = Interpolation("${file:/s}", ("file /s", "file /s"), "", is_secret=True)
+FAULTY = Interpolation("${A}", is_faulty=True)
+
+
+def at(column: int, interpolation: Interpolation) -> Span:
+    return Span(SOURCE, 1, column, 1, column + 1, interpolation)
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "note"),
+    [
+        (OPEN, "the value is `one:two` (environment variable A, default of B)"),
+        (Interpolation("${A}", ("environment variable A",)), "the value is empty (environment variable A)"),
+        (Interpolation("${A}", ("environment variable A",), "http://a:b@c"), "the value is `http://***@c` (environment variable A)"),
+    ],
+)
+def test_a_value_from_outside_is_shown_with_its_source(interpolation: Interpolation, note: str) -> None:
+    made = diagnostic(problems.BAD_ADDRESS, at(1, interpolation), "`one` is wrong", "write `two`")
+
+    assert (made.message, made.help, made.note) == ("`one` is wrong", "write `two`", note)
+
+
+@pytest.mark.parametrize(("span", "also"), [(at(1, SECRET), ()), (at(1, OPEN), (at(3, SECRET),)), (None, (at(3, SECRET),))])
+def test_of_a_secret_only_the_kind_of_its_problem_is_said(span: Span | None, also: tuple[Span, ...]) -> None:
+    made = diagnostic(problems.BAD_ADDRESS, span, "`hunter2` is wrong, or 2 hunters", "write `HUNTER2`", also=also)
+
+    assert (made.message, made.help, made.note) == (
+        "the secret from file /s: not an address or URL",
+        "look at it where it comes from: what it holds is never shown",
+        "",
+    )
+
+
+def test_a_message_from_two_places_tells_both_values() -> None:
+    other = Interpolation("${C}", ("environment variable C",), "three")
+    report = Report(SOURCE)
+    report.add(problems.BAD_ADDRESS, at(1, OPEN), "no", also=(at(3, other),))
+
+    assert [each.note for each in report.in_order()] == [
+        "the value is `one:two` (environment variable A, default of B); the value is `three` (environment variable C)"
+    ]
+
+
+def test_nothing_more_is_said_of_a_value_that_could_not_be_had() -> None:
+    report = Report(SOURCE)
+    report.add(problems.BAD_ADDRESS, at(1, FAULTY), "`${A}` is wrong")
+
+    assert report.in_order() == ()
+
+
+def test_a_secret_is_struck_out_of_what_is_said_elsewhere() -> None:
+    report = Report(SOURCE)
+    report.hide("hunter")
+    report.hide(" Hunter2-and-more\n")
+    report.hide("one")
+    report.add(problems.BAD_ADDRESS, at(1, OPEN), "HUNTER2-AND-MORE, one, xhunterx", "write `hunter`")
+
+    assert [(each.message, each.help) for each in report.in_order()] == [("***, one, x***x", "write `***`")]

@@ -23,6 +23,7 @@ def test_json_holds_what_and_where() -> None:
             "title": "duplicate key",
             "message": "`a` is 100% there already\nor so",
             "help": "take it out",
+            "note": "",
             "file": "my, file:1.yaml",
             "line": 2,
             "column": 1,

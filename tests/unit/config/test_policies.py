@@ -41,7 +41,7 @@ CASES = {
     "a key that is not built": (
         U + "cors: {allow_origins: [https://a.example], websocket_origins: none}\n",
         [
-            "CP103 2:44 `websocket_origins` is not a key of `cors` | take it out; the keys here are `allow_origins`, `allow_methods`, `allow_headers`, `expose_headers`, `allow_credentials`, `max_age`, `enforce`, `dangerously_allow_null_origin`, `dangerously_allow_insecure_origins`"
+            "CP103 2:44 `websocket_origins` is not a key of `cors` | take it out; the keys here are `allow_origins`, `allow_methods`, `allow_headers`, `expose_headers`, `allow_credentials`, `max_age`, `enforce`, `dangerously_allow_null_origin`, `dangerously_allow_insecure_origins`, `dangerously_allow_public_suffixes`"
         ],
     ),
     "a colon that is missing in braces": (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corsproxy import problems
-from corsproxy.config.diagnostics import Diagnostic, Source, Span, diagnostic
+from corsproxy.config.diagnostics import Diagnostic, Interpolation, Source, Span, diagnostic
 from corsproxy.config.load import load_flags, load_text
 from corsproxy.config.render import MAX_LINE, render, summary
 
@@ -41,6 +41,13 @@ def test_a_diagnostic_has_the_form_of_rustc() -> None:
         "\n"
         "1 error\n"
     )
+
+
+def test_a_note_stands_between_the_place_and_the_help() -> None:
+    came = Interpolation("${A}", ("environment variable A",), "x\ny")
+    found = diagnostic(problems.BAD_UNIT, Span(Source("f", ("a: ${A}",)), 1, 4, 1, 8, came), "no", "yes")
+
+    assert render([found]).splitlines()[5:7] == ["  = note: the value is `x\\x0ay` (environment variable A)", "  = help: yes"]
 
 
 def test_the_gutter_is_as_wide_as_the_number() -> None:

@@ -15,6 +15,7 @@ APP = "https://app.example"
 DRAFT = PolicyDraft((APP,))
 PUBLIC = PolicyDraft((ANY,))
 CREDENTIALED = PolicyDraft((APP,), allow_credentials=True)
+ORIGINS, METHODS, HEADERS, EXPOSED = "allow_origins", "allow_methods", "allow_headers", "expose_headers"
 
 
 def table(cases: Mapping[str, object]) -> pytest.MarkDecorator:
@@ -170,10 +171,59 @@ def test_allows_header(case: Any) -> None:
     assert policy_of(replace(DRAFT, allow_headers=headers)).allows_header(name) is expected
 
 
+# --- public suffixes: what one is, the caller says ---------------------------------------------------
+
+
+def is_com(name: str) -> bool:
+    return name in ("com", "com.")
+
+
+@table(
+    {
+        "a wildcard on one": ("https://*.com", True, [problems.PUBLIC_SUFFIX_WITH_CREDENTIALS]),
+        "with any port": ("https://*.com:*", True, [problems.PUBLIC_SUFFIX_WITH_CREDENTIALS]),
+        "with a dot at the end": ("https://*.com.", True, [problems.PUBLIC_SUFFIX_WITH_CREDENTIALS]),
+        "by http": ("http://*.com", True, [problems.INSECURE_ORIGIN, problems.PUBLIC_SUFFIX_WITH_CREDENTIALS]),
+        "without credentials": ("https://*.com", False, [problems.PUBLIC_SUFFIX]),
+        "a wildcard below one": ("https://*.a.com", True, []),
+        "no wildcard": ("https://com", True, []),
+        "any port only": ("https://com:*", True, []),
+    }
+)
+def test_a_wildcard_on_a_public_suffix_is_a_danger(case: Any) -> None:
+    origin, credentials, expected = case
+    draft = PolicyDraft((APP, origin), allow_credentials=credentials)
+    policy, faults = build_policy(draft, is_public_suffix=is_com)
+
+    assert [(fault.problem, fault.path) for fault in faults] == [(problem, (ORIGINS, 1)) for problem in expected]
+    assert (policy is None) is any(problem.severity is problems.Severity.ERROR for problem in expected)
+
+
+@pytest.mark.parametrize("credentials", [True, False])
+def test_a_public_suffix_can_be_accepted_by_name(*, credentials: bool) -> None:
+    draft = PolicyDraft(("https://*.com",), allow_credentials=credentials, dangerously_allow_public_suffixes=True)
+    policy, faults = build_policy(draft, is_public_suffix=is_com)
+
+    assert policy is not None
+    assert [(fault.problem, fault.path) for fault in faults] == [(problems.DANGEROUS_SETTING, ("dangerously_allow_public_suffixes",))]
+
+
+def test_only_the_name_behind_a_wildcard_is_asked_about() -> None:
+    asked: list[str] = []
+
+    def ask(name: str) -> bool:
+        asked.append(name)
+        return False
+
+    build_policy(
+        PolicyDraft((APP, "https://*.xn--4ca.example", "http://localhost:*", RegexEntry(r"https://.*\.com"))),
+        is_public_suffix=ask,
+    )
+
+    assert asked == ["xn--4ca.example"]
+
+
 # --- faults ---------------------------------------------------------------------------------------
-
-
-ORIGINS, METHODS, HEADERS, EXPOSED = "allow_origins", "allow_methods", "allow_headers", "expose_headers"
 
 
 FAULTY: Mapping[str, tuple[PolicyDraft, Problem, tuple[str | int, ...]]] = {
