@@ -19,6 +19,7 @@ from corsproxy.gateway._aiohttp import CannotRun, check_aiohttp
 from corsproxy.gateway.server import CannotListen
 from corsproxy.observe.log import configure_events
 from corsproxy.problems import CANNOT_LISTEN, Severity
+from corsproxy.startup import checked
 
 _log = logging.getLogger("corsproxy")
 
@@ -48,9 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a proxy; returns the exit code."""
-    loaded = _load(arguments)
+    loaded = load(arguments)
     if loaded is None:
         return EXIT_USAGE
+    loaded = checked(loaded)
     if loaded.diagnostics:
         sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
     if loaded.settings is None:
@@ -79,7 +81,8 @@ def start(settings: Settings) -> int:
     return EXIT_STARTUP
 
 
-def _load(arguments: argparse.Namespace) -> Loaded | None:
+def load(arguments: argparse.Namespace) -> Loaded | None:
+    """Load the policy that the command line names; None, with a word on stderr, if it names none and there is none."""
     found = environment.overrides(os.environ)
     file = arguments.config or os.environ.get(environment.CONFIG)
     if file is None and (arguments.upstream or arguments.allow_origin):

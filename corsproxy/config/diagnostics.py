@@ -121,7 +121,12 @@ def diagnostic(problem: Problem, span: Span | None, message: str, help: str = ""
     said, told = _mask(message), _mask(help)
     if span is None:
         return Diagnostic(problem, said, told, None, file)
-    return Diagnostic(problem, said, told, span, span.source.name, _mask(span.source.line(span.line)))
+    return Diagnostic(problem, said, told, span, span.source.name, shown_line(span))
+
+
+def shown_line(span: Span) -> str:
+    """Return the line that a span begins in as it may be shown: without the passwords of URLs."""
+    return _mask(span.source.line(span.line))
 
 
 def _mask(text: str) -> str:

@@ -7,14 +7,16 @@ Decoding reads this table; whatever else describes the file (a JSON Schema, an e
 
 from typing import Final
 
-from corsproxy.config.key import CORS, EXTENSION_PREFIX, FILE, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, UPSTREAM, Key, Kind
+from corsproxy.config.key import CORS, EXPECT, EXTENSION_PREFIX, FILE, LIMITS, LOG, POOL, ROUTE, TESTS, TIMEOUTS, UPSTREAM, Key, Kind
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
+from corsproxy.config.keys_tests import TEST_KEYS
 from corsproxy.config.settings import CorsMode, LogFormat, LogLevel
 
 __all__ = [
     "CORS",
     "ENVIRONMENT",
+    "EXPECT",
     "EXTENSION_PREFIX",
     "FILE",
     "KEYS",
@@ -24,6 +26,7 @@ __all__ = [
     "ROUTE",
     "SECTIONS",
     "SINGLE_KEYS",
+    "TESTS",
     "TIMEOUTS",
     "UPSTREAM",
     "Key",
@@ -127,6 +130,16 @@ KEYS: Final = (
         precedent="nginx `location`",
         also=("paths", "locations", "route", "rules"),
     ),
+    Key(
+        FILE,
+        "tests",
+        Kind.TESTS,
+        "Requests, and what must become of each: run at the start and before a reload takes effect.",
+        children=TESTS,
+        default="[]",
+        precedent="Prometheus tests its rules beside them; a policy is reviewed like code",
+        also=("test", "policy_tests", "examples", "checks", "assertions"),
+    ),
     Key(FILE, "log", Kind.SECTION, "What is logged, and how.", children=LOG, also=("logging", "logs")),
     Key(
         UPSTREAM,
@@ -215,6 +228,7 @@ KEYS: Final = (
         also=("severity", "verbosity"),
     ),
     Key(LOG, "access", Kind.BOOLEAN, "Whether each exchange gets a line.", default="true", also=("access_log", "requests")),
+    *TEST_KEYS,
 )
 
 SECTIONS: Final = {

@@ -7,7 +7,7 @@ import pytest
 
 from corsproxy.cli.environment import CONFIG
 from corsproxy.cli.main import _demo_parser, _run_parser
-from corsproxy.config.schema import CORS, ENVIRONMENT, FILE, KEYS, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, UPSTREAM, Key
+from corsproxy.config.schema import CORS, ENVIRONMENT, EXPECT, FILE, KEYS, LIMITS, LOG, POOL, ROUTE, TESTS, TIMEOUTS, UPSTREAM, Key
 from corsproxy.problems import catalogue
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
@@ -20,6 +20,8 @@ HEADINGS = {
     LIMITS: "## `limits`",
     ROUTE: "## `routes`",
     LOG: "## `log`",
+    TESTS: "## `tests`",
+    EXPECT: "### `tests.expect`",
 }
 SECTIONS = dict(re.findall(r"^(##+ [^\n]+)\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL))
 
@@ -49,7 +51,12 @@ def test_every_variable_is_listed_and_no_other() -> None:
 
 
 def test_every_flag_is_explained() -> None:
-    flags = {flag for parser in (_run_parser(), _demo_parser()) for action in parser._actions for flag in action.option_strings}
+    flags = {
+        flag
+        for parser in (_run_parser(), _demo_parser())
+        for action in parser._actions
+        for flag in action.option_strings
+    }
 
     assert [flag for flag in flags if f"`{flag}" not in PAGE] == []
 

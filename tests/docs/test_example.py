@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from corsproxy.config.load import load_text
-from corsproxy.config.schema import CORS, FILE, KEYS, LIMITS, LOG, POOL, ROUTE, SECTIONS, TIMEOUTS, UPSTREAM, Key, Kind
+from corsproxy.config.schema import CORS, EXPECT, FILE, KEYS, LIMITS, LOG, POOL, ROUTE, SECTIONS, TESTS, TIMEOUTS, UPSTREAM, Key, Kind
 from corsproxy.problems import Severity
+from corsproxy.startup import checked
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "config.example.yaml").read_text()
@@ -46,6 +47,10 @@ def blocks() -> Iterator[list[int]]:
         yield block
 
 
+# Keys of what may stand in the file more than once.
+LISTED = (ROUTE, TESTS, EXPECT)
+
+
 def uncomment(*numbers: int) -> str:
     return "\n".join(COMMENTED.sub(r"\1\2", line) if number in numbers else line for number, line in enumerate(LINES)) + "\n"
 
@@ -56,7 +61,9 @@ EVERYTHING = yaml.safe_load(uncomment(*(number for block in BLOCKS for number in
 
 def errors(text: str) -> list[str]:
     return [
-        f"{each.line}: {each.message}" for each in load_text(text, "config.example.yaml").diagnostics if each.severity is Severity.ERROR
+        f"{each.line}: {each.message}"
+        for each in checked(load_text(text, "config.example.yaml")).diagnostics
+        if each.severity is Severity.ERROR
     ]
 
 
@@ -84,16 +91,21 @@ def test_no_commented_key_hides_in_prose() -> None:
     assert [line for line in left if re.match(r" *#\s*[a-z_]+:(?: |$)", line)] == []
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS if key.section != ROUTE], ids=lambda key: f"{key.section}.{key.name}")
+@pytest.mark.parametrize("key", [key for key in KEYS if key.section not in LISTED], ids=lambda key: f"{key.section}.{key.name}")
 def test_every_key_stands_in_it_with_its_default(key: Key) -> None:
     found: Any = EVERYTHING
     for name in PLACES[key.section]:
         found = found[name]
 
     assert key.name in found
-    if key.default and key.kind not in (Kind.POLICIES, Kind.ROUTES):
+    if key.default and key.kind not in (Kind.POLICIES, Kind.ROUTES, Kind.TESTS):
         assert found[key.name] == yaml.safe_load(key.default)
 
 
 def test_every_key_of_a_route_stands_in_one() -> None:
     assert {name for route in EVERYTHING["routes"] for name in route} == SECTIONS[ROUTE].keys()
+
+
+def test_every_key_of_a_test_stands_in_one() -> None:
+    assert {name for test in EVERYTHING["tests"] for name in test} == SECTIONS[TESTS].keys()
+    assert {name for test in EVERYTHING["tests"] if isinstance(test["expect"], dict) for name in test["expect"]} == SECTIONS[EXPECT].keys()
