@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from corsproxy import __version__
-from corsproxy.cli import demo, run
+from corsproxy.cli import demo, explain, run
 
 _DESCRIPTION: Final = """\
 Stands in front of an HTTP API that knows no CORS: answers preflights from one policy file,
@@ -18,6 +18,7 @@ _EPILOG: Final = """\
 verbs:
   run     run the proxy (the default: `corsproxy --config FILE` is `corsproxy run --config FILE`)
   demo    try it: a sample API without CORS, the proxy in front of it, and a page that calls both
+  explain say what becomes of one cross-origin call, and which line of the policy decides
 
 try it in front of an API of your own:
   corsproxy --upstream http://localhost:9000 --allow-origin https://app.example.com
@@ -35,10 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = arguments.pop(0) if arguments and not arguments[0].startswith("-") else ""
     if verb == "demo":
         return _call(_demo_parser(), demo.run, arguments)
+    if verb == "explain":
+        return _call(_explain_parser(), explain.run, arguments)
     parser = _run_parser()
     if verb not in ("", "run"):
-        near = difflib.get_close_matches(verb, ["run", "demo"], 1)
-        parser.error(f"there is no verb `{verb}`" + (f"; did you mean `{near[0]}`?" if near else ", only `run` and `demo`"))
+        near = difflib.get_close_matches(verb, ["run", "demo", "explain"], 1)
+        parser.error(f"there is no verb `{verb}`" + (f"; did you mean `{near[0]}`?" if near else ", only `run`, `demo` and `explain`"))
     return _call(parser, run.run, arguments)
 
 
@@ -63,4 +66,10 @@ def _run_parser() -> argparse.ArgumentParser:
 def _demo_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="corsproxy demo", description=demo.__doc__, allow_abbrev=False)
     demo.add_arguments(parser)
+    return parser
+
+
+def _explain_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="corsproxy explain", description=explain.__doc__, allow_abbrev=False)
+    explain.add_arguments(parser)
     return parser
