@@ -216,6 +216,19 @@ BAD_REFERENCE: Final = Problem(
     "taken for plain text, because a secret would then be missing in silence.",
     "Write one of the three forms; or `$${` for a plain `${`.",
 )
+BAD_TEST: Final = Problem(
+    "CP121",
+    "a policy test that cannot be",
+    "A test asks what becomes of a request that a browser can make, at a path and a host that the proxy serves. "
+    "One that asks for anything else would hold, or fail, for a reason that has nothing to do with the policy.",
+    "Write the request as a browser sends it, or take the test out.",
+)
+TEST_FAILED: Final = Problem(
+    "CP122",
+    "a policy test fails",
+    "The file says what must become of a request, and its policy does something else. One of the two is wrong.",
+    "Mend the policy where the message points, or the test. `corsproxy explain` shows the whole exchange.",
+)
 
 # --- CP2xx: the policy and its dangers ------------------------------------------------------------
 

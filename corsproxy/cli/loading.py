@@ -17,6 +17,7 @@ from corsproxy.cli.term import complain
 from corsproxy.config.diagnostics import Diagnostic, Source, diagnostic
 from corsproxy.config.load import MAX_FILE_BYTES, Loaded, Override, load_file, load_flags, load_text
 from corsproxy.problems import NO_POLICY, UNKNOWN_VARIABLE
+from corsproxy.startup import checked
 
 DEFAULT_FILES: Final = ("corsproxy.yaml", "/etc/corsproxy/corsproxy.yaml")
 STDIN: Final = "-"
@@ -34,8 +35,8 @@ class PolicySource:
     load: Callable[[], Loaded]
 
     def __call__(self) -> Loaded:
-        """Load the settings. Never raises: what is wrong is among the diagnostics."""
-        return self.load()
+        """Load the settings, and hold them against the file's own tests. Never raises: what is wrong is among the diagnostics."""
+        return checked(self.load())
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,16 +62,16 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load(arguments: argparse.Namespace) -> Loaded | None:
+def load(arguments: argparse.Namespace, *, is_tested: bool = True) -> Loaded | None:
     """
     Load what the command line names, with a warning for each variable that only looks as if it were meant for corsproxy.
 
-    None when there is nothing to load, which is then said on stderr.
+    None when there is nothing to load, which is then said on stderr. `is_tested` runs the file's own tests.
     """
     source = source_of(arguments)
     if source is None:
         return None
-    loaded = source()
+    loaded = source() if is_tested else source.load()
     return replace(loaded, diagnostics=(*_strange_variables(os.environ), *loaded.diagnostics))
 
 

@@ -14,6 +14,7 @@ from corsproxy.config.limits import read_limits, read_route_limits
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.plaintext import judge_plaintext
 from corsproxy.config.policies import Chosen, read_cors, read_policies
+from corsproxy.config.policy_tests import read_tests
 from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
 from corsproxy.config.schema import FILE, ROUTE, SECTIONS
 from corsproxy.config.settings import LogFormat, LogLevel, LogSettings, Route, RouteLimits, Settings, Timeouts, Upstream
@@ -74,26 +75,28 @@ def decode(root: Node, report: Report) -> Settings | None:
     log = _read_log(section, report)
     hosts = read_hosts(section, fields, report)
     _judge_upstreams(defaults, drafts, implicit, report)
+    tests = read_tests(section.entries.get("tests"), report)
     if report.has_errors:
         return None
     routes = [
-        Route(draft.path, draft.upstream, draft.chosen.cors, draft.timeouts, draft.chosen.name, draft.chosen.place, draft.limits)
+        _route(draft.path, draft.upstream, draft.chosen, draft.timeouts, draft.limits)
         for draft in drafts
         if draft.upstream is not None and draft.chosen is not None
     ]
     # The sort is stable: among paths of one length the file's order stays.
     routes = sorted(routes, key=lambda route: -len(route.path)) + implicit
     given: dict[str, Any] = {"listen": fields["listen"]} if "listen" in fields else {}
-    default_cors = defaults.chosen.cors if defaults.chosen is not None else None
+    if defaults.chosen is not None:
+        given["default_cors"], given["default_places"] = defaults.chosen.cors, defaults.chosen.places
     if fields.get("via") is False:
         given["pseudonym"] = b""
     return Settings(
         tuple(routes),
         own_origins=fields.get("public_url", ()),
-        default_cors=default_cors,
         hosts=hosts,
         limits=limits,
         log=log,
+        tests=tests,
         **given,
     )
 
@@ -202,8 +205,11 @@ def _implicit_route(section: Section, defaults: _Defaults, drafts: list[_Draft],
             report.add(problems.MISSING_KEY, draft.at, message, _NO_CORS_HELP)
     if is_shadowed or defaults.upstream is None or defaults.chosen is None:
         return []
-    chosen = defaults.chosen
-    return [Route(_ROOT, defaults.upstream, chosen.cors, defaults.timeouts, chosen.name, chosen.place, defaults.limits)]
+    return [_route(_ROOT, defaults.upstream, defaults.chosen, defaults.timeouts, defaults.limits)]
+
+
+def _route(path: bytes, upstream: Upstream, chosen: Chosen, timeouts: Timeouts, limits: RouteLimits) -> Route:
+    return Route(path, upstream, chosen.cors, timeouts, chosen.name, chosen.place, limits, chosen.places)
 
 
 def _judge_upstreams(defaults: _Defaults, drafts: list[_Draft], implicit: list[Route], report: Report) -> None:

@@ -210,7 +210,12 @@ def diagnostic(
     said, told, note = _mask(message), _mask(help), _mask(note)
     if span is None:
         return Diagnostic(problem, said, told, None, file, note=note)
-    return Diagnostic(problem, said, told, span, span.source.name, _mask(span.source.line(span.line)), note)
+    return Diagnostic(problem, said, told, span, span.source.name, shown_line(span), note)
+
+
+def shown_line(span: Span) -> str:
+    """Return the line that a span begins in as it may be shown: without the passwords of URLs."""
+    return _mask(span.source.line(span.line))
 
 
 def _told(part: Interpolation) -> str:

@@ -9,9 +9,10 @@ import json
 from typing import Any, Final
 
 from corsproxy.config import patterns
+from corsproxy.config.keys_tests import EXPECTATIONS
 from corsproxy.config.nodes import json_of, read_value
 from corsproxy.config.scalars import AUTO, MAX_TEXT, NONE
-from corsproxy.config.schema import CORS, EXTENSION_PREFIX, FILE, ROUTE, SECTIONS, Key, Kind
+from corsproxy.config.schema import CORS, EXPECT, EXTENSION_PREFIX, FILE, ROUTE, SECTIONS, TESTS, Key, Kind
 from corsproxy.config.settings import CorsMode
 from corsproxy.cors.names import SENDABLE_METHODS
 from corsproxy.cors.policy import ANY, MAX_MAX_AGE_S
@@ -153,6 +154,19 @@ _BODIES: Final[dict[Kind, Schema]] = {
     },
     Kind.ROUTES: {"type": "array", "items": _ref(ROUTE)},
     Kind.PATH: _ref("route_path"),
+    Kind.TESTS: {"type": "array", "items": _ref(TESTS)},
+    Kind.ORIGIN: {"anyOf": [_text(patterns.PAGE_ORIGIN), {"type": "null"}]},
+    Kind.METHOD: {"anyOf": [{"enum": _METHODS}, _ref("interpolated")]},
+    Kind.REQUEST_PATH: _text(patterns.REQUEST_PATH),
+    Kind.HOST: _text(patterns.REQUEST_HOST),
+    Kind.HEADER_NAMES: {"type": "array", "items": _ref("name")},
+    Kind.EXPECTATION: {"anyOf": [{"enum": list(EXPECTATIONS)}, _ref("interpolated"), _ref(EXPECT)]},
+    Kind.HEADER_VALUES: {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": f"^(?:{patterns.TOKEN})$"},
+        "additionalProperties": {"type": ["string", "integer", "boolean", "null"]},
+    },
 }
 
 

@@ -31,6 +31,14 @@ class Kind(StrEnum):
     POLICIES = "a mapping of names to policies"
     ROUTES = "a list of routes"
     PATH = "a path"
+    TESTS = "a list of tests"
+    ORIGIN = "an origin"
+    METHOD = "a method"
+    REQUEST_PATH = "a path of a request"
+    HOST = "a host"
+    HEADER_NAMES = "a list of names"
+    EXPECTATION = "`allow`, `deny`, `refused`, or a mapping with `response`"
+    HEADER_VALUES = "a mapping of header names to values"
     SECTION = "a mapping"
 
 
@@ -87,6 +95,8 @@ CORS: Final = "cors"
 LIMITS: Final = "limits"
 ROUTE: Final = "route"
 LOG: Final = "log"
+TESTS: Final = "tests"
+EXPECT: Final = "expect"
 
 # The kinds that open one mapping with keys of its own.
 BLOCKS: Final = (Kind.UPSTREAM, Kind.SECTION, Kind.POLICY)

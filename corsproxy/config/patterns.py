@@ -34,6 +34,11 @@ ORIGIN: Final = (
 # Http origins of machines that others can stand between (Secure Contexts 3.1).
 INSECURE_ORIGIN: Final = r"http://(?!(?:\*\.)?(?:[a-z0-9._~-]*\.)?localhost(?::|$)|127\.[0-9]+\.[0-9]+\.[0-9]+(?::|$)|\[::1\](?::|$)).*"
 
+# What a browser's request has: an origin without wildcards, the path as it is sent, the host with its port.
+PAGE_ORIGIN: Final = rf"null|file://|[a-z][a-z0-9+.-]*://{_ORIGIN_HOST}(?::{_ORIGIN_PORT})?"
+REQUEST_PATH: Final = r"/[!-\"$-~]*"
+REQUEST_HOST: Final = rf"{_ORIGIN_HOST}(?::[0-9]{{1,5}})?"
+
 DURATION: Final = f"{_NOT_ZERO}{_NUMBER}(?:ms|s|m|h)"
 SECONDS: Final = f"{_NUMBER}(?:ms|s|m|h)?"
 SIZE: Final = f"{_NOT_ZERO}{_NUMBER}(?:B|KB|MB|GB|KiB|MiB|GiB)"

@@ -12,7 +12,7 @@ from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.nodes import Entry, Mapping, Scalar
 from corsproxy.config.scalars import kind_of, nearest, refuse_kind
 from corsproxy.config.schema import FILE, SECTIONS, Key
-from corsproxy.config.settings import CorsMode, Place
+from corsproxy.config.settings import CorsMode, Place, PolicyPlaces
 from corsproxy.config.suffixes import is_public_suffix
 from corsproxy.config.values import Listed, Section, read_fields, read_section
 from corsproxy.cors.policy import CorsPolicy, PolicyDraft, build_policy
@@ -31,6 +31,7 @@ class Chosen:
     cors: CorsPolicy | CorsMode
     name: str
     place: Place
+    places: PolicyPlaces
 
 
 def place_of(span: Span) -> Place:
@@ -75,7 +76,7 @@ def read_cors(entry: Entry, key: Key, named: dict[str, Chosen | None], name: str
         return None
     if isinstance(node.value, str):
         if node.text in tuple(CorsMode):
-            return Chosen(CorsMode(node.text), name, place_of(entry.key.span))
+            return Chosen(CorsMode(node.text), name, place_of(entry.key.span), PolicyPlaces(_said_at(entry)))
         if node.text in named:
             return named[node.text]
     fault = _word_fault(node, named)
@@ -112,8 +113,16 @@ def _read_policy(node: Mapping, entry: Entry, label: str, name: str, report: Rep
     for fault in faults:
         report.add_fault(fault, _locate(fault, section, fields))
     # A key that could not be read stood in by its default: what was built from that is not what the file says.
-    is_whole = policy is not None and fields.keys() == section.entries.keys()
-    return Chosen(policy, name, place_of(entry.key.span)) if policy is not None and is_whole else None
+    is_whole = fields.keys() == section.entries.keys() and "allow_origins" in fields
+    if policy is None or not is_whole:
+        return None
+    keys = {key: _said_at(each) for key, each in section.entries.items()}
+    return Chosen(policy, name, place_of(entry.key.span), PolicyPlaces(entry.key.span, keys, fields["allow_origins"].spans))
+
+
+def _said_at(entry: Entry) -> Span:
+    """Return the key's place, or that of a value which came from elsewhere: a flag, a variable."""
+    return entry.key.span if entry.value_span.source is entry.key.span.source else entry.value_span
 
 
 def _draft(fields: dict[str, Any]) -> PolicyDraft:

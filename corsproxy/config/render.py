@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from corsproxy.config.diagnostics import Diagnostic, Span
+from corsproxy.config.diagnostics import Diagnostic, Span, shown_line
 from corsproxy.problems import Severity
 
 # Precedent: rustc assumes 140 columns where it knows no width; most terminals show 100 beside an editor.
@@ -46,21 +46,33 @@ def _block(each: Diagnostic, *, colour: bool) -> str:
         return f"\x1b[{code}m{text}\x1b[{_RESET}m" if colour else text
 
     hue = _COLOURS[each.severity]
-    number = str(each.line) if each.line else ""
-    gutter = " " * max(1, len(number))
-    bar = paint("|", _BLUE)
-    place = f"{each.file}:{each.line}:{each.column}" if each.line else each.file
     lines = [f"{paint(f'{each.severity}[{each.problem.code}]', hue)}{paint(f': {_short(each.message)}', _BOLD)}"]
-    lines.append(f"{gutter[1:]} {paint('-->', _BLUE)} {escape(place)}")
-    if each.span is not None:
-        shown, before, width = _excerpt(each.source_line, each.span)
+    lines += _pointer(each.file, each.span, each.source_line, hue, colour=colour)
+    gutter = " " * max(1, len(str(each.line or "")))
+    said = (("note", each.note), ("help", each.help))
+    lines += [f"{gutter} {paint('=', _BLUE)} {paint(name, _CYAN)}: {_short(text)}" for name, text in said if text]
+    return "\n".join(lines) + "\n"
+
+
+def pointer(span: Span, *, colour: bool = False) -> str:
+    """Show a place as diagnostics do: its file, its line, and a caret below. Pure; ends without a line break."""
+    return "\n".join(_pointer(span.source.name, span, shown_line(span), _COLOURS[Severity.NOTE], colour=colour))
+
+
+def _pointer(file: str, span: Span | None, source_line: str, hue: str, *, colour: bool) -> list[str]:
+    def paint(text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[{_RESET}m" if colour else text
+
+    number = str(span.line) if span is not None and span.source.is_file else ""
+    gutter = " " * max(1, len(number))
+    place = f"{file}:{number}:{span.column}" if span is not None and number else file
+    lines = [f"{gutter[1:]} {paint('-->', _BLUE)} {escape(place)}"]
+    if span is not None:
+        bar = paint("|", _BLUE)
+        shown, before, width = _excerpt(source_line, span)
         numbered = paint(number.ljust(len(gutter)), _BLUE)
         lines += [f"{gutter} {bar}", f"{numbered} {bar} {shown}".rstrip(), f"{gutter} {bar} {' ' * before}{paint('^' * width, hue)}"]
-    if each.note:
-        lines.append(f"{gutter} {paint('=', _BLUE)} {paint('note', _CYAN)}: {_short(each.note)}")
-    if each.help:
-        lines.append(f"{gutter} {paint('=', _BLUE)} {paint('help', _CYAN)}: {_short(each.help)}")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _excerpt(text: str, span: Span) -> tuple[str, int, int]:

@@ -8,15 +8,32 @@ by `tools/sync`. Adding a key is adding a row and saying how it is decoded.
 
 from typing import Final
 
-from corsproxy.config.key import BLOCKS, CORS, EXTENSION_PREFIX, FILE, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, UPSTREAM, Key, Kind
+from corsproxy.config.key import (
+    BLOCKS,
+    CORS,
+    EXPECT,
+    EXTENSION_PREFIX,
+    FILE,
+    LIMITS,
+    LOG,
+    POOL,
+    ROUTE,
+    TESTS,
+    TIMEOUTS,
+    UPSTREAM,
+    Key,
+    Kind,
+)
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
+from corsproxy.config.keys_tests import TEST_KEYS
 from corsproxy.config.settings import CorsMode, LogFormat, LogLevel
 
 __all__ = [
     "BLOCKS",
     "CORS",
     "ENVIRONMENT",
+    "EXPECT",
     "EXTENSION_PREFIX",
     "FILE",
     "KEYS",
@@ -26,6 +43,7 @@ __all__ = [
     "ROUTE",
     "SECTIONS",
     "SINGLE_KEYS",
+    "TESTS",
     "TIMEOUTS",
     "UPSTREAM",
     "Key",
@@ -44,6 +62,15 @@ _ROUTES_EXAMPLE: Final = """\
   cors: none  # no CORS at all: cross-origin requests that carry Origin are refused
 - path: /already-cors
   cors: passthrough  # the upstream does CORS itself"""
+
+_TESTS_EXAMPLE: Final = """\
+- {origin: https://app.example.com, method: PUT, path: /orders/1, headers: [Content-Type], expect: allow}
+- {origin: https://app.example.com, credentials: false, headers: [X-Debug], expect: deny}
+- {origin: https://evil.example, path: /orders, expect: refused}
+- {host: localhost, method: GET, path: /, expect: allow}  # no origin: what is no page's script
+- origin: https://app.example.com
+  expect:
+    response: {Access-Control-Allow-Origin: https://app.example.com, Vary: Origin, X-Debug: null}"""
 
 KEYS: Final = (
     Key(
@@ -76,7 +103,7 @@ KEYS: Final = (
         Kind.HOSTS,
         'The Host names that are answered, `"*.example.net"` for any subdomain, `"*"` for any; requests for others get 421 before anything else is looked at.',
         precedent="Django `ALLOWED_HOSTS`, nginx `server_name`",
-        example='[api.example.com, "*.example.net"]',
+        example='[api.example.com, "*.example.net", localhost]',
         also=("allowed_hosts", "trusted_hosts", "server_name", "server_names", "hostnames", "hostname", "domains"),
         implied="by `public_url` and `listen`",
         lead=(
@@ -162,6 +189,18 @@ KEYS: Final = (
         also=("paths", "locations", "route", "rules"),
         comment="the longest matching path prefix wins, on segment boundaries",
         block=_ROUTES_EXAMPLE,
+    ),
+    Key(
+        FILE,
+        "tests",
+        Kind.TESTS,
+        "Requests, and what must become of each: run at the start and before a reload takes effect.",
+        children=TESTS,
+        default="[]",
+        precedent="Prometheus tests its rules beside them; a policy is reviewed like code",
+        also=("test", "policy_tests", "examples", "checks", "assertions"),
+        comment="examples that must hold, or the file does not take effect",
+        block=_TESTS_EXAMPLE,
     ),
     Key(
         FILE,
@@ -286,6 +325,7 @@ KEYS: Final = (
         also=("access_log", "requests"),
         comment="one line for each exchange, on stdout",
     ),
+    *TEST_KEYS,
 )
 
 SECTIONS: Final = {

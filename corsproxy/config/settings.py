@@ -4,10 +4,12 @@ The settings of a running proxy: frozen, complete, valid.
 A reload builds new ones and swaps one reference; an exchange keeps the settings it began with.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from corsproxy.config.diagnostics import Span
 from corsproxy.cors.policy import CorsPolicy
 
 
@@ -165,6 +167,20 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyPlaces:
+    """
+    Where the parts of a policy are written, for people who ask which line decided.
+
+    `cors` is the key that holds the policy or names its mode. `keys` are the policy's own keys as far as they are written;
+    `origins` are the entries of `allow_origins`, in order.
+    """
+
+    cors: Span
+    keys: Mapping[str, Span] = field(default_factory=dict, hash=False)
+    origins: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """
     One route: requests whose path begins with `path` (on a segment boundary) go to `upstream` under `cors`.
@@ -180,6 +196,49 @@ class Route:
     policy_name: str = ""
     place: Place = Place("")
     limits: RouteLimits = RouteLimits()
+    # Two policies are the same wherever they are written.
+    places: PolicyPlaces | None = field(default=None, compare=False, repr=False)
+
+
+class Expectation(StrEnum):
+    """
+    What a policy test can expect of a request.
+
+    `allow`: a browser's script can make the call and read the answer, preflight included; `deny`: it cannot.
+    `refused`: the proxy answers the request itself with 403, and the upstream never sees it.
+    """
+
+    ALLOW = "allow"
+    DENY = "deny"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedField:
+    """A header field that a response must have with this very value; None: that it must not have."""
+
+    name: bytes
+    value: bytes | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTest:
+    """
+    A request, and what must become of it.
+
+    `span` is where the file says so. `origin` and `host` are empty where the file says nothing, and `credentials` None.
+    Everything is spelled as browsers send it; `headers` as a script writes them.
+    """
+
+    span: Span
+    expect: Expectation | tuple[ExpectedField, ...]
+    origin: bytes = b""
+    method: bytes = b"GET"
+    path: bytes = b"/"
+    host: bytes = b""
+    credentials: bool | None = None
+    headers: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,3 +272,6 @@ class Settings:
     pseudonym: bytes = b"corsproxy"
     limits: Limits = Limits()
     log: LogSettings = field(default_factory=LogSettings)
+    tests: tuple[PolicyTest, ...] = ()
+    # Those of `default_cors`.
+    default_places: PolicyPlaces | None = field(default=None, compare=False, repr=False)

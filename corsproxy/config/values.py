@@ -12,6 +12,7 @@ from corsproxy import problems
 from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_route_path, parse_upstream
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
+from corsproxy.config.requests import parse_header_name, parse_method, parse_origin_of_page, parse_request_host, parse_request_path
 from corsproxy.config.scalars import (
     ALIKE,
     MAX_TEXT,
@@ -30,9 +31,11 @@ from corsproxy.config.scalars import (
     refuse_kind,
     without_words,
 )
-from corsproxy.config.schema import EXTENSION_PREFIX, FILE, KEYS, ROUTE, SECTIONS, UPSTREAM, Key, Kind
+from corsproxy.config.schema import EXPECT, EXTENSION_PREFIX, FILE, KEYS, ROUTE, SECTIONS, TESTS, UPSTREAM, Key, Kind
 from corsproxy.config.settings import PoolSettings, Upstream
+from corsproxy.cors.origin import NULL
 from corsproxy.cors.policy import ANY, RegexEntry
+from corsproxy.problems import Fault
 
 # Above this likeness a misspelt key's value is read as if the name were right.
 _SAME: Final = 0.8
@@ -102,7 +105,8 @@ def _unknown_help(text: str, guess: str, section: str) -> str:
         return f"write `{guess}: {text.partition(' ')[2].strip()}`, with a colon"
     if guess:
         return f"did you mean `{guess}`?"
-    homes = [key.section for key in KEYS if key.name == text]
+    # Who misses a key at the top level does not miss it in a test.
+    homes = [key.section for key in KEYS if key.name == text and key.section not in (TESTS, EXPECT)]
     if FILE in homes:
         return "write it at the top level of the file"
     if homes and section in (FILE, ROUTE):
@@ -174,6 +178,25 @@ def _read_url(node: Node, span: Span, key: Key, report: Report) -> Upstream | No
     return replace(upstream, url=node.shown)
 
 
+def _read_origin(node: Node, span: Span, key: Key, report: Report) -> bytes | None:
+    # The word `null` is an origin, as in `allow_origins`.
+    if isinstance(node, Scalar) and node.text == NULL.decode():
+        return NULL
+    found: bytes | None = read_parsed(parse_origin_of_page)(node, span, key, report)
+    return found
+
+
+def _read_header_names(node: Node, span: Span, key: Key, report: Report) -> tuple[bytes, ...] | None:
+    listed = _read_list(node, span, key, report)
+    if listed is None:
+        return None
+    found = [(parse_header_name(text), place) for text, place in zip(listed.values, listed.spans, strict=True)]
+    for name, place in found:
+        if isinstance(name, Fault):
+            report.add_fault(name, place)
+    return tuple(name for name, _ in found if isinstance(name, bytes))
+
+
 _READERS: Final[dict[Kind, Reader]] = {
     Kind.ADDRESSES: read_one_or_many(parse_listen),
     Kind.HOSTS: read_one_or_many(parse_host),
@@ -190,6 +213,11 @@ _READERS: Final[dict[Kind, Reader]] = {
     Kind.CHOICE: read_choice,
     Kind.ORIGINS: _read_list,
     Kind.NAMES: _read_list,
+    Kind.ORIGIN: _read_origin,
+    Kind.METHOD: read_parsed(parse_method),
+    Kind.REQUEST_PATH: read_parsed(parse_request_path),
+    Kind.HOST: read_parsed(parse_request_host),
+    Kind.HEADER_NAMES: _read_header_names,
 }
 
 

@@ -255,3 +255,15 @@ def test_the_access_log_is_one_json_line_an_exchange_without_the_query(tmp_path:
     assert entry["http.response.status_code"] == 403
     assert entry["corsproxy.reason"] == "origin-refused"
     assert entry["corsproxy.origin"] == "https://evil.example"
+
+
+def test_a_file_whose_own_tests_fail_never_starts(tmp_path: Path) -> None:
+    (tmp_path / "corsproxy.yaml").write_text(
+        "listen: 127.0.0.1:0\nupstream: http://localhost:9000\ncors: {allow_origins: [https://app.example.com]}\n"
+        "tests: [{origin: https://app.example.com, headers: [X-A], expect: allow}]\n"
+    )
+    said = corsproxy(cwd=tmp_path)
+
+    assert said.returncode == 78
+    assert "error[CP122]: `GET /` from `https://app.example.com` with `X-A` should be `allow`, but its preflight fails" in said.stderr
+    assert "corsproxy.yaml:4:67" in said.stderr

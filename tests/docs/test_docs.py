@@ -7,6 +7,7 @@ import pytest
 
 from corsproxy.cli.main import DEFAULT, verb_parser
 from corsproxy.config.load import load_text
+from corsproxy.startup import checked
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -24,7 +25,7 @@ def test_every_link_inside_the_project_resolves(page: Path) -> None:
 @each_page
 def test_every_policy_in_a_document_loads(page: Path) -> None:
     for block in YAML.findall(page.read_text()):
-        loaded = load_text(block, page.name)
+        loaded = checked(load_text(block, page.name))
         assert loaded.settings is not None, loaded.diagnostics
 
 

@@ -11,6 +11,7 @@ import yaml
 from corsproxy.config.load import load_text
 from corsproxy.config.schema import BLOCKS, FILE, KEYS, ROUTE, SECTIONS, Key
 from corsproxy.problems import Severity
+from corsproxy.startup import checked
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "config.example.yaml").read_text()
@@ -46,7 +47,9 @@ EVERYTHING = yaml.safe_load(uncomment(*(number for block in COMMENTED_OUT for nu
 
 def errors(text: str) -> list[str]:
     return [
-        f"{each.line}: {each.message}" for each in load_text(text, "config.example.yaml").diagnostics if each.severity is Severity.ERROR
+        f"{each.line}: {each.message}"
+        for each in checked(load_text(text, "config.example.yaml")).diagnostics
+        if each.severity is Severity.ERROR
     ]
 
 

@@ -50,8 +50,8 @@ function _shtab_corsproxy_using
   test "$_shtab_corsproxy_cmdpath" = "$argv"
 end
 
-set -g _shtab_corsproxy_commands run demo check validate config init explain-code schema completion version
-set -g _shtab_corsproxy_opts_with_value --allow-origin --config --format --listen --port --upstream -c
+set -g _shtab_corsproxy_commands run demo check validate explain config init explain-code schema completion version
+set -g _shtab_corsproxy_opts_with_value --allow-origin --config --credentials --format --header --host --listen --method --origin --path --port --upstream -c
 
 complete -c corsproxy -e
 complete -c corsproxy -f
@@ -93,6 +93,20 @@ complete -c corsproxy -n '_shtab_corsproxy_using validate' -l allow-origin -x -d
 complete -c corsproxy -n '_shtab_corsproxy_using validate' -l allow-credentials -d 'let them send cookies and other credentials'
 complete -c corsproxy -n '_shtab_corsproxy_using validate' -l listen -x -d 'where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)'
 complete -c corsproxy -n '_shtab_corsproxy_using validate; and test $_shtab_corsproxy_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file, as `--config` names it; - for stdin'
+complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a explain -d '`corsproxy explain`: what becomes of one cross-origin call, why, and which line of the policy says so; nothing is sent.'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -s h -l help -d 'show this help message and exit'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l origin -x -d 'the origin of the page whose script calls'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l method -x -d 'the method, as the script writes it (default: GET)'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l path -x -d 'the path, with its query if it has one (default: /)'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l host -x -d 'the host (default: one that the proxy answers for)'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l header -x -d 'a request header that the script sets; may be repeated'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l credentials -xka "include omit" -d 'what the script asks for (default: what the policy allows)'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l json -d 'write JSON, for programs'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the policy file, or - for stdin (default: ./corsproxy.yaml, then /etc/corsproxy/corsproxy.yaml)'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l upstream -x -d 'the API to stand in front of, instead of a file'"'"'s `upstream`'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l allow-origin -x -d 'an origin whose pages may call; may be repeated'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l allow-credentials -d 'let them send cookies and other credentials'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l listen -x -d 'where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a config -d 'Print every key with its value in force, and where that comes from: a file that loads again.'
 complete -c corsproxy -n '_shtab_corsproxy_using config' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using config' -l effective -d 'what is in force: the file, with variables, flags and defaults'

@@ -45,7 +45,7 @@ CASES = {
     "an unknown key at the top": (
         UC + "wrokers: 2\n",
         [
-            "CP103 3:1 `wrokers` is not a key of the file | take it out; the keys here are `listen`, `public_url`, `hosts`, `via`, `upstream`, `timeouts`, `cors`, `policies`, `limits`, `routes`, `log`"
+            "CP103 3:1 `wrokers` is not a key of the file | take it out; the keys here are `listen`, `public_url`, `hosts`, `via`, `upstream`, `timeouts`, `cors`, `policies`, `limits`, `routes`, `tests`, `log`"
         ],
     ),
     "a misspelt key at the top": (

@@ -117,6 +117,7 @@ def test_routes_and_policies_show_what_they_say_themselves() -> None:
         '    cors: "p q"                         # f:5',
         "  - path: /b                            # f:6",
         "    timeouts: {}                        # f:7",
+        "tests: []                               # default",
     ]
 
 

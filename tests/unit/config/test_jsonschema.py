@@ -138,9 +138,9 @@ def test_a_dangerous_setting_excuses_what_it_stands_beside() -> None:
 
 
 def test_methods_are_completed_from_those_that_scripts_can_send() -> None:
-    [methods] = [part["enum"] for part in parts(SCHEMA) if "PROPFIND" in part.get("enum", ())]
+    found = [{method.encode() for method in part["enum"]} for part in parts(SCHEMA) if "PROPFIND" in part.get("enum", ())]
 
-    assert {method.encode() for method in methods} == SENDABLE_METHODS | {b"*"}
+    assert sorted(found, key=len) == [SENDABLE_METHODS, SENDABLE_METHODS | {b"*"}]
 
 
 def test_defaults_and_examples_are_values_of_their_keys() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from corsproxy import problems
 from corsproxy.config.diagnostics import Diagnostic, Interpolation, Source, Span, diagnostic
 from corsproxy.config.load import load_flags, load_text
-from corsproxy.config.render import MAX_LINE, render, summary
+from corsproxy.config.render import MAX_LINE, escape, pointer, render, summary
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -166,3 +166,16 @@ def test_whatever_the_file_holds_the_terminal_is_safe(line: str, column: int, wi
     assert not [each for each in text if unicodedata.category(each) in ("Cc", "Cf", "Cs") and each != "\n"]
     assert len(text.splitlines()) == 8
     text.encode()
+
+
+def test_a_place_can_be_shown_alone() -> None:
+    source = Source("config.yaml", ("upstream: http://user:secret@up", "cors: none"))
+
+    assert pointer(Span(source, 2, 7, 2, 11)) == " --> config.yaml:2:7\n  |\n2 | cors: none\n  |       ^^^^"
+    assert pointer(Source("flag --listen", (":1",), is_file=False).span(1, 3)) == " --> flag --listen\n  |\n  | :1\n  | ^^"
+    assert "secret" not in pointer(Span(source, 1, 1, 1, 9))
+    assert ESCAPE.sub("", pointer(Span(source, 2, 1, 2, 5), colour=True)) == pointer(Span(source, 2, 1, 2, 5))
+
+
+def test_text_for_a_terminal_holds_no_control_characters() -> None:
+    assert escape("a\x1b[1m\u202eb\tc") == r"a\x1b[1m\u202eb\tc"
