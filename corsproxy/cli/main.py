@@ -25,7 +25,7 @@ try it in front of an API of your own:
 keep the policy in a file (config.example.yaml shows every key):
   corsproxy --config corsproxy.yaml
 
-signals: SIGTERM lets exchanges in flight end, SIGINT (Ctrl-C) ends at once.
+signals: SIGTERM lets exchanges in flight end, SIGINT (Ctrl-C) ends at once, SIGHUP loads the file again.
 exit codes: 0 ended as asked, 2 wrong usage, 3 cannot start (address taken), 78 the configuration is wrong."""
 
 

@@ -4,7 +4,8 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -48,17 +49,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a proxy; returns the exit code."""
-    loaded = _load(arguments)
-    if loaded is None:
+    load = _source(arguments)
+    if load is None:
         return EXIT_USAGE
+    loaded = load()
     if loaded.diagnostics:
         sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
     if loaded.settings is None:
         return EXIT_CONFIG
-    return start(loaded.settings)
+    return start(loaded.settings, load, loaded.files)
 
 
-def start(settings: Settings) -> int:
+def start(settings: Settings, load: Callable[[], Loaded], files: Sequence[str]) -> int:
     """Start a proxy with valid settings; returns the exit code."""
     configure_events(settings.log, sys.stderr)
     for name in environment.strangers(os.environ):
@@ -71,7 +73,7 @@ def start(settings: Settings) -> int:
 
     try:
         check_aiohttp()
-        return app.run(settings, announce)
+        return app.run(settings, announce, load, files)
     except CannotListen as error:
         sys.stderr.write(f"{Severity.ERROR.value}[{CANNOT_LISTEN.code}]: cannot listen on {error}\n  = help: {CANNOT_LISTEN.fix}\n")
     except CannotRun as error:
@@ -79,16 +81,17 @@ def start(settings: Settings) -> int:
     return EXIT_STARTUP
 
 
-def _load(arguments: argparse.Namespace) -> Loaded | None:
+def _source(arguments: argparse.Namespace) -> Callable[[], Loaded] | None:
+    """Say where the configuration is from, once and for all; what is returned loads it, each time anew."""
     found = environment.overrides(os.environ)
     file = arguments.config or os.environ.get(environment.CONFIG)
     if file is None and (arguments.upstream or arguments.allow_origin):
-        return load_flags(arguments.upstream, arguments.allow_origin, arguments.allow_credentials, arguments.listen, found)
+        return partial(load_flags, arguments.upstream, arguments.allow_origin, arguments.allow_credentials, arguments.listen, found)
     if file is None:
         file = next((name for name in DEFAULT_FILES if Path(name).is_file()), None)
     if file is None:
         if {"upstream.url", "cors.allow_origins"} <= found.keys():
-            return load_flags(None, (), arguments.allow_credentials, arguments.listen, found)
+            return partial(load_flags, None, (), arguments.allow_credentials, arguments.listen, found)
         sys.stderr.write(
             "corsproxy: no policy file: there is neither ./corsproxy.yaml nor /etc/corsproxy/corsproxy.yaml\n"
             "  = help: name one:     corsproxy --config FILE\n"
@@ -104,4 +107,4 @@ def _load(arguments: argparse.Namespace) -> Loaded | None:
     ):
         if values:
             found[path] = Override(",".join(values), f"flag {flag}")
-    return load_file(file, found)
+    return partial(load_file, file, found)

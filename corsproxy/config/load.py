@@ -7,7 +7,7 @@ the caller passes what it found there.
 
 from collections.abc import Mapping as Given
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -41,11 +41,16 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of loading: settings exactly if there is no error among the diagnostics, which are in order."""
+    """
+    What came of loading: settings exactly if there is no error among the diagnostics, which are in order.
+
+    `files` are the names of all files that it depends on, also of those that could not be read.
+    """
 
     settings: Settings | None
     diagnostics: tuple[Diagnostic, ...]
     source: Source
+    files: tuple[str, ...] = ()
 
 
 def load_file(path: str | Path, overrides: Given[str, Override] | None = None) -> Loaded:
@@ -60,10 +65,9 @@ def load_file(path: str | Path, overrides: Given[str, Override] | None = None) -
             content = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = (error.strerror or "") if isinstance(error, OSError) else "its name holds a null byte"
-        return _failed(
-            diagnostic(problems.FILE_UNREADABLE, None, f"`{name}` cannot be read: {reason.lower()}", "check the path", file=name)
-        )
-    return load_text(content, name, overrides)
+        found = diagnostic(problems.FILE_UNREADABLE, None, f"`{name}` cannot be read: {reason.lower()}", "check the path", file=name)
+        return replace(_failed(found), files=(name,))
+    return replace(load_text(content, name, overrides), files=(name,))
 
 
 def load_text(text: str | bytes, name: str, overrides: Given[str, Override] | None = None) -> Loaded:
