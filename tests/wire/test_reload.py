@@ -413,6 +413,34 @@ async def test_who_waits_for_a_connection_goes_on_when_there_may_be_more(proxy: 
         assert (await waiting.read_response()).status == 200
 
 
+async def test_who_waits_goes_on_only_when_no_more_than_the_new_number_are_left(proxy: ProxyFactory, upstream: Upstream) -> None:
+    front = await proxy()
+    begun = [await begin(front, upstream) for _ in range(3)]
+    front.pool.reconfigure(Limits(in_flight=2), is_retired=False)
+    waiting = await front.connect()
+    await waiting.send(get(b"/waiting"))
+    await until(lambda: len(front.pool._waiters) == 1)
+    for left, (client, served) in enumerate(begun[:2]):
+        served.close()
+        await client.read_response()
+        assert len(front.pool._waiters) == 1 - left
+    late = await upstream.accept()
+    assert (await late.read_request()).target == b"/waiting"
+    for asking, answering in ((waiting, late), begun[2]):
+        await answering.send(ok())
+        assert (await asking.read_response()).status == 200
+
+
+async def test_a_pool_that_is_made_for_an_upstream_that_is_gone_is_forgotten(
+    proxy: ProxyFactory, upstreams: Callable[[], Upstream]
+) -> None:
+    """An exchange that began before a reload may ask after its pool was forgotten."""
+    front = await proxy()
+    gone = upstreams().settings
+    assert front.gateway.pool(gone).is_retired
+    await until(lambda: gone not in front.gateway.pools)
+
+
 async def test_ten_thousand_reloads_leave_nothing_behind(proxy: ProxyFactory, upstream: Upstream) -> None:
     upstream.serve(lambda _: ok())
     front = await proxy()
