@@ -10,15 +10,17 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Final, TextIO
 
+from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
 from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
-from corsproxy.observe.log import AccessLog
+from corsproxy.observe.log import AccessLog, configure_events
 from corsproxy.record import ExchangeRecord
+from corsproxy.reload import reloading
 
 if sys.platform != "win32":
     import resource
@@ -34,13 +36,29 @@ _RESERVED_DESCRIPTORS: Final = 64
 class App:
     """One proxy: the gateway and what watches it."""
 
-    def __init__(self, settings: Settings, access_stream: TextIO) -> None:
-        # Two proxies in a row must tell each other apart in Via; one that meets its own name has found a loop.
-        if settings.pseudonym:
-            settings = replace(settings, pseudonym=b"%b-%b" % (settings.pseudonym, secrets.token_hex(4).encode()))
+    def __init__(self, settings: Settings, access_stream: TextIO, event_stream: TextIO) -> None:
+        self._instance = secrets.token_hex(4).encode()
+        self._access_stream = access_stream
+        self._event_stream = event_stream
         self.counters = Counters()
-        self._access = AccessLog(settings.log, access_stream) if settings.log.access else None
-        self.gateway = Gateway(settings, self._witness, _room_for_connections())
+        self._access = self._access_log(settings)
+        self.gateway = Gateway(self._personal(settings), self._witness, _room_for_connections())
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Swap the settings; exchanges in flight end under the old ones. The addresses stay."""
+        if settings.log != self.gateway.settings.log:
+            self._flush()
+            self._access = self._access_log(settings)
+            configure_events(settings.log, self._event_stream)
+        self.gateway.reconfigure(self._personal(settings))
+
+    def _personal(self, settings: Settings) -> Settings:
+        # Two proxies in a row must tell each other apart in Via; one that meets its own name has found a loop.
+        name = settings.pseudonym
+        return replace(settings, pseudonym=b"%b-%b" % (name, self._instance)) if name else settings
+
+    def _access_log(self, settings: Settings) -> AccessLog | None:
+        return AccessLog(settings.log, self._access_stream) if settings.log.access else None
 
     def _witness(self, record: ExchangeRecord) -> None:
         self.counters.add(record)
@@ -86,19 +104,26 @@ def _room_for_connections() -> int:
     return max(1, min(MAX_CONNECTIONS, soft // 2 - _RESERVED_DESCRIPTORS))
 
 
-async def serve(settings: Settings, on_listening: Callable[[Sequence[Listen]], None]) -> int:
+async def serve(
+    settings: Settings,
+    on_listening: Callable[[Sequence[Listen]], None],
+    load: Callable[[], Loaded] | None = None,
+    files: Sequence[str] = (),
+) -> int:
     """
     Run a proxy until SIGTERM (drain) or SIGINT (end at once); returns the exit code.
 
-    A second signal ends whatever still runs: 130 or 143. Raises CannotListen.
+    A second signal ends whatever still runs: 130 or 143. `load` makes the settings anew: on SIGHUP, and when one of `files`,
+    which they were made of, has changed. Raises CannotListen.
     """
-    app = App(settings, sys.stdout)
+    app = App(settings, sys.stdout, sys.stderr)
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
-    on_listening(await app.start())
-    first = await signals.get()
+    with reloading(load, app.reconfigure, settings, files) if load is not None else nullcontext():
+        on_listening(await app.start())
+        first = await signals.get()
     if first is signal.SIGINT:
         await app.stop()
         return 0
@@ -118,9 +143,14 @@ async def serve(settings: Settings, on_listening: Callable[[Sequence[Listen]], N
     return 128 + second.result()
 
 
-def run(settings: Settings, on_listening: Callable[[Sequence[Listen]], None]) -> int:
+def run(
+    settings: Settings,
+    on_listening: Callable[[Sequence[Listen]], None],
+    load: Callable[[], Loaded] | None = None,
+    files: Sequence[str] = (),
+) -> int:
     """Run `serve` on uvloop where there is one. Raises CannotListen."""
-    return run_on_loop(serve(settings, on_listening))
+    return run_on_loop(serve(settings, on_listening, load, files))
 
 
 def run_on_loop(main: Coroutine[None, None, int]) -> int:

@@ -67,7 +67,8 @@ class Forward:
     The request goes upstream.
 
     `head` is the exact head to send; `body` is how the client's body ends, and `body_limit` how many bytes it may have
-    (None: any number). `reuse_upstream`: the upstream's connection may serve another request afterwards.
+    (None: any number). `head_limit` is how many bytes the answer's head may have. `reuse_upstream`: the upstream's
+    connection may serve another request afterwards.
     """
 
     context: Context
@@ -75,6 +76,7 @@ class Forward:
     head: bytes
     body: Body
     body_limit: int | None
+    head_limit: int
     reuse_upstream: bool
 
 
@@ -227,7 +229,15 @@ def _forward(settings: Settings, context: Context, route: Route, request: _Reque
         serialize(_passed_lines(context, request)),
         serialize(own),
     )
-    return Forward(context, route, head, body, route.limits.request_body, reuse_upstream=not has_odd_body)
+    return Forward(
+        context,
+        route,
+        head,
+        body,
+        body_limit=route.limits.request_body,
+        head_limit=settings.limits.response_head,
+        reuse_upstream=not has_odd_body,
+    )
 
 
 def _passed_lines(context: Context, request: _Request) -> list[FieldLine]:

@@ -638,6 +638,26 @@ CANNOT_RUN: Final = Problem(
     "A library is missing, too old or built without its C parser.",
     "Reinstall corsproxy in a fresh virtual environment.",
 )
+RELOAD_REFUSED: Final = Problem(
+    "CP511",
+    "new configuration refused",
+    "The file has changed, or a reload was asked for, and what it says now is wrong. Nothing of it is in force: the proxy goes on under the configuration that it had.",
+    "Mend what the log shows below this line. A changed file is loaded by itself.",
+)
+NEEDS_RESTART: Final = Problem(
+    "CP512",
+    "change needs a restart",
+    "The file sets a key that cannot change while the proxy runs. The rest of the new configuration is in force, and the key keeps the value that it had at the start.",
+    "Restart the proxy, or write the old value again.",
+    severity=Severity.WARNING,
+)
+NOTHING_TO_RELOAD: Final = Problem(
+    "CP513",
+    "nothing to reload",
+    "The proxy was started from flags and environment variables alone. Both are read once, at the start.",
+    "Restart the proxy with other flags, or keep the policy in a file.",
+    severity=Severity.WARNING,
+)
 
 
 def catalogue() -> dict[str, Problem]:

@@ -69,8 +69,11 @@ def load(arguments: argparse.Namespace, *, is_tested: bool = True) -> Loaded | N
     None when there is nothing to load, which is then said on stderr. `is_tested` runs the file's own tests.
     """
     source = source_of(arguments)
-    if source is None:
-        return None
+    return None if source is None else load_first(source, is_tested=is_tested)
+
+
+def load_first(source: PolicySource, *, is_tested: bool = True) -> Loaded:
+    """Load a source for the first time, with a warning for each variable that only looks as if it were meant for corsproxy."""
     loaded = source() if is_tested else source.load()
     return replace(loaded, diagnostics=(*_strange_variables(os.environ), *loaded.diagnostics))
 

@@ -3,13 +3,14 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from corsproxy import __version__, app
 from corsproxy.cli.exits import EXIT_CONFIG, EXIT_STARTUP, EXIT_USAGE
-from corsproxy.cli.loading import add_source_arguments, load
+from corsproxy.cli.loading import add_source_arguments, load_first, source_of
 from corsproxy.cli.summary import summarize
 from corsproxy.cli.term import complain, wants_colour
+from corsproxy.config.load import Loaded
 from corsproxy.config.render import render
 from corsproxy.config.settings import Listen, Settings
 from corsproxy.gateway._aiohttp import CannotRun, check_aiohttp
@@ -27,17 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a proxy; returns the exit code."""
-    loaded = load(arguments)
-    if loaded is None:
+    source = source_of(arguments)
+    if source is None:
         return EXIT_USAGE
+    loaded = load_first(source)
     if loaded.diagnostics:
         sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
     if loaded.settings is None:
         return EXIT_CONFIG
-    return start(loaded.settings)
+    return start(loaded.settings, source, loaded.files)
 
 
-def start(settings: Settings) -> int:
+def start(settings: Settings, load: Callable[[], Loaded], files: Sequence[str]) -> int:
     """Start a proxy with valid settings; returns the exit code."""
     configure_events(settings.log, sys.stderr)
 
@@ -46,7 +48,7 @@ def start(settings: Settings) -> int:
 
     try:
         check_aiohttp()
-        return app.run(settings, announce)
+        return app.run(settings, announce, load, files)
     except CannotListen as error:
         complain(CANNOT_LISTEN, f"cannot listen on {error}")
     except CannotRun as error:

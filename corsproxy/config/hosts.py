@@ -31,12 +31,20 @@ def read_hosts(section: Section, fields: dict[str, Any], report: Report) -> Host
     if not section.lacks("public_url"):
         origins = [parse_origin(origin) for origin in fields.get("public_url", ())]
         return HostRules(names=frozenset(origin.host for origin in origins if origin is not None), loopback=True)
-    if all(map(_is_loopback, fields.get("listen", (DEFAULT_LISTEN,)))):
-        return HostRules(loopback=True)
+    implied = implied_hosts(fields.get("listen", (DEFAULT_LISTEN,)))
+    if not implied.any_host:
+        return implied
     message = "every Host name is answered: there is neither `hosts` nor `public_url`, and `listen` is open to other machines"
     help_ = 'name the hosts: `hosts: [api.example.com]` or `CORSPROXY_HOSTS=api.example.com`; or say that any will do: `hosts: "*"`'
     report.add(problems.ANY_HOST, section.entries["listen"].value_span, message, help_)
-    return _ANY
+    return implied
+
+
+def implied_hosts(listen: tuple[Listen, ...]) -> HostRules:
+    """Return the rules of a file that says nothing of hosts: they depend on who can reach the addresses."""
+    if all(map(_is_loopback, listen)):
+        return HostRules(loopback=True, by_listen=True)
+    return HostRules(any_host=True, by_listen=True)
 
 
 def _named(entry: Entry | None, hosts: tuple[str, ...], report: Report) -> HostRules:

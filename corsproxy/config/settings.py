@@ -99,13 +99,15 @@ class HostRules:
     Which Host names are answered; any other gets 421 (DNS rebinding).
 
     `names` are exact and lower-case, `suffixes` begin with a dot and stand for any subdomain. `any_host` answers all;
-    `loopback` answers localhost, its subdomains and IP literals.
+    `loopback` answers localhost, its subdomains and IP literals. `by_listen`: the file says nothing of hosts, so the addresses
+    to listen on decide.
     """
 
     names: frozenset[bytes] = frozenset()
     suffixes: tuple[bytes, ...] = ()
     any_host: bool = False
     loopback: bool = False
+    by_listen: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,6 +263,11 @@ class Front(web.Server):
         self.options = options
         self.loop = asyncio.get_running_loop()
 
+    def reconfigure(self, max_head_bytes: int, **options: Any) -> None:
+        """Take other options: aiohttp's are those of connections to come, `max_head_bytes` is that of the open ones too."""
+        self.max_head_bytes = max_head_bytes
+        self.options = options
+
     def __call__(self) -> ClientConnection:
         """Make the protocol of one connection."""
         return ClientConnection(self, loop=self.loop, **self.options)

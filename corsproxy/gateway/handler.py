@@ -105,9 +105,10 @@ class AiohttpLane:
         return Written(keep_alive=False)
 
     async def _forward(self, request: web.BaseRequest, planned: Forward, record: ExchangeRecord) -> web.StreamResponse:
-        pool = self._gateway.pool(planned.route.upstream)
         record.upstream = planned.route.upstream.url
         while True:
+            # Asked for each time: a reload may have retired the pool, and one that is retired and unused is forgotten.
+            pool = self._gateway.pool(planned.route.upstream)
             try:
                 return await self._attempt(request, planned, pool, record)
             except _AttemptFailed as failed:
@@ -143,6 +144,7 @@ class AiohttpLane:
         relay = Relay(planned.context, connection, self._loop)
         connection.begin(
             relay,
+            max_head_bytes=planned.head_limit,
             response_timeout=timeouts.response,
             idle_timeout=timeouts.idle,
             reusable=planned.reuse_upstream,

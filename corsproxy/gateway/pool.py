@@ -43,13 +43,14 @@ class UpstreamPool:
     """
     The connections to one upstream. `connects`, `reuses` and `unexpected` count since the start.
 
-    `unexpected`: bytes that came while a connection was idle; it was closed, and nobody got them.
+    `unexpected`: bytes that came while a connection was idle; it was closed, and nobody got them. `is_retired`: the settings
+    do not name the upstream any more; exchanges that began before end as they would have, and no connection is kept.
     """
 
     def __init__(self, upstream: Upstream, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self.upstream = upstream
+        self.is_retired = False
         self._loop = loop
-        self._max_head_bytes = limits.response_head
         self._max_connections = upstream.pool.max_connections or limits.in_flight
         self._opening = 0
         self._waiters: deque[asyncio.Future[UpstreamConnection | None]] = deque()
@@ -124,10 +125,23 @@ class UpstreamPool:
         self._busy.add(connection)
         return connection
 
+    def reconfigure(self, limits: Limits, *, is_retired: bool) -> None:
+        """Follow new settings at once; busy connections that are too many now are closed when their exchange ends."""
+        self.is_retired = is_retired
+        self._max_connections = self.upstream.pool.max_connections or limits.in_flight
+        while self._idle and (is_retired or self._taken > self._max_connections):
+            self._drop_oldest()
+        while self._waiters and not self._is_full():
+            self._pass_place_on()
+
     # --- places ---
 
+    @property
+    def _taken(self) -> int:
+        return len(self._idle) + len(self._busy) + self._opening
+
     def _is_full(self) -> bool:
-        return len(self._idle) + len(self._busy) + self._opening >= self._max_connections
+        return self._taken >= self._max_connections
 
     def _drop_oldest(self) -> None:
         oldest, _ = self._idle.popitem(last=False)
@@ -159,7 +173,7 @@ class UpstreamPool:
             self.take_back(handed)
 
     def _pass_place_on(self) -> None:
-        turn = self._next_turn()
+        turn = None if self._is_full() else self._next_turn()
         if turn is not None:
             self._opening += 1
             turn.set_result(None)
@@ -176,7 +190,7 @@ class UpstreamPool:
         server_hostname = upstream.host if self._tls else None
 
         def protocol() -> UpstreamConnection:
-            return UpstreamConnection(self, loop, self._max_head_bytes)
+            return UpstreamConnection(self, loop)
 
         if upstream.unix_path:
             _, connection = await loop.create_unix_connection(protocol, upstream.unix_path)
@@ -210,12 +224,19 @@ class UpstreamPool:
 
     def take_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection that may serve another request, or hand it to whoever waits first."""
+        if self._taken > self._max_connections:
+            self._busy.discard(connection)
+            connection.close()
+            return
         turn = self._next_turn()
         if turn is not None:
             turn.set_result(connection)
             return
         self._busy.discard(connection)
-        self._idle[connection] = None
+        if self.is_retired:
+            connection.close()
+        else:
+            self._idle[connection] = None
 
     def forget(self, connection: UpstreamConnection, *, unexpected: bool) -> None:
         """Drop a connection that is gone."""
@@ -249,6 +270,11 @@ class UpstreamPool:
     def size(self) -> int:
         """How many connections are open."""
         return len(self._idle) + len(self._busy)
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether there is no connection, and nobody who waits for one."""
+        return not self._taken and not self._waiters
 
 
 def _client_context() -> ssl.SSLContext:

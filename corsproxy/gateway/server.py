@@ -9,12 +9,13 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 from aiohttp.streams import StreamReader
 
 from corsproxy.answers import Context, problem_answer
-from corsproxy.config.settings import Listen, Settings, Upstream
+from corsproxy.config.settings import Limits, Listen, Settings, Upstream
 from corsproxy.gateway import listener
 from corsproxy.gateway._aiohttp import ClientConnection, Front
 from corsproxy.gateway.handler import AiohttpLane
@@ -44,7 +45,7 @@ _SHUTDOWN_TIMEOUT_S: Final = 0.05
 
 class Gateway:
     """
-    A running gateway. `start` → `drain` or `stop`.
+    A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
     `in_flight` and `unparsable` are plain counts. `witness` is told of every exchange that ended. `max_connections` is what
     `limits.connections: auto` comes to.
@@ -57,22 +58,10 @@ class Gateway:
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
         self._witness = witness
+        self._auto_connections = max_connections
         self._max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
-        limits = settings.limits
-        self._front = Front(
-            AiohttpLane(self).handle,
-            self,
-            _PARSED_EXCESS * limits.request_head,
-            keepalive_timeout=limits.keep_alive_timeout,
-            lingering_time=_LINGERING_S,
-            read_bufsize=_READ_BUFFER_BYTES,
-            auto_decompress=False,
-            access_log=None,
-            max_line_size=_PARSED_EXCESS * limits.request_line,
-            max_field_size=_PARSED_EXCESS * limits.request_head,
-            max_headers=_PARSED_EXCESS * limits.header_count,
-        )
+        self._front = Front(AiohttpLane(self).handle, self, **_front_options(settings.limits))
         # In the order in which they went idle.
         self._idle: dict[ClientConnection, None] = {}
         self._connections: set[ClientConnection] = set()
@@ -80,6 +69,8 @@ class Gateway:
         self._room.set()
         self._none_in_flight = asyncio.Event()
         self._none_in_flight.set()
+        self._sweep_interval_s = _sweep_interval(settings)
+        self._is_reconfigured = asyncio.Event()
         self._sockets: list[socket.socket] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._id_prefix = secrets.token_hex(8).encode()
@@ -104,6 +95,8 @@ class Gateway:
         pool = self.pools.get(upstream)
         if pool is None:
             pool = self.pools[upstream] = UpstreamPool(upstream, self.settings.limits, self._loop)
+            # An exchange that began before a reload may still have an attempt to make.
+            pool.is_retired = all(route.upstream != upstream for route in self.settings.routes)
         return pool
 
     def date(self) -> bytes:
@@ -146,14 +139,19 @@ class Gateway:
             del self._idle[longest]
             longest.close_if_idle()
         self._idle[connection] = None
-        if len(self._connections) >= self._max_connections:
-            self._room.clear()
+        self._look_for_room()
 
     def disconnected(self, connection: ClientConnection) -> None:
         """Take note of one that is gone."""
         self._connections.discard(connection)
         self._idle.pop(connection, None)
-        self._room.set()
+        self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        if len(self._connections) < self._max_connections:
+            self._room.set()
+        else:
+            self._room.clear()
 
     def unparsable_answer(self, problem: Problem) -> bytes:
         """Return the answer to bytes that are no request. Nothing is known of the client, so no CORS field can be right."""
@@ -181,6 +179,27 @@ class Gateway:
         self._tasks = [self._loop.create_task(listener.accept(sock, self._front, self._room.wait)) for sock in self._sockets]
         self._tasks.append(self._loop.create_task(self._sweep()))
         return bound
+
+    def reconfigure(self, settings: Settings) -> None:
+        """
+        Put other settings in force, between two exchanges.
+
+        An exchange in flight keeps those that it began with. A client's connection keeps its parser's bounds and its
+        `keep_alive_timeout`; whatever else is asked of it is new at once. The addresses stay as they were bound.
+        """
+        self.settings = settings
+        self._front.reconfigure(**_front_options(settings.limits))
+        self._max_connections = settings.limits.connections or self._auto_connections
+        for connection in tuple(self._idle)[: max(0, len(self._connections) - self._max_connections)]:
+            del self._idle[connection]
+            connection.close_if_idle()
+        self._look_for_room()
+        named = {route.upstream for route in settings.routes}
+        for upstream, pool in self.pools.items():
+            pool.reconfigure(settings.limits, is_retired=upstream not in named)
+        self._forget_pools()
+        self._sweep_interval_s = _sweep_interval(settings)
+        self._is_reconfigured.set()
 
     async def drain(self, grace_s: float) -> bool:
         """
@@ -223,13 +242,41 @@ class Gateway:
 
     async def _sweep(self) -> None:
         """Look at every deadline once in a while, instead of holding a timer for each exchange."""
-        limits, routes = self.settings.limits, self.settings.routes
-        body_idle_timeout = min((route.limits.body_idle_timeout for route in routes), default=60.0)
-        shortest = min((limits.header_timeout, body_idle_timeout, *(min(r.timeouts.response, r.timeouts.idle) for r in routes)))
         while True:
-            await asyncio.sleep(min(1.0, max(0.02, shortest / 4)))
+            self._is_reconfigured.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._sweep_interval_s):
+                    await self._is_reconfigured.wait()
             now = self._loop.time()
             for pool in self.pools.values():
                 pool.sweep(now)
+            self._forget_pools()
+            header_timeout = self.settings.limits.header_timeout
             for connection in tuple(self._connections):
-                connection.expire(now, limits.header_timeout)
+                connection.expire(now, header_timeout)
+
+    def _forget_pools(self) -> None:
+        for upstream in [upstream for upstream, pool in self.pools.items() if pool.is_retired and pool.is_unused]:
+            del self.pools[upstream]
+
+
+def _front_options(limits: Limits) -> dict[str, Any]:
+    return {
+        "max_head_bytes": _PARSED_EXCESS * limits.request_head,
+        "keepalive_timeout": limits.keep_alive_timeout,
+        "lingering_time": _LINGERING_S,
+        "read_bufsize": _READ_BUFFER_BYTES,
+        "auto_decompress": False,
+        "access_log": None,
+        "max_line_size": _PARSED_EXCESS * limits.request_line,
+        "max_field_size": _PARSED_EXCESS * limits.request_head,
+        "max_headers": _PARSED_EXCESS * limits.header_count,
+    }
+
+
+def _sweep_interval(settings: Settings) -> float:
+    """Say how often deadlines are looked at so that each is kept to within a quarter of itself, or a second."""
+    routes = settings.routes
+    body_idle_timeout = min((route.limits.body_idle_timeout for route in routes), default=60.0)
+    shortest = min((settings.limits.header_timeout, body_idle_timeout, *(min(r.timeouts.response, r.timeouts.idle) for r in routes)))
+    return min(1.0, max(0.02, shortest / 4))

@@ -75,10 +75,10 @@ class UpstreamConnection(asyncio.Protocol):
     `on_failure` the connection has gone back to its owner, or is closed.
     """
 
-    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop, max_head_bytes: int) -> None:
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
         self._loop = loop
-        self._max_head_bytes = max_head_bytes
+        self._max_head_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._parser: httptools.HttpResponseParser | None = None
@@ -88,9 +88,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     # --- the request ---
 
-    def begin(self, exchange: Exchange, *, response_timeout: float, idle_timeout: float, reusable: bool) -> None:
+    def begin(self, exchange: Exchange, *, max_head_bytes: int, response_timeout: float, idle_timeout: float, reusable: bool) -> None:
         """Take an exchange. `reusable`: the connection may serve another one after it. Timeouts in seconds."""
         self._exchange = exchange
+        self._max_head_bytes = max_head_bytes
         self._response_timeout = response_timeout
         self._idle_timeout = idle_timeout
         self._reusable = reusable

@@ -20,6 +20,7 @@ FLOORS = {
     "corsproxy.plan": 2,
     "corsproxy.routes": 2,
     "corsproxy.answers": 2,
+    "corsproxy.changes": 2,
     "corsproxy.edits": 2,
     "corsproxy.record": 2,
     "corsproxy.rehearse": 2,
@@ -30,6 +31,7 @@ FLOORS = {
     "corsproxy.observe": 3,
     "corsproxy.app": 5,
     "corsproxy.startup": 5,
+    "corsproxy.reload": 5,
     "corsproxy.cli": 6,
     "corsproxy.__main__": 6,
 }

@@ -129,12 +129,12 @@ CASES = {
     ),
     "no hosts": (
         UC + "hosts: []\n",
-        ['CP105 3:8 `hosts` is an empty list | write `hosts: [api.example.com, "*.example.net"]`, or take the key out'],
+        ['CP105 3:8 `hosts` is an empty list | write `hosts: [api.example.com, "*.example.net", localhost]`, or take the key out'],
     ),
     "hosts that are nothing": (
         UC + "hosts:\n",
         [
-            'CP105 3:1 `hosts` takes a host name, or a list of host names, and this is nothing | write `hosts: [api.example.com, "*.example.net"]`'
+            'CP105 3:1 `hosts` takes a host name, or a list of host names, and this is nothing | write `hosts: [api.example.com, "*.example.net", localhost]`'
         ],
     ),
     "the name of Django": (

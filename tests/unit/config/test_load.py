@@ -97,6 +97,16 @@ def test_a_file_that_is_not_there_is_a_diagnostic(tmp_path: Path) -> None:
     assert said(load_file("a\0b")) == ["CP101 a\0b:0:0 `a\0b` cannot be read: its name holds a null byte | check the path"]
 
 
+def test_what_was_loaded_names_the_file_that_it_depends_on(tmp_path: Path) -> None:
+    good, bad, absent = (tmp_path / name for name in ("good", "bad", "absent"))
+    good.write_text(GOOD)
+    bad.write_text("[")
+
+    assert [load_file(path).files for path in (good, bad, absent)] == [(str(good),), (str(bad),), (str(absent),)]
+    assert load_text(GOOD, "f").files == ()
+    assert load_flags("http://localhost:9000", ["https://a.example"]).files == ()
+
+
 def test_a_file_that_is_too_large_is_not_parsed(tmp_path: Path) -> None:
     file = tmp_path / "large.yaml"
     file.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
