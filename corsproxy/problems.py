@@ -160,6 +160,38 @@ COMMAND_LINE: Final = Problem(
     "Run `corsproxy --help`.",
 )
 
+TLS_INCOMPLETE: Final = Problem(
+    "CP131",
+    "a TLS setting lacks its counterpart",
+    "A certificate is of no use without its key, nor is a rule about client certificates that nobody is asked for.",
+    "Write both keys, or neither.",
+)
+TLS_FILE_UNREADABLE: Final = Problem(
+    "CP132",
+    "a certificate file cannot be read",
+    "The file is missing, or the user that runs corsproxy may not read it. Names are relative to the directory that it is started in.",
+    "Mend the name, or the file's owner and mode: a private key is best 0600 and owned by the user that runs corsproxy.",
+)
+TLS_FILE_INVALID: Final = Problem(
+    "CP133",
+    "not a certificate or key that can be used",
+    "Certificates and keys are read as PEM: text between `-----BEGIN …-----` and `-----END …-----`. A key must not have a password, "
+    "for nobody is there to type it.",
+    "Convert the file: `openssl x509 -inform DER -in FILE -out FILE.pem`; `openssl pkey -in FILE -out FILE.key` takes a password off.",
+)
+TLS_KEY_MISMATCH: Final = Problem(
+    "CP134",
+    "the key is not the certificate's",
+    "The private key belongs to another certificate, or the first certificate in the file is not the server's own.",
+    "Put the server's certificate first, and name the key that it was made with.",
+)
+TLS_UNUSED: Final = Problem(
+    "CP135",
+    "a TLS setting where no TLS is spoken",
+    "It would be ignored, and look as if the connection were protected.",
+    "Take it out, or use https.",
+)
+
 # --- CP2xx: the policy and its dangers ------------------------------------------------------------
 
 ORIGIN_SPELLING: Final = Problem(
@@ -271,6 +303,14 @@ ANY_HOST: Final = Problem(
     "A web page can make its own name lead to this machine (DNS rebinding). To the browser the proxy is then the page's own "
     "origin, so CORS does not stop it. Only the Host field tells such a request apart.",
     'Name the hosts that browsers use with `hosts` or `public_url`; or write `hosts: "*"` if any name is right.',
+    severity=Severity.WARNING,
+)
+
+CERTIFICATE_DATES: Final = Problem(
+    "CP258",
+    "a certificate has expired, or soon will",
+    "Clients and upstreams refuse a certificate outside of its dates.",
+    "Renew it. The files are read again when they change.",
     severity=Severity.WARNING,
 )
 
@@ -405,6 +445,17 @@ LOOP: Final = Problem(
     status=508,
     stage=Stage.PROXY,
     detail="The request has already passed through this proxy.",
+)
+
+CERTIFICATE_REQUIRED: Final = Problem(
+    "CP321",
+    "client certificate required",
+    "The proxy asks for a client certificate in the TLS handshake, and this client showed none. Browsers show none on preflights, which pass, "
+    "and on other cross-origin requests only with `credentials: 'include'`.",
+    "Install a certificate that `tls.client_ca_file` has signed; from a page, use `credentials: 'include'` and `allow_credentials: true`. "
+    "Or write `tls.client_certificate: optional`.",
+    status=403,
+    detail="This proxy requires a client certificate.",
 )
 
 # --- CP4xx: an upstream that fails ----------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from corsproxy import __version__, app
+from corsproxy.certificates import check_certificates
 from corsproxy.cli import environment
 from corsproxy.cli.summary import summarize
 from corsproxy.cli.term import wants_colour
@@ -16,6 +17,7 @@ from corsproxy.config.load import Loaded, Override, load_file, load_flags
 from corsproxy.config.render import render
 from corsproxy.config.settings import Listen, Settings
 from corsproxy.gateway._aiohttp import CannotRun, check_aiohttp
+from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.gateway.server import CannotListen
 from corsproxy.observe.log import configure_events
 from corsproxy.problems import CANNOT_LISTEN, Severity
@@ -51,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = _load(arguments)
     if loaded is None:
         return EXIT_USAGE
+    loaded = check_certificates(loaded)
     if loaded.diagnostics:
         sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
     if loaded.settings is None:
@@ -74,6 +77,10 @@ def start(settings: Settings) -> int:
         return app.run(settings, announce)
     except CannotListen as error:
         sys.stderr.write(f"{Severity.ERROR.value}[{CANNOT_LISTEN.code}]: cannot listen on {error}\n  = help: {CANNOT_LISTEN.fix}\n")
+    except BadTlsFile as error:
+        # It was sound when it was checked, a moment ago.
+        sys.stderr.write(f"{Severity.ERROR.value}[{error.problem.code}]: {error}\n  = help: {error.help}\n")
+        return EXIT_CONFIG
     except CannotRun as error:
         sys.stderr.write(f"{Severity.ERROR.value}[{error.problem.code}]: {error}\n  = help: {error.problem.fix}\n")
     return EXIT_STARTUP

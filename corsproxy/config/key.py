@@ -31,6 +31,8 @@ class Kind(StrEnum):
     POLICIES = "a mapping of names to policies"
     ROUTES = "a list of routes"
     PATH = "a path"
+    FILE = "the name of a file"
+    HOST = "a host name"
     SECTION = "a mapping"
 
 
@@ -67,6 +69,8 @@ class Key:
 FILE: Final = ""
 UPSTREAM: Final = "upstream"
 POOL: Final = "pool"
+TLS: Final = "tls"
+UPSTREAM_TLS: Final = "upstream.tls"
 TIMEOUTS: Final = "timeouts"
 CORS: Final = "cors"
 LIMITS: Final = "limits"

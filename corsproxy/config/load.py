@@ -7,7 +7,7 @@ the caller passes what it found there.
 
 from collections.abc import Mapping as Given
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -41,11 +41,17 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of loading: settings exactly if there is no error among the diagnostics, which are in order."""
+    """
+    What came of loading: settings exactly if there is no error among the diagnostics, which are in order.
+
+    `files` are the other files that the settings name, `places` where each is named.
+    """
 
     settings: Settings | None
     diagnostics: tuple[Diagnostic, ...]
     source: Source
+    files: tuple[str, ...] = ()
+    places: Given[str, Span] = field(default_factory=dict)
 
 
 def load_file(path: str | Path, overrides: Given[str, Override] | None = None) -> Loaded:
@@ -128,7 +134,7 @@ def _failed(found: Diagnostic) -> Loaded:
 
 def _finish(root: Node, report: Report, overrides: Given[str, Override] | None) -> Loaded:
     settings = decode(_with_overrides(root, overrides or {}, report), report)
-    return Loaded(None if report.has_errors else settings, report.in_order(), report.source)
+    return Loaded(None if report.has_errors else settings, report.in_order(), report.source, tuple(report.files), report.files)
 
 
 def _not_utf8(content: bytes, error: UnicodeDecodeError, name: str) -> Diagnostic:

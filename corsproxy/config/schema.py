@@ -7,9 +7,10 @@ Decoding reads this table; whatever else describes the file (a JSON Schema, an e
 
 from typing import Final
 
-from corsproxy.config.key import CORS, EXTENSION_PREFIX, FILE, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, UPSTREAM, Key, Kind
+from corsproxy.config.key import CORS, EXTENSION_PREFIX, FILE, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, TLS, UPSTREAM, UPSTREAM_TLS, Key, Kind
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
+from corsproxy.config.keys_tls import TLS_KEYS, TLS_SECTION, UPSTREAM_TLS_SECTION
 from corsproxy.config.settings import CorsMode, LogFormat, LogLevel
 
 __all__ = [
@@ -25,7 +26,9 @@ __all__ = [
     "SECTIONS",
     "SINGLE_KEYS",
     "TIMEOUTS",
+    "TLS",
     "UPSTREAM",
+    "UPSTREAM_TLS",
     "Key",
     "Kind",
 ]
@@ -69,6 +72,7 @@ KEYS: Final = (
         precedent="RFC 9110 7.6.3 asks it of every gateway; Caddy sends it",
         also=("add_via", "via_header"),
     ),
+    TLS_SECTION,
     Key(
         FILE,
         "upstream",
@@ -137,6 +141,7 @@ KEYS: Final = (
         also=("uri", "address", "host", "target", "server"),
         is_required=True,
     ),
+    UPSTREAM_TLS_SECTION,
     Key(
         UPSTREAM,
         "pool",
@@ -159,6 +164,7 @@ KEYS: Final = (
     ),
     *POLICY_KEYS,
     *LIMIT_KEYS,
+    *TLS_KEYS,
     Key(
         ROUTE,
         "path",

@@ -113,7 +113,10 @@ class ClientConnection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember who the client is: the transport forgets when it closes."""
         peer = transport.get_extra_info("peername")
-        self.peer = Connection(str(peer[0]) if isinstance(peer, tuple) else "unix")
+        is_tls = transport.get_extra_info("ssl_object") is not None
+        # Only of a certificate that was verified are there any contents.
+        certificate = transport.get_extra_info("peercert") if is_tls else None
+        self.peer = Connection(str(peer[0]) if isinstance(peer, tuple) else "unix", is_tls, bool(certificate))
         self.wire = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         self.front.owner.connected(self)

@@ -26,6 +26,7 @@ FLOORS = {
     "corsproxy.gateway": 3,
     "corsproxy.observe": 3,
     "corsproxy.app": 5,
+    "corsproxy.certificates": 5,
     "corsproxy.cli": 6,
     "corsproxy.__main__": 6,
 }

@@ -7,7 +7,7 @@ import pytest
 
 from corsproxy.cli.environment import CONFIG
 from corsproxy.cli.main import _demo_parser, _run_parser
-from corsproxy.config.schema import CORS, ENVIRONMENT, FILE, KEYS, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, UPSTREAM, Key
+from corsproxy.config.schema import CORS, ENVIRONMENT, FILE, KEYS, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, TLS, UPSTREAM, UPSTREAM_TLS, Key
 from corsproxy.problems import catalogue
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
@@ -15,6 +15,8 @@ HEADINGS = {
     FILE: "## Top level",
     UPSTREAM: "## `upstream`",
     POOL: "### `upstream.pool`",
+    TLS: "## `tls`",
+    UPSTREAM_TLS: "### `upstream.tls`",
     TIMEOUTS: "## `timeouts`",
     CORS: "## `cors`",
     LIMITS: "## `limits`",

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from corsproxy.config.load import load_text
-from corsproxy.config.schema import CORS, FILE, KEYS, LIMITS, LOG, POOL, ROUTE, SECTIONS, TIMEOUTS, UPSTREAM, Key, Kind
+from corsproxy.config.schema import CORS, FILE, KEYS, LIMITS, LOG, POOL, ROUTE, SECTIONS, TIMEOUTS, TLS, UPSTREAM, UPSTREAM_TLS, Key, Kind
 from corsproxy.problems import Severity
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,11 @@ PLACES = {
     CORS: ("cors",),
     LIMITS: ("limits",),
     LOG: ("log",),
+    TLS: ("tls",),
+    UPSTREAM_TLS: ("routes", 3, "upstream", "tls"),
 }
+# The example's own upstream is plain HTTP, where TLS is an error.
+ELSEWHERE = {(UPSTREAM, "tls"): ("routes", 3, "upstream")}
 
 
 def blocks() -> Iterator[list[int]]:
@@ -87,7 +91,7 @@ def test_no_commented_key_hides_in_prose() -> None:
 @pytest.mark.parametrize("key", [key for key in KEYS if key.section != ROUTE], ids=lambda key: f"{key.section}.{key.name}")
 def test_every_key_stands_in_it_with_its_default(key: Key) -> None:
     found: Any = EVERYTHING
-    for name in PLACES[key.section]:
+    for name in ELSEWHERE.get((key.section, key.name), PLACES[key.section]):
         found = found[name]
 
     assert key.name in found

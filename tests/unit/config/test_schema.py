@@ -28,7 +28,7 @@ def test_every_key_says_what_it_is_for_in_one_line() -> None:
 
 def test_a_key_is_required_or_has_a_default_or_is_a_block() -> None:
     for key in KEYS:
-        assert key.is_required or key.default or key.kind in BLOCKS or key.name in ("public_url", "hosts"), key
+        assert key.is_required or key.default or key.kind in (*BLOCKS, Kind.FILE, Kind.HOST) or key.name in ("public_url", "hosts"), key
 
 
 def test_what_is_dangerous_is_called_so() -> None:

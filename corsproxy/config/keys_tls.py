@@ -1,0 +1,123 @@
+"""The rows of the table of keys that are about TLS, towards clients and towards upstreams."""
+
+from typing import Final
+
+from corsproxy.config.key import FILE, TLS, UPSTREAM, UPSTREAM_TLS, Key, Kind
+
+TLS_SECTION: Final = Key(
+    FILE,
+    "tls",
+    Kind.SECTION,
+    "Serve https on every address that is no unix socket. The files are read again when they change.",
+    children=TLS,
+    precedent="Traefik `tls`, uvicorn `--ssl-certfile`",
+    also=("ssl", "https", "certificate", "certificates"),
+    is_reloadable=False,
+)
+UPSTREAM_TLS_SECTION: Final = Key(
+    UPSTREAM,
+    "tls",
+    Kind.SECTION,
+    "How the certificate of an https upstream is checked, and which one is shown to it.",
+    children=UPSTREAM_TLS,
+    precedent="nginx `proxy_ssl_…`, Envoy `UpstreamTlsContext`",
+    also=("ssl", "transport", "tls_config"),
+)
+
+TLS_KEYS: Final = (
+    Key(
+        TLS,
+        "cert_file",
+        Kind.FILE,
+        "The certificate in PEM, followed by those of the authorities between it and the root.",
+        precedent="nginx `ssl_certificate`",
+        example="/certs/tls.crt",
+        also=("cert", "certificate", "certfile", "ssl_certificate", "chain", "fullchain", "crt"),
+        is_required=True,
+    ),
+    Key(
+        TLS,
+        "key_file",
+        Kind.FILE,
+        "The certificate's private key in PEM, without a password.",
+        precedent="nginx `ssl_certificate_key`",
+        example="/certs/tls.key",
+        also=("key", "keyfile", "private_key", "ssl_certificate_key"),
+        is_required=True,
+    ),
+    Key(
+        TLS,
+        "client_ca_file",
+        Kind.FILE,
+        "The authorities, in PEM, whose certificates clients may show. They are asked for one, and never forced to in the handshake.",
+        precedent="nginx `ssl_client_certificate`",
+        example="/certs/clients.pem",
+        also=("client_ca", "ca_file", "ca", "clients_ca", "ssl_client_certificate"),
+    ),
+    Key(
+        TLS,
+        "client_certificate",
+        Kind.CHOICE,
+        "`required`: anything but a preflight without a valid certificate gets 403. `optional`: it passes.",
+        default="required",
+        choices=("required", "optional"),
+        precedent="nginx `ssl_verify_client`",
+        also=("client_auth", "verify_client", "ssl_verify_client", "mtls"),
+    ),
+    Key(
+        TLS,
+        "min_version",
+        Kind.CHOICE,
+        "The oldest version of TLS that is spoken.",
+        default='"1.2"',
+        choices=("1.2", "1.3"),
+        precedent="Mozilla's intermediate profile",
+        also=("version", "minimum_version", "tls_version", "protocols", "ssl_protocols"),
+    ),
+    Key(
+        UPSTREAM_TLS,
+        "ca_file",
+        Kind.FILE,
+        "The authorities, in PEM, that may have signed the upstream's certificate, instead of the system's.",
+        precedent="nginx `proxy_ssl_trusted_certificate`",
+        example="/certs/legacy-ca.pem",
+        also=("ca", "cafile", "root_ca", "trusted_ca", "trusted_certificate", "ca_cert", "cacert"),
+    ),
+    Key(
+        UPSTREAM_TLS,
+        "server_name",
+        Kind.HOST,
+        "The name that the upstream is asked for (SNI) and that its certificate has to be valid for, instead of the URL's.",
+        precedent="nginx `proxy_ssl_name`, Caddy `tls_server_name`",
+        example="legacy",
+        also=("sni", "name", "servername", "hostname", "tls_server_name"),
+    ),
+    Key(
+        UPSTREAM_TLS,
+        "cert_file",
+        Kind.FILE,
+        "A certificate in PEM to show to the upstream (mTLS).",
+        precedent="nginx `proxy_ssl_certificate`",
+        example="/certs/client.pem",
+        also=("cert", "certificate", "certfile", "client_certificate", "client_cert"),
+    ),
+    Key(
+        UPSTREAM_TLS,
+        "key_file",
+        Kind.FILE,
+        "That certificate's private key in PEM, without a password.",
+        precedent="nginx `proxy_ssl_certificate_key`",
+        example="/certs/client.key",
+        also=("key", "keyfile", "private_key", "client_key"),
+    ),
+    Key(
+        UPSTREAM_TLS,
+        "dangerously_skip_verify",
+        Kind.BOOLEAN,
+        "Take any certificate. Whoever stands in between can then read and change everything, credentials included.",
+        default="false",
+        precedent="Caddy `tls_insecure_skip_verify`",
+        also=("skip_verify", "insecure_skip_verify", "tls_insecure_skip_verify", "insecure", "dangerously_skip_verification"),
+        is_dangerous=True,
+    ),
+)
