@@ -53,22 +53,21 @@ class _Check:
         self._now = now
 
     def server(self, tls: ServerTls) -> ServerTls:
-        found = self._try(server_context, tls, (tls.cert_file, tls.key_file, tls.client_ca_file))
+        found = self._try(server_context, tls)
         return tls if found is None else replace(tls, digest=found)
 
     def client(self, tls: ClientTls) -> ClientTls:
-        files = (tls.ca_file, tls.cert_file, tls.key_file)
-        found = self._try(client_context, tls, files) if any(files) else None
+        found = self._try(client_context, tls) if tls.ca_file or tls.cert_file else None
         return tls if found is None else replace(tls, digest=found)
 
-    def _try(self, make: Callable[[Any], object], tls: ServerTls | ClientTls, files: tuple[str, ...]) -> str | None:
+    def _try(self, make: Callable[[Any], object], tls: ServerTls | ClientTls) -> str | None:
         try:
             # The digest comes first: if a file changes in between, the next reading finds a difference.
-            found = digest(file for file in files if file)
+            found = digest(tls)
             make(tls)
             self._judge_dates(tls.cert_file)
         except BadTlsFile as bad:
-            self._report.add(bad.problem, self._places.get(bad.file), bad.message, bad.help)
+            self._report.add(bad.problem, self._places.get((bad.key, getattr(tls, bad.key))), bad.message, bad.help)
             return None
         return found
 
@@ -85,7 +84,7 @@ class _Check:
         elif ends - self._now < _SOON_S and ends - begins > _LONG_LIVED_S:
             message = f"the certificate in `{file}` expires at {_written(ends)}"
         if message:
-            self._report.add(problems.CERTIFICATE_DATES, self._places.get(file), message, "renew it")
+            self._report.add(problems.CERTIFICATE_DATES, self._places.get(("cert_file", file)), message, "renew it")
 
 
 def _written(seconds: float) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol, Self
 import pytest
 
 from corsproxy.config.settings import Route
+from tests.certificates import Authority
 from tests.harness import LANES, Proxy, Upstream, loopback_settings, route, sockets, until
 
 
@@ -63,6 +64,12 @@ async def quiet_loop() -> AsyncIterator[ErrorLog]:
         await until(lambda: asyncio.all_tasks() <= {this}, f"tasks are left: {asyncio.all_tasks() - {this}}")
         await until(lambda: sockets() <= before, f"{sockets() - before} sockets are left")
         assert log.lines == []
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority that the tests of TLS trust."""
+    return Authority(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(params=LANES)

@@ -92,8 +92,8 @@ class Report:
         self.source = source
         self._found: dict[Diagnostic, None] = {}
         self.has_errors = False
-        # Files that a value names, and where it stands.
-        self.files: dict[str, Span] = {}
+        # Where a file is named: by the key and its name.
+        self.places: dict[tuple[str, str], Span] = {}
 
     def add(self, problem: Problem, span: Span | None, message: str, help: str = "") -> None:  # noqa: A002 - the field's name
         """Record a problem; without a span it is about the source as a whole."""
@@ -103,9 +103,9 @@ class Report:
         """Record what a floor without a file found."""
         self.add(fault.problem, span, fault.message, fault.help)
 
-    def name_file(self, name: str, span: Span) -> None:
-        """Take note of a file that a value names; the first place is kept."""
-        self.files.setdefault(name, span)
+    def name_file(self, key: str, name: str, span: Span) -> None:
+        """Take note of a file that a key names; the first place is kept."""
+        self.places.setdefault((key, name), span)
 
     def keep(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Record diagnostics that are made already."""

@@ -44,14 +44,14 @@ class Loaded:
     """
     What came of loading: settings exactly if there is no error among the diagnostics, which are in order.
 
-    `files` are the other files that the settings name, `places` where each is named.
+    `files` are the other files that the settings name, `places` where, by key and name.
     """
 
     settings: Settings | None
     diagnostics: tuple[Diagnostic, ...]
     source: Source
     files: tuple[str, ...] = ()
-    places: Given[str, Span] = field(default_factory=dict)
+    places: Given[tuple[str, str], Span] = field(default_factory=dict)
 
 
 def load_file(path: str | Path, overrides: Given[str, Override] | None = None) -> Loaded:
@@ -134,7 +134,8 @@ def _failed(found: Diagnostic) -> Loaded:
 
 def _finish(root: Node, report: Report, overrides: Given[str, Override] | None) -> Loaded:
     settings = decode(_with_overrides(root, overrides or {}, report), report)
-    return Loaded(None if report.has_errors else settings, report.in_order(), report.source, tuple(report.files), report.files)
+    files = tuple(dict.fromkeys(name for _, name in report.places))
+    return Loaded(None if report.has_errors else settings, report.in_order(), report.source, files, report.places)
 
 
 def _not_utf8(content: bytes, error: UnicodeDecodeError, name: str) -> Diagnostic:

@@ -8,7 +8,7 @@ from collections.abc import Mapping as Given
 from typing import Any, Final
 
 from corsproxy import problems
-from corsproxy.config.diagnostics import Report, Span
+from corsproxy.config.diagnostics import Report
 from corsproxy.config.key import TLS, UPSTREAM_TLS
 from corsproxy.config.nodes import Entry
 from corsproxy.config.schema import SECTIONS
@@ -79,5 +79,4 @@ def _safer(entries: Given[str, Entry]) -> str:
 def _name_files(entries: Given[str, Entry], given: Given[str, Any], report: Report) -> None:
     for name in _FILES:
         if name in given:
-            span: Span = entries[name].value_span
-            report.name_file(given[name], span)
+            report.name_file(name, given[name], entries[name].value_span)

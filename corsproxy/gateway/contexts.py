@@ -9,7 +9,6 @@ import hashlib
 import re
 import ssl
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,8 @@ from corsproxy.problems import Problem
 
 # A bundle of all public authorities has a quarter of a MiB.
 MAX_PEM_BYTES: Final = 4 * 1024 * 1024
+# The keys that name files.
+FILES: Final = ("cert_file", "key_file", "ca_file", "client_ca_file")
 
 _ALPN: Final = ["http/1.1"]
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -30,12 +31,12 @@ _ORIGIN_OF_ERROR: Final = re.compile(r"^\[[^\]]*\] | \(_ssl\.c:\d+\)$")
 
 
 class BadTlsFile(Exception):
-    """A file that a context cannot be made of. `message` and `help` are as in a diagnostic."""
+    """A file that a context cannot be made of: that of the key `key`. `message` and `help` are as in a diagnostic."""
 
-    def __init__(self, problem: Problem, file: str, message: str, help_: str) -> None:
+    def __init__(self, problem: Problem, key: str, message: str, help_: str) -> None:
         super().__init__(message)
         self.problem = problem
-        self.file = file
+        self.key = key
         self.message = message
         self.help = help_
 
@@ -58,7 +59,7 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
     context.set_alpn_protocols(_ALPN)
     _load_pair(context, tls.cert_file, tls.key_file)
     if tls.client_ca_file:
-        _load_authorities(context, tls.client_ca_file)
+        _load_authorities(context, tls.client_ca_file, "client_ca_file")
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
@@ -76,7 +77,7 @@ def client_context(tls: ClientTls) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if tls.ca_file:
-        _load_authorities(context, tls.ca_file)
+        _load_authorities(context, tls.ca_file, "ca_file")
     elif not tls.skip_verify:
         context.load_default_certs()
     if tls.cert_file:
@@ -84,21 +85,22 @@ def client_context(tls: ClientTls) -> ssl.SSLContext:
     return context
 
 
-def digest(files: Iterable[str]) -> str:
-    """Stand for the content of files. Raises BadTlsFile."""
+def digest(tls: ServerTls | ClientTls) -> str:
+    """Stand for the content of all files. Raises BadTlsFile."""
     whole = hashlib.sha256()
-    for file in files:
-        whole.update(hashlib.sha256(read_pem(file)).digest())
+    for key in FILES:
+        if file := getattr(tls, key, ""):
+            whole.update(hashlib.sha256(read_pem(file, key)).digest())
     return whole.hexdigest()
 
 
-def read_pem(file: str) -> bytes:
-    """Read a file that should hold PEM. Raises BadTlsFile."""
+def read_pem(file: str, key: str) -> bytes:
+    """Read the file that should hold PEM and that `key` names. Raises BadTlsFile."""
     try:
         path = Path(file)
         # A pipe would be waited for.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise BadTlsFile(problems.TLS_FILE_UNREADABLE, file, f"`{file}` is no regular file", "name the file itself")
+            raise BadTlsFile(problems.TLS_FILE_UNREADABLE, key, f"`{file}` is no regular file", "name the file itself")
         with path.open("rb") as opened:
             content = opened.read(MAX_PEM_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -106,10 +108,10 @@ def read_pem(file: str) -> bytes:
         help_ = "check the path; names are relative to the directory that corsproxy is started in"
         if isinstance(error, PermissionError):
             help_ = "let the user that runs corsproxy read it"
-        raise BadTlsFile(problems.TLS_FILE_UNREADABLE, file, f"`{file}` cannot be read: {reason}", help_) from None
+        raise BadTlsFile(problems.TLS_FILE_UNREADABLE, key, f"`{file}` cannot be read: {reason}", help_) from None
     if len(content) > MAX_PEM_BYTES:
         message = f"`{file}` is larger than {MAX_PEM_BYTES // 1024 // 1024} MiB"
-        raise BadTlsFile(problems.TLS_FILE_INVALID, file, message, "check that it is the right file")
+        raise BadTlsFile(problems.TLS_FILE_INVALID, key, message, "check that it is the right file")
     return content
 
 
@@ -122,25 +124,25 @@ def explain(error: BaseException) -> str:
     return _ORIGIN_OF_ERROR.sub("", _ORIGIN_OF_ERROR.sub("", str(error)))
 
 
-def _load_authorities(context: ssl.SSLContext, file: str) -> None:
-    content = read_pem(file)
+def _load_authorities(context: ssl.SSLContext, file: str, key: str) -> None:
+    content = read_pem(file, key)
     if not _CERTIFICATE.search(content):
-        raise _no_certificate(file, content)
+        raise _no_certificate(file, key, content)
     try:
         context.load_verify_locations(file)
     except OSError as error:
-        raise _unusable(file, error) from None
+        raise _unusable(file, key, error) from None
 
 
 def _load_pair(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
-    certificate, key = read_pem(cert_file), read_pem(key_file)
+    certificate, key = read_pem(cert_file, "cert_file"), read_pem(key_file, "key_file")
     if not _CERTIFICATE.search(certificate):
-        raise _no_certificate(cert_file, certificate)
+        raise _no_certificate(cert_file, "cert_file", certificate)
     if not _KEY.search(key):
         help_ = (
             "name the file with the key" if _CERTIFICATE.search(key) else "convert it: `openssl pkey -inform DER -in FILE -out FILE.key`"
         )
-        raise BadTlsFile(problems.TLS_FILE_INVALID, key_file, f"`{key_file}` holds no private key in PEM", help_)
+        raise BadTlsFile(problems.TLS_FILE_INVALID, "key_file", f"`{key_file}` holds no private key in PEM", help_)
 
     def refuse() -> str:
         # Without an answer OpenSSL would ask the terminal.
@@ -150,15 +152,17 @@ def _load_pair(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
         context.load_cert_chain(cert_file, key_file, refuse)
     except _HasPassword:
         message, help_ = f"the key in `{key_file}` has a password", f"take it off: `openssl pkey -in {key_file} -out FILE.key`"
-        raise BadTlsFile(problems.TLS_FILE_INVALID, key_file, message, help_) from None
+        raise BadTlsFile(problems.TLS_FILE_INVALID, "key_file", message, help_) from None
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             message = f"the key in `{key_file}` is not that of the certificate in `{cert_file}`"
             help_ = "name the key that the certificate was made with; put the server's own certificate first in its file"
-            raise BadTlsFile(problems.TLS_KEY_MISMATCH, key_file, message, help_) from None
-        raise _unusable(cert_file if _is_bad_certificate(cert_file) else key_file, error) from None
+            raise BadTlsFile(problems.TLS_KEY_MISMATCH, "key_file", message, help_) from None
+        if _is_bad_certificate(cert_file):
+            raise _unusable(cert_file, "cert_file", error) from None
+        raise _unusable(key_file, "key_file", error) from None
     except OSError as error:
-        raise _unusable(cert_file, error) from None
+        raise _unusable(cert_file, "cert_file", error) from None
 
 
 def _is_bad_certificate(file: str) -> bool:
@@ -169,17 +173,17 @@ def _is_bad_certificate(file: str) -> bool:
     return False
 
 
-def _no_certificate(file: str, content: bytes) -> BadTlsFile:
+def _no_certificate(file: str, key: str, content: bytes) -> BadTlsFile:
     help_ = "convert it: `openssl x509 -inform DER -in FILE -out FILE.pem`"
     if _KEY.search(content):
         help_ = "name the file with the certificate; this one holds a key"
-    return BadTlsFile(problems.TLS_FILE_INVALID, file, f"`{file}` holds no certificate in PEM", help_)
+    return BadTlsFile(problems.TLS_FILE_INVALID, key, f"`{file}` holds no certificate in PEM", help_)
 
 
-def _unusable(file: str, error: OSError) -> BadTlsFile:
+def _unusable(file: str, key: str, error: OSError) -> BadTlsFile:
     reason = explain(error)
     help_ = "make it anew, or look at it with `openssl x509 -noout -text -in FILE`"
-    return BadTlsFile(problems.TLS_FILE_INVALID, file, f"OpenSSL cannot use `{file}`: {reason}", help_)
+    return BadTlsFile(problems.TLS_FILE_INVALID, key, f"OpenSSL cannot use `{file}`: {reason}", help_)
 
 
 # --- dates ---
@@ -193,7 +197,7 @@ def certificate_dates(file: str) -> tuple[float, float] | None:
 
     Spec: RFC 5280 4.1; X.690 8.1.
     """
-    found = _LEAF.search(read_pem(file).decode("ascii", "replace"))
+    found = _LEAF.search(read_pem(file, "cert_file").decode("ascii", "replace"))
     try:
         der = ssl.PEM_cert_to_DER_cert(found[0]) if found else b""
         certificate, _ = _element(der)
