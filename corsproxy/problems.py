@@ -598,6 +598,25 @@ CANNOT_RUN: Final = Problem(
     "Reinstall corsproxy in a fresh virtual environment.",
 )
 
+LIBRARY_MISSING: Final = Problem(
+    "CP521",
+    "a library is missing",
+    "Running a proxy does not need it, so it is installed only where it is asked for.",
+    "Install it: `pip install 'corsproxy[dev-cert]'`.",
+)
+CANNOT_WRITE: Final = Problem(
+    "CP522",
+    "a file cannot be written",
+    "The directory is not writable for this user, the disk is full, or something else is in the way.",
+    "Choose another directory with `--dir`.",
+)
+AUTHORITY_BROKEN: Final = Problem(
+    "CP523",
+    "the local authority cannot sign",
+    "Its key is missing, is another's, or it has expired. It is never overwritten: browsers that trust it would keep trusting it.",
+    "Take `ca.pem` out of every trust store, remove `ca.pem` and `ca-key.pem`, and run it again; or choose another directory with `--dir`.",
+)
+
 
 def catalogue() -> dict[str, Problem]:
     """Return every problem by its code, in the order of the codes."""

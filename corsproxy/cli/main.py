@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from corsproxy import __version__
-from corsproxy.cli import demo, run
+from corsproxy.cli import demo, dev_cert, run
 
 _DESCRIPTION: Final = """\
 Stands in front of an HTTP API that knows no CORS: answers preflights from one policy file,
@@ -18,6 +18,7 @@ _EPILOG: Final = """\
 verbs:
   run     run the proxy (the default: `corsproxy --config FILE` is `corsproxy run --config FILE`)
   demo    try it: a sample API without CORS, the proxy in front of it, and a page that calls both
+  dev-cert  make a certificate for https in development
 
 try it in front of an API of your own:
   corsproxy --upstream http://localhost:9000 --allow-origin https://app.example.com
@@ -35,10 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = arguments.pop(0) if arguments and not arguments[0].startswith("-") else ""
     if verb == "demo":
         return _call(_demo_parser(), demo.run, arguments)
+    if verb == "dev-cert":
+        return _call(_dev_cert_parser(), dev_cert.run, arguments)
     parser = _run_parser()
     if verb not in ("", "run"):
-        near = difflib.get_close_matches(verb, ["run", "demo"], 1)
-        parser.error(f"there is no verb `{verb}`" + (f"; did you mean `{near[0]}`?" if near else ", only `run` and `demo`"))
+        near = difflib.get_close_matches(verb, ["run", "demo", "dev-cert"], 1)
+        parser.error(f"there is no verb `{verb}`" + (f"; did you mean `{near[0]}`?" if near else ", only `run`, `demo` and `dev-cert`"))
     return _call(parser, run.run, arguments)
 
 
@@ -57,6 +60,12 @@ def _run_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"corsproxy {__version__}")
     run.add_arguments(parser)
+    return parser
+
+
+def _dev_cert_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="corsproxy dev-cert", description=dev_cert.__doc__, allow_abbrev=False)
+    dev_cert.add_arguments(parser)
     return parser
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from corsproxy.cli.environment import CONFIG
-from corsproxy.cli.main import _demo_parser, _run_parser
+from corsproxy.cli.main import _demo_parser, _dev_cert_parser, _run_parser
 from corsproxy.config.schema import CORS, ENVIRONMENT, FILE, KEYS, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, TLS, UPSTREAM, UPSTREAM_TLS, Key
 from corsproxy.problems import catalogue
 
@@ -51,7 +51,12 @@ def test_every_variable_is_listed_and_no_other() -> None:
 
 
 def test_every_flag_is_explained() -> None:
-    flags = {flag for parser in (_run_parser(), _demo_parser()) for action in parser._actions for flag in action.option_strings}
+    flags = {
+        flag
+        for parser in (_run_parser(), _demo_parser(), _dev_cert_parser())
+        for action in parser._actions
+        for flag in action.option_strings
+    }
 
     assert [flag for flag in flags if f"`{flag}" not in PAGE] == []
 
