@@ -132,6 +132,21 @@ async def test_a_unix_socket_beside_it_speaks_plain_http(
 # --- whoever does it wrong ---
 
 
+async def test_a_client_that_ignores_our_farewell_does_not_keep_its_place(
+    proxy: ProxyFactory, upstream: Upstream, tls: ServerTls, trust: ssl.SSLContext
+) -> None:
+    upstream.serve(lambda _: ok())
+    front = await proxy(tls=tls)
+    client = await connected(front, trust)
+    assert (await client.ask(get())).status == 200
+    (connection,) = front.gateway._connections
+    connection.close_if_idle()
+    await until(lambda: not front.gateway._connections)
+    await client.read_until_close()
+
+    assert client.ended == "close_notify"
+
+
 async def test_a_slow_handshake_holds_up_nobody_and_is_cut(
     proxy: ProxyFactory, upstream: Upstream, tls: ServerTls, trust: ssl.SSLContext
 ) -> None:
