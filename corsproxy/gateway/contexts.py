@@ -82,6 +82,8 @@ def client_context(tls: ClientTls) -> ssl.SSLContext:
         context.load_default_certs()
     if tls.cert_file:
         _load_pair(context, tls.cert_file, tls.key_file)
+        # Servers that want a certificate for some paths only ask for it after the handshake (RFC 8446 4.6.2).
+        context.post_handshake_auth = True
     return context
 
 

@@ -99,6 +99,32 @@ async def test_an_upstream_that_demands_a_certificate_gets_ours(
     assert (await front.ask(get())).status == 200
 
 
+async def test_an_upstream_may_ask_for_our_certificate_after_the_handshake(
+    proxy: ProxyFactory, secure: Secure, pair: Pair, authority: Authority
+) -> None:
+    """Apache does where only some paths want one."""
+    ours = authority.issue("corsproxy")
+    upstream = secure(pair, authority.ca_file)
+    upstream.context.post_handshake_auth = True
+    front = await proxy(route(upstream.told(ClientTls(authority.ca_file, cert_file=ours.cert_file, key_file=ours.key_file))))
+    client = await front.connect()
+    await client.send(get())
+    connection = await served(upstream)
+    await connection.read_request()
+    assert connection.tls.getpeercert() is None
+    connection.tls.verify_client_post_handshake()
+    await connection.send(ok(b"first"))
+    assert (await client.read_response()).body == b"first"
+    await client.send(get(b"/next"))
+    await connection.read_request()
+    await connection.send(ok())
+    assert (await client.read_response()).body == b"ok"
+
+    certificate = connection.tls.getpeercert()
+    assert certificate is not None
+    assert int(str(certificate["serialNumber"]), 16) == ours.serial
+
+
 async def test_no_check_only_where_the_file_says_so(proxy: ProxyFactory, secure: Secure, authority: Authority) -> None:
     upstream = secure(authority.issue("another", days=-1, since=9))
     upstream.serve(lambda _: ok())
@@ -372,13 +398,58 @@ class Recorder(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.data = b""
+        self.blocked: list[bool] = []
         self.lost: list[Exception | None] = []
 
     def data_received(self, data: bytes) -> None:
         self.data += data
 
+    def pause_writing(self) -> None:
+        self.blocked.append(True)
+
+    def resume_writing(self) -> None:
+        self.blocked.append(False)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.append(exc)
+
+
+class Renegotiating:
+    """An SSLObject in the place of one whose peer renegotiates (TLS 1.2): it takes nothing until `is_held` is False."""
+
+    is_held = True
+
+    def __init__(self, real: ssl.SSLObject) -> None:
+        self.real = real
+        self.read, self.unwrap = real.read, real.unwrap
+
+    def write(self, data: memoryview) -> int:
+        if self.is_held:
+            raise ssl.SSLWantReadError
+        return self.real.write(data[:1000])
+
+
+async def test_while_an_upstream_renegotiates_what_we_write_waits_and_whoever_writes_is_told(
+    quiet_loop: ErrorLog, pair: Pair, authority: Authority
+) -> None:
+    del quiet_loop
+    upstream, recorder, loop = TlsUpstream(pair), Recorder(), asyncio.get_running_loop()
+    stream = TlsStream(recorder, client_context(ClientTls(authority.ca_file)), "localhost", "legacy:8443", loop)
+    await loop.create_connection(lambda: stream, "127.0.0.1", upstream.port)
+    await stream.established
+    connection = await served(upstream)
+    held = Renegotiating(stream._tls)
+    stream._tls = held  # type: ignore[assignment]
+    stream.write(b"a" * 5000)
+    stream.write(b"b")
+    assert recorder.blocked == [True]
+
+    held.is_held = False
+    await connection.send(b"done")
+    assert await connection.read_exactly(5001) == b"a" * 5000 + b"b"
+    assert (recorder.blocked, recorder.data) == ([True, False], b"done")
+    stream.close()
+    await upstream.stop()
 
 
 @pytest.fixture
