@@ -31,6 +31,10 @@ def hold_back(running: Settings, new: Settings, fixed: Iterable[str] = FIXED_KEY
         if _value_at(running, names) != _value_at(new, names):
             needs_restart.append(path)
             new = _with_value_of(running, new, names)
+    # Whether TLS is spoken is decided when listening begins; its files may change at any time.
+    if (running.tls is None) != (new.tls is None):
+        needs_restart.append("tls")
+        new = replace(new, tls=running.tls)
     if new.hosts.by_listen:
         new = replace(new, hosts=implied_hosts(new.listen))
     return new, tuple(needs_restart)

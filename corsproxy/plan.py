@@ -34,6 +34,8 @@ _BODILESS_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
 # A client that sends too much is not listened to any longer.
 _OVERSIZE = (problems.TARGET_TOO_LONG, problems.HEAD_TOO_LARGE, problems.BODY_TOO_LARGE)
+# Another handshake can bring a certificate, and this connection cannot.
+_LAST = (*_OVERSIZE, problems.CERTIFICATE_REQUIRED)
 _EXPECT = frozenset({b"expect"})
 
 _CORS_PROBLEMS: dict[Reason, Problem] = {
@@ -122,9 +124,14 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
         return _answer_preflight(context, cors, decision, body) if is_granted else _refuse(context, route, close=body != NO_BODY)
     if decision.kind is Kind.PREFLIGHT:
         return _answer_preflight(context, cors, decision, body)
-    refusal = _judge_cors(decision) or _judge_limits(settings, route, head, body) or _judge_hops(settings, survey)
+    refusal = (
+        _judge_cors(decision)
+        or _judge_certificate(settings, connection, head, survey, body)
+        or _judge_limits(settings, route, head, body)
+        or _judge_hops(settings, survey)
+    )
     if refusal is not None:
-        return _refuse(context, refusal, close=body != NO_BODY or refusal.problem in _OVERSIZE)
+        return _refuse(context, refusal, close=body != NO_BODY or refusal.problem in _LAST)
     if head.method == b"OPTIONS" and (target.form is TargetForm.ASTERISK or _hops_left(survey) == 0):
         return replace(empty_answer(context), close=body != NO_BODY)
     return _forward(settings, context, route, _Request(head, survey, target, body, options))
@@ -161,6 +168,15 @@ def _decide(settings: Settings, cors: CorsPolicy | CorsMode | None, head: Reques
 
 def _judge_cors(decision: Decision) -> Refusal | None:
     return Refusal(_CORS_PROBLEMS.get(decision.reason, problems.ORIGIN_REFUSED), decision.reason) if decision.refused else None
+
+
+def _judge_certificate(settings: Settings, connection: Connection, head: RequestHead, survey: Survey, body: Body) -> Refusal | None:
+    if settings.tls is None or not settings.tls.requires_client_certificate or connection.has_certificate:
+        return None
+    # A preflight carries no credentials, client certificates included (Fetch, "CORS protocol and credentials").
+    noted = survey.noted
+    is_preflight = head.method == b"OPTIONS" and b"origin" in noted and b"access-control-request-method" in noted and body == NO_BODY
+    return None if is_preflight else Refusal(problems.CERTIFICATE_REQUIRED, "client-certificate")
 
 
 def _judge_limits(settings: Settings, route: Route, head: RequestHead, body: Body) -> Refusal | None:

@@ -230,6 +230,38 @@ TEST_FAILED: Final = Problem(
     "Mend the policy where the message points, or the test. `corsproxy explain` shows the whole exchange.",
 )
 
+TLS_INCOMPLETE: Final = Problem(
+    "CP131",
+    "a TLS setting lacks its counterpart",
+    "A certificate is of no use without its key, nor is a rule about client certificates that nobody is asked for.",
+    "Write both keys, or neither.",
+)
+TLS_FILE_UNREADABLE: Final = Problem(
+    "CP132",
+    "a certificate file cannot be read",
+    "The file is missing, or the user that runs corsproxy may not read it. Names are relative to the directory that it is started in.",
+    "Mend the name, or the file's owner and mode: a private key is best 0600 and owned by the user that runs corsproxy.",
+)
+TLS_FILE_INVALID: Final = Problem(
+    "CP133",
+    "not a certificate or key that can be used",
+    "Certificates and keys are read as PEM: text between `-----BEGIN …-----` and `-----END …-----`. A key must not have a password, "
+    "for nobody is there to type it.",
+    "Convert the file: `openssl x509 -inform DER -in FILE -out FILE.pem`; `openssl pkey -in FILE -out FILE.key` takes a password off.",
+)
+TLS_KEY_MISMATCH: Final = Problem(
+    "CP134",
+    "the key is not the certificate's",
+    "The private key belongs to another certificate, or the first certificate in the file is not the server's own.",
+    "Put the server's certificate first, and name the key that it was made with.",
+)
+TLS_UNUSED: Final = Problem(
+    "CP135",
+    "a TLS setting where no TLS is spoken",
+    "It would be ignored, and look as if the connection were protected.",
+    "Take it out, or use https.",
+)
+
 # --- CP2xx: the policy and its dangers ------------------------------------------------------------
 
 ORIGIN_SPELLING: Final = Problem(
@@ -365,6 +397,13 @@ PLAIN_UPSTREAM: Final = Problem(
     "Call the upstream by https, or by an address of a private network.",
     severity=Severity.WARNING,
 )
+CERTIFICATE_DATES: Final = Problem(
+    "CP258",
+    "a certificate has expired, or soon will",
+    "Clients and upstreams refuse a certificate outside of its dates.",
+    "Renew it. The files are read again when they change.",
+    severity=Severity.WARNING,
+)
 
 # --- CP3xx: a request that is refused -------------------------------------------------------------
 
@@ -497,6 +536,17 @@ LOOP: Final = Problem(
     status=508,
     stage=Stage.PROXY,
     detail="The request has already passed through this proxy.",
+)
+
+CERTIFICATE_REQUIRED: Final = Problem(
+    "CP321",
+    "client certificate required",
+    "The proxy asks for a client certificate in the TLS handshake, and this client showed none. Browsers show none on preflights, which pass, "
+    "and on other cross-origin requests only with `credentials: 'include'`.",
+    "Install a certificate that `tls.client_ca_file` has signed; from a page, use `credentials: 'include'` and `allow_credentials: true`. "
+    "Or write `tls.client_certificate: optional`.",
+    status=403,
+    detail="This proxy requires a client certificate.",
 )
 
 # --- CP4xx: an upstream that fails ----------------------------------------------------------------
@@ -657,6 +707,25 @@ NOTHING_TO_RELOAD: Final = Problem(
     "The proxy was started from flags and environment variables alone. Both are read once, at the start.",
     "Restart the proxy with other flags, or keep the policy in a file.",
     severity=Severity.WARNING,
+)
+
+LIBRARY_MISSING: Final = Problem(
+    "CP521",
+    "a library is missing",
+    "Running a proxy does not need it, so it is installed only where it is asked for.",
+    "Install it: `pip install 'corsproxy[dev-cert]'`.",
+)
+CANNOT_WRITE: Final = Problem(
+    "CP522",
+    "a file cannot be written",
+    "The directory is not writable for this user, the disk is full, or something else is in the way.",
+    "Choose another directory with `--dir`.",
+)
+AUTHORITY_BROKEN: Final = Problem(
+    "CP523",
+    "the local authority cannot sign",
+    "Its key is missing, is another's, or it has expired. It is never overwritten: browsers that trust it would keep trusting it.",
+    "Take `ca.pem` out of every trust store, remove `ca.pem` and `ca-key.pem`, and run it again; or choose another directory with `--dir`.",
 )
 
 

@@ -26,6 +26,7 @@ from corsproxy.config.diagnostics import Diagnostic, diagnostic
 from corsproxy.config.load import Loaded
 from corsproxy.config.render import render, summary
 from corsproxy.config.settings import Settings
+from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.problems import Severity
 
 _log = logging.getLogger("corsproxy")
@@ -170,7 +171,12 @@ class Reloader:
         settings, needs_restart = hold_back(self.settings, loaded.settings)
         changed = changes(self.settings, settings)
         outcome = ReloadOutcome(True, loaded.diagnostics, needs_restart, bool(changed), now)
-        self._apply(settings)
+        try:
+            self._apply(settings)
+        except BadTlsFile as error:
+            # It was sound when it was checked, a moment ago.
+            _log.error("%s %s: the one in force stays\n%s", problems.RELOAD_REFUSED.code, problems.RELOAD_REFUSED.title, error)
+            return ReloadOutcome(False, loaded.diagnostics, (), False, now)
         self.settings = settings
         self._files_in_force = self.files = loaded.files
         if not (quiet and _is_no_news(outcome)):

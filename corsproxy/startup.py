@@ -1,17 +1,19 @@
 """
-The last gate before settings take effect, at a start and at a reload.
+The last gates before settings take effect, at a start and at a reload.
 
-It knows that a file's own tests must hold; it loads nothing, and knows neither sockets nor terminals.
+It knows that certificates must be usable and a file's own tests must hold; it knows neither sockets nor terminals.
 """
 
 from dataclasses import replace
 
 from corsproxy import policy_tests
+from corsproxy.certificates import check_certificates
 from corsproxy.config.load import Loaded
 
 
 def checked(loaded: Loaded) -> Loaded:
-    """Run the tests of what was loaded: the settings are gone if one fails, and the diagnostics say which. Never raises."""
+    """Try the certificates of what was loaded, and run its tests: the settings are gone if one fails, and the diagnostics say which. Never raises."""
+    loaded = check_certificates(loaded)
     failures = policy_tests.run(loaded.settings) if loaded.settings is not None else ()
     if not failures:
         return loaded

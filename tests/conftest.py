@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Protocol, Self
 
 import pytest
 
 from corsproxy.config.settings import Route
+from tests.certificates import Authority
 from tests.harness import LANES, Proxy, Upstream, loopback_settings, route, sockets, until
 
 
@@ -63,6 +65,25 @@ async def quiet_loop() -> AsyncIterator[ErrorLog]:
         await until(lambda: asyncio.all_tasks() <= {this}, f"tasks are left: {asyncio.all_tasks() - {this}}")
         await until(lambda: sockets() <= before, f"{sockets() - before} sockets are left")
         assert log.lines == []
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority that the tests of TLS trust."""
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def certs(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that can stand for `/certs` in the example and in the documents."""
+    directory = tmp_path_factory.mktemp("certs")
+    served, shown = authority.issue("localhost"), authority.issue("client")
+    for name, file in (
+        *(("tls.crt", served.cert_file), ("tls.key", served.key_file), ("client.pem", shown.cert_file), ("client.key", shown.key_file)),
+        *(("ca.crt", authority.ca_file), ("clients.pem", authority.ca_file), ("legacy-ca.pem", authority.ca_file)),
+    ):
+        (directory / name).symlink_to(file)
+    return directory
 
 
 @pytest.fixture(params=LANES)

@@ -2,10 +2,14 @@
 
 import argparse
 import errno
+import json
+import shlex
 import socket
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -13,12 +17,16 @@ from aiohttp import web
 from corsproxy import app
 from corsproxy.cli.demo_api import RequestLog, legacy_api
 from corsproxy.cli.demo_page import demo_page
+from corsproxy.cli.dev_cert import CannotCertify, certify
 from corsproxy.cli.exits import EXIT_STARTUP
+from corsproxy.cli.term import complain
 from corsproxy.config.load import load_text
 from corsproxy.config.settings import Listen, Settings
 from corsproxy.gateway._aiohttp import check_aiohttp
+from corsproxy.gateway.contexts import server_context
 from corsproxy.gateway.server import CannotListen
 from corsproxy.observe.log import configure_events
+from corsproxy.problems import CANNOT_LISTEN
 
 DEFAULT_PORT: Final = 8080
 _LOOPBACKS: Final = ("127.0.0.1", "::1")
@@ -28,9 +36,9 @@ _SHUTDOWN_TIMEOUT_S: Final = 0.1
 _POLICY: Final = """\
 # The page's origin may call, with cookies, these methods and these headers.
 listen: [127.0.0.1:{proxy}{proxy6}]
-upstream: http://localhost:{api}
+{tls}upstream: http://localhost:{api}
 cors:
-  allow_origins: [http://localhost:{page}]
+  allow_origins: [{scheme}://localhost:{page}]
   allow_methods: [GET, HEAD, POST, PUT, DELETE]
   allow_headers: [Content-Type, X-Request-Source]
   expose_headers: [X-Total-Count, ETag, Content-Disposition]
@@ -40,16 +48,22 @@ cors:
 _BANNER: Final = """\
 corsproxy demo
 
-  page   http://localhost:{page}   open this in a browser
-  proxy  http://localhost:{proxy}   corsproxy, in front of the API
+  page   {scheme}://localhost:{page}   open this in a browser
+  proxy  {scheme}://localhost:{proxy}   corsproxy, in front of the API
   API    http://localhost:{api}   knows no CORS
-
+{trust}
 or look at the bytes:
-  curl -i -H 'Origin: http://localhost:{page}' http://localhost:{proxy}/orders
-  curl -i -X OPTIONS -H 'Origin: http://localhost:{page}' -H 'Access-Control-Request-Method: PUT' http://localhost:{proxy}/orders/1
+  curl{cacert} -i -H 'Origin: {scheme}://localhost:{page}' {scheme}://localhost:{proxy}/orders
+  curl{cacert} -i -X OPTIONS -H 'Origin: {scheme}://localhost:{page}' -H 'Access-Control-Request-Method: PUT' {scheme}://localhost:{proxy}/orders/1
 
 Ctrl-C ends it. Each exchange through the proxy:
 """
+
+_TRUST: Final = """
+The certificate is of an authority that was made for this run and goes with it. Browsers warn: open both https addresses once,
+the proxy's first, and let them pass.
+"""
+_TLS: Final = "tls: {{cert_file: {cert}, key_file: {key}}}\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"the proxy's port; the API and the page take the next two (default: {DEFAULT_PORT}, or free ports where it is taken; 0: free ports)",
     )
+    parser.add_argument("--tls", action="store_true", help="page and proxy by https, with a certificate that is made for this run")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,12 +84,19 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             proxy, api, page = _claim(arguments.port, stack)
         except OSError as error:
-            sys.stderr.write(
-                f"corsproxy demo: cannot listen: {error.strerror or error}\n  = help: choose another port with `--port`, or let it choose with `--port 0`\n"
+            complain(
+                CANNOT_LISTEN,
+                f"cannot listen: {error.strerror or error}",
+                "choose another port with `--port`, or let it choose with `--port 0`",
             )
             return EXIT_STARTUP
+        try:
+            words = _certify(stack) if arguments.tls else dict.fromkeys(("tls", "trust", "cacert"), "") | {"scheme": "http"}
+        except CannotCertify as error:
+            complain(error.problem, str(error), error.help)
+            return EXIT_STARTUP
         ports = {name: sockets[0].getsockname()[1] for name, sockets in (("proxy", proxy), ("api", api), ("page", page))}
-        policy = _POLICY.format(**ports, proxy6=f', "[::1]:{ports["proxy"]}"' if len(proxy) > 1 else "")
+        policy = _POLICY.format(**ports, **words, proxy6=f', "[::1]:{ports["proxy"]}"' if len(proxy) > 1 else "")
         loaded = load_text(policy, "the demo's policy")
         assert loaded.settings is not None, loaded.diagnostics  # noqa: S101 - a test loads it
         configure_events(loaded.settings.log, sys.stderr)
@@ -82,38 +104,53 @@ def run(arguments: argparse.Namespace) -> int:
         for held in proxy:
             held.close()
         try:
-            return app.run_on_loop(_serve(loaded.settings, policy, ports, api, page))
+            return app.run_on_loop(_serve(loaded.settings, policy, ports, words, api, page))
         except CannotListen as error:
-            sys.stderr.write(f"corsproxy demo: cannot listen on {error}\n")
+            complain(CANNOT_LISTEN, f"cannot listen on {error}")
             return EXIT_STARTUP
 
 
 async def _serve(
-    settings: Settings, policy: str, ports: dict[str, int], api: Sequence[socket.socket], page: Sequence[socket.socket]
+    settings: Settings,
+    policy: str,
+    ports: dict[str, int],
+    words: dict[str, str],
+    api: Sequence[socket.socket],
+    page: Sequence[socket.socket],
 ) -> int:
     log = RequestLog()
+    scheme = words["scheme"]
     site = demo_page(
-        proxy_url=f"http://localhost:{ports['proxy']}",
+        proxy_url=f"{scheme}://localhost:{ports['proxy']}",
         api_url=f"http://localhost:{ports['api']}",
-        allowed_origin=f"http://localhost:{ports['page']}",
+        allowed_origin=f"{scheme}://localhost:{ports['page']}",
         log=log,
         policy=policy,
     )
     runners = [web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S) for application in (legacy_api(log), site)]
     try:
-        for runner, sockets in zip(runners, (api, page), strict=True):
+        context = server_context(settings.tls) if settings.tls is not None else None
+        for runner, sockets, ssl_context in zip(runners, (api, page), (None, context), strict=True):
             await runner.setup()
             for sock in sockets:
-                await web.SockSite(runner, sock).start()
+                await web.SockSite(runner, sock, ssl_context=ssl_context).start()
 
         def announce(_: Sequence[Listen]) -> None:
-            sys.stdout.write(_BANNER.format(**ports))
+            sys.stdout.write(_BANNER.format(**ports, **words))
             sys.stdout.flush()
 
         return await app.serve(settings, announce)
     finally:
         for runner in runners:
             await runner.cleanup()
+
+
+def _certify(stack: ExitStack) -> dict[str, str]:
+    """Make a certificate that lives as long as the demo. Raises CannotCertify."""
+    directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="corsproxy-demo-"))
+    authority, issued = certify(Path(directory), ["localhost", *_LOOPBACKS])
+    tls = _TLS.format(cert=json.dumps(str(issued.cert_file)), key=json.dumps(str(issued.key_file)))
+    return {"scheme": "https", "tls": tls, "trust": _TRUST, "cacert": f" --cacert {shlex.quote(str(authority.ca_file))}"}
 
 
 def _claim(port: int | None, stack: ExitStack) -> list[list[socket.socket]]:

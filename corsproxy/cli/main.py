@@ -55,6 +55,7 @@ VERBS: Final = (
     Verb(_POLICY, "config", "corsproxy.cli.config", "print every key with its value in force, and where that comes from"),
     Verb(_POLICY, "init", "corsproxy.cli.init", "write a policy file to begin with"),
     Verb(_POLICY, "explain-code", "corsproxy.cli.explain_code", "explain a code that a message named, as CP104"),
+    Verb(_ABOUT, "dev-cert", "corsproxy.cli.dev_cert", "make a certificate for https in development"),
     Verb(_ABOUT, "schema", "corsproxy.cli.schema", "print the JSON Schema of the file, for editors"),
     Verb(_ABOUT, "completion", "corsproxy.cli.completion", "print the completion of a shell: bash, zsh or fish"),
     Verb(_ABOUT, "version", "corsproxy.cli.version", "say which version this is"),

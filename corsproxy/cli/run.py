@@ -14,6 +14,7 @@ from corsproxy.config.load import Loaded
 from corsproxy.config.render import render
 from corsproxy.config.settings import Listen, Settings
 from corsproxy.gateway._aiohttp import CannotRun, check_aiohttp
+from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.gateway.server import CannotListen
 from corsproxy.observe.log import configure_events
 from corsproxy.problems import CANNOT_LISTEN
@@ -51,6 +52,10 @@ def start(settings: Settings, load: Callable[[], Loaded], files: Sequence[str]) 
         return app.run(settings, announce, load, files)
     except CannotListen as error:
         complain(CANNOT_LISTEN, f"cannot listen on {error}")
+    except BadTlsFile as error:
+        # It was sound when it was checked, a moment ago.
+        complain(error.problem, str(error), error.help)
+        return EXIT_CONFIG
     except CannotRun as error:
         complain(error.problem, str(error))
     return EXIT_STARTUP

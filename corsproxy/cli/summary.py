@@ -8,7 +8,7 @@ from corsproxy.cors.policy import CorsPolicy
 
 def summarize(settings: Settings, listening: Sequence[Listen]) -> list[str]:
     """Say where a proxy listens, what it fronts, and whom each route lets in: one line each."""
-    lines = [f"listening on {', '.join(map(_url, listening))}"]
+    lines = [f"listening on {', '.join(_url(address, is_tls=settings.tls is not None) for address in listening)}"]
     width = max((len(route.path) for route in settings.routes), default=0)
     for route in settings.routes:
         path = f"{route.path.decode():{width}} " if len(settings.routes) > 1 else ""
@@ -37,7 +37,10 @@ def policy_in_words(route: Route) -> str:
     return "; ".join(parts)
 
 
-def _url(address: Listen) -> str:
+def _url(address: Listen, *, is_tls: bool) -> str:
     if address.unix_path:
         return str(address)
-    return f"http://{address}" if address.host not in ("", "0.0.0.0", "::") else f"http://localhost:{address.port} and every other address"  # noqa: S104 - it is only named
+    scheme = "https" if is_tls else "http"
+    if address.host in ("", "0.0.0.0", "::"):  # noqa: S104 - it is only named
+        return f"{scheme}://localhost:{address.port} and every other address"
+    return f"{scheme}://{address}"

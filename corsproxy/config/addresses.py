@@ -173,6 +173,23 @@ def parse_host(text: str) -> str | Fault:
     return _bad(f"`{text}` {reason}", f'write `"{wildcard}{host}"`' if wildcard or name.startswith("[") else f"write `{host}`")
 
 
+def parse_server_name(text: str) -> str | Fault:
+    """
+    Read the name that an upstream's certificate is valid for: a host name, or an IP address without brackets.
+
+    Pure; never raises.
+
+    Spec: RFC 6066 3; RFC 9525 3.
+    """
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(text))
+    plain = re.split(r"[/?#]", text.rpartition("://")[2], maxsplit=1)[0]
+    found = _authority(plain, is_listen=False)
+    if isinstance(found, _Authority) and (plain != text or found.port is not None or text.startswith("[")):
+        return _bad(f"`{text}` is not a name alone", f"write `{found.host}`")
+    return found if isinstance(found, Fault) else found.host.rstrip(".")
+
+
 def parse_route_path(text: str) -> bytes | Fault:
     """
     Read a route's path in normal form, without a slash at its end unless it is the root.

@@ -17,8 +17,20 @@ from corsproxy.config.policies import Chosen, read_cors, read_policies
 from corsproxy.config.policy_tests import read_tests
 from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
 from corsproxy.config.schema import FILE, ROUTE, SECTIONS
-from corsproxy.config.settings import LogFormat, LogLevel, LogSettings, Route, RouteLimits, Settings, Timeouts, Upstream
-from corsproxy.config.values import Section, place_of_url, read_block, read_fields, read_section, read_upstream
+from corsproxy.config.settings import (
+    DEFAULT_LISTEN,
+    LogFormat,
+    LogLevel,
+    LogSettings,
+    Route,
+    RouteLimits,
+    ServerTls,
+    Settings,
+    Timeouts,
+    Upstream,
+)
+from corsproxy.config.tls import build_server_tls
+from corsproxy.config.values import Section, place_of_url, read_block, read_entries, read_fields, read_section, read_upstream
 from corsproxy.cors.policy import CorsPolicy
 
 _NO_CORS_HELP: Final = "write `cors: {allow_origins: [https://app.example.com]}`, or `cors: none` for no CORS"
@@ -73,6 +85,7 @@ def decode(root: Node, report: Report) -> Settings | None:
     drafts = _read_routes(section, defaults, report)
     implicit = _implicit_route(section, defaults, drafts, report)
     log = _read_log(section, report)
+    tls = _read_tls(section, fields, report)
     hosts = read_hosts(section, fields, report)
     _judge_upstreams(defaults, drafts, implicit, report)
     tests = read_tests(section.entries.get("tests"), report)
@@ -97,6 +110,7 @@ def decode(root: Node, report: Report) -> Settings | None:
         limits=limits,
         log=log,
         tests=tests,
+        tls=tls,
         **given,
     )
 
@@ -137,6 +151,17 @@ def _read_log(section: Section, report: Report) -> LogSettings:
     if "level" in given:
         given["level"] = LogLevel(given["level"])
     return LogSettings(**given)
+
+
+def _read_tls(section: Section, fields: dict[str, Any], report: Report) -> ServerTls | None:
+    entry = section.entries.get("tls")
+    if entry is None:
+        return None
+    help_ = "write `tls: {cert_file: /certs/tls.crt, key_file: /certs/tls.key}`"
+    entries, given = read_entries(entry, SECTIONS[FILE]["tls"], help_, report)
+    if not isinstance(entry.value, Mapping):
+        return None
+    return build_server_tls(entry, entries, given, fields.get("listen", (DEFAULT_LISTEN,)), report)
 
 
 def _read_routes(section: Section, defaults: _Defaults, report: Report) -> list[_Draft]:

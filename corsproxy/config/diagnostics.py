@@ -130,6 +130,8 @@ class Report:
         self._found: dict[Diagnostic, None] = {}
         self._secrets: list[str] = []
         self.has_errors = False
+        # Where a file is named: by the key and its name.
+        self.places: dict[tuple[str, str], Span] = {}
 
     def hide(self, secret: str) -> None:
         """
@@ -171,6 +173,10 @@ class Report:
     def add_fault(self, fault: Fault, span: Span | None) -> None:
         """Record what a floor without a file found."""
         self.add(fault.problem, span, fault.message, fault.help)
+
+    def name_file(self, key: str, name: str, span: Span) -> None:
+        """Take note of a file that a key names; the first place is kept."""
+        self.places.setdefault((key, name), span)
 
     def keep(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Record diagnostics that are made already."""

@@ -6,6 +6,7 @@ cannot say: what belongs together, what is named elsewhere, how large a written 
 """
 
 import json
+import re
 from typing import Any, Final
 
 from corsproxy.config import patterns
@@ -105,7 +106,7 @@ def _key(key: Key) -> Schema:
 def _body(key: Key) -> Schema:
     match key.kind:
         case Kind.CHOICE:
-            return {"anyOf": [{"enum": list(key.choices)}, _ref("interpolated")]}
+            return {"anyOf": [{"enum": [*key.choices, *_numbers(key.choices)]}, _ref("interpolated")]}
         case Kind.COUNT | Kind.COUNT_OR_AUTO:
             word = [{"const": AUTO}] if key.kind is Kind.COUNT_OR_AUTO else []
             return {"anyOf": [{"type": "integer", "minimum": key.least, "maximum": key.most}, *word, _ref("digits")]}
@@ -119,6 +120,11 @@ def _body(key: Key) -> Schema:
             return {"oneOf": [_ref("upstream_url"), _ref(key.children)]}
         case _:
             return _BODIES[key.kind]
+
+
+def _numbers(words: tuple[str, ...]) -> list[float]:
+    """Return those of some words that YAML reads as numbers with a fraction, which is how they look to a schema without quotes."""
+    return [float(word) for word in words if re.fullmatch(r"[0-9]+\.[0-9]+", word)]
 
 
 def _one_or_many(name: str, rule: Schema) -> Schema:
@@ -156,6 +162,8 @@ _BODIES: Final[dict[Kind, Schema]] = {
     Kind.PATH: _ref("route_path"),
     Kind.TESTS: {"type": "array", "items": _ref(TESTS)},
     Kind.ORIGIN: {"anyOf": [_text(patterns.PAGE_ORIGIN), {"type": "null"}]},
+    Kind.FILE: {"type": "string", "minLength": 1},
+    Kind.HOST_NAME: _text(patterns.HOST_NAME),
     Kind.METHOD: {"anyOf": [{"enum": _METHODS}, _ref("interpolated")]},
     Kind.REQUEST_PATH: _text(patterns.REQUEST_PATH),
     Kind.HOST: _text(patterns.REQUEST_HOST),

@@ -39,6 +39,8 @@ class Kind(StrEnum):
     HEADER_NAMES = "a list of names"
     EXPECTATION = "`allow`, `deny`, `refused`, or a mapping with `response`"
     HEADER_VALUES = "a mapping of header names to values"
+    FILE = "the name of a file"
+    HOST_NAME = "a host name"
     SECTION = "a mapping"
 
 
@@ -90,6 +92,8 @@ class Key:
 FILE: Final = ""
 UPSTREAM: Final = "upstream"
 POOL: Final = "pool"
+TLS: Final = "tls"
+UPSTREAM_TLS: Final = "upstream.tls"
 TIMEOUTS: Final = "timeouts"
 CORS: Final = "cors"
 LIMITS: Final = "limits"

@@ -47,7 +47,8 @@ class Loaded:
     What came of loading: settings exactly if there is no error among the diagnostics, which are in order.
 
     `root` is the tree that the settings were read from, flags, variables and secrets put into it; None if there is none.
-    `files` are the absolute paths of everything that was read, or would have been: the file, and those of its secrets.
+    `files` are the absolute paths of everything that was read, or would have been, or will be: the file, and those
+    of its secrets and of TLS. `places` says by key and name which line names a file of TLS.
     """
 
     # They may hold secrets.
@@ -56,6 +57,7 @@ class Loaded:
     source: Source
     root: Node | None = field(default=None, repr=False)
     files: tuple[str, ...] = ()
+    places: Given[tuple[str, str], Span] = field(default_factory=dict)
 
 
 def load_file(path: str | Path, overrides: Given[str, Override] | None = None, environ: Given[str, str] | None = None) -> Loaded:
@@ -101,7 +103,7 @@ def load_text(
         return Loaded(None, (unreadable.diagnostic,), source)
     # What a flag replaces needs no variable: so the references that are left are looked at afterwards.
     root, files = interpolate(_with_overrides(root, overrides or {}, report), environ or {}, report)
-    return replace(_finish(root, report), files=files)
+    return _finish(root, report, files)
 
 
 def load_flags(
@@ -145,9 +147,11 @@ def _failed(found: Diagnostic) -> Loaded:
     return Loaded(None, (found,), Source(found.file))
 
 
-def _finish(root: Node, report: Report) -> Loaded:
+def _finish(root: Node, report: Report, files: tuple[str, ...] = ()) -> Loaded:
     settings = decode(root, report)
-    return Loaded(None if report.has_errors else settings, report.in_order(), report.source, root)
+    named = (str(Path(name).absolute()) for _, name in report.places)
+    files = tuple(dict.fromkeys((*files, *named)))
+    return Loaded(None if report.has_errors else settings, report.in_order(), report.source, root, files, report.places)
 
 
 def _not_utf8(content: bytes, error: UnicodeDecodeError, name: str) -> Diagnostic:

@@ -39,6 +39,8 @@ PAGE_ORIGIN: Final = rf"null|file://|[a-z][a-z0-9+.-]*://{_ORIGIN_HOST}(?::{_ORI
 REQUEST_PATH: Final = r"/[!-\"$-~]*"
 REQUEST_HOST: Final = rf"{_ORIGIN_HOST}(?::[0-9]{{1,5}})?"
 
+HOST_NAME: Final = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?"
+
 DURATION: Final = f"{_NOT_ZERO}{_NUMBER}(?:ms|s|m|h)"
 SECONDS: Final = f"{_NUMBER}(?:ms|s|m|h)?"
 SIZE: Final = f"{_NOT_ZERO}{_NUMBER}(?:B|KB|MB|GB|KiB|MiB|GiB)"

@@ -185,6 +185,22 @@ def read_choice(node: Node, span: Span, key: Key, report: Report) -> str | None:
     return None
 
 
+def read_file(node: Node, span: Span, key: Key, report: Report) -> str | None:
+    """Read the name of a file. Whether there is one is for whoever opens it to say."""
+    text = _text(node, span, key, report)
+    if text is None or (text and text.isprintable() and not text.startswith("-----BEGIN")):
+        return text
+    message = (
+        "is empty"
+        if not text
+        else "takes the name of a file, and this is its content"
+        if "-----BEGIN" in text
+        else "holds a character that cannot be shown"
+    )
+    report.add(problems.WRONG_TYPE, span, f"`{key.name}` {message}", f"write `{key.name}: {key.example}`")
+    return None
+
+
 def read_parsed(parse: Callable[[str], Any]) -> Reader:
     """Make a reader of a text that has a parser of its own."""
 

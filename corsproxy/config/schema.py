@@ -20,13 +20,16 @@ from corsproxy.config.key import (
     ROUTE,
     TESTS,
     TIMEOUTS,
+    TLS,
     UPSTREAM,
+    UPSTREAM_TLS,
     Key,
     Kind,
 )
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
 from corsproxy.config.keys_tests import TEST_KEYS
+from corsproxy.config.keys_tls import TLS_KEYS, TLS_SECTION, UPSTREAM_TLS_SECTION
 from corsproxy.config.settings import CorsMode, LogFormat, LogLevel
 
 __all__ = [
@@ -45,7 +48,9 @@ __all__ = [
     "SINGLE_KEYS",
     "TESTS",
     "TIMEOUTS",
+    "TLS",
     "UPSTREAM",
+    "UPSTREAM_TLS",
     "Key",
     "Kind",
 ]
@@ -56,6 +61,15 @@ _ROUTES_EXAMPLE: Final = """\
 - path: /reports
   upstream: http://localhost:9001
   timeouts: {response: 10m}
+- path: /legacy
+  upstream:
+    url: https://legacy.internal:8443
+    tls:  # for https upstreams; without it, the system's authorities and the URL's host
+      ca_file: /certs/legacy-ca.pem  # instead of the system's authorities
+      server_name: legacy  # SNI, and the name in its certificate
+      cert_file: /certs/client.pem  # to show to the upstream (mTLS)
+      key_file: /certs/client.key
+      dangerously_skip_verify: false  # true: any certificate is taken
 - path: /upload
   limits: {request_body: 1GiB, body_idle_timeout: 5m}  # a route may set these two
 - path: /internal
@@ -124,6 +138,7 @@ KEYS: Final = (
         also=("add_via", "via_header"),
         comment="false: no Via on requests; loops are then not found",
     ),
+    TLS_SECTION,
     Key(
         FILE,
         "upstream",
@@ -222,6 +237,7 @@ KEYS: Final = (
         is_live=True,
         flag="--upstream",
     ),
+    UPSTREAM_TLS_SECTION,
     Key(
         UPSTREAM,
         "pool",
@@ -248,6 +264,7 @@ KEYS: Final = (
     ),
     *POLICY_KEYS,
     *LIMIT_KEYS,
+    *TLS_KEYS,
     Key(
         ROUTE,
         "path",

@@ -73,12 +73,46 @@ class PoolSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerTls:
+    """
+    TLS towards clients. Files are in PEM; an empty name is no file.
+
+    With a `client_ca_file` clients are asked for a certificate; `requires_client_certificate`: without a valid one, only preflights
+    pass. `digest` stands for the content of the files, once they were read: other content is another value.
+    """
+
+    cert_file: str
+    key_file: str
+    client_ca_file: str = ""
+    requires_client_certificate: bool = False
+    min_version: str = "1.2"
+    digest: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """
+    TLS towards an upstream. Files are in PEM; an empty name is no file.
+
+    `ca_file` stands in the place of the system's authorities, `server_name` (SNI and the name to verify) in that of the URL's host.
+    `digest` is as in ServerTls.
+    """
+
+    ca_file: str = ""
+    server_name: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    skip_verify: bool = False
+    digest: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Upstream:
     """
     One upstream.
 
     `url` is what people see of it: the text of the file where that refers to a secret. `authority` is the Host field that it gets (RFC 9112 3.2); `path` is put before the request's path, without
-    a slash at its end ("" for none); `host` is without brackets, and empty for a unix socket.
+    a slash at its end ("" for none); `host` is without brackets, and empty for a unix socket. `tls`: it speaks https, as `client_tls` says.
     """
 
     url: str
@@ -88,6 +122,7 @@ class Upstream:
     path: bytes = field(default=b"", repr=False)
     tls: bool = False
     unix_path: str = field(default="", repr=False)
+    client_tls: ClientTls = ClientTls()
     pool: PoolSettings = PoolSettings()
     # Precedent: Pingora and Caddy try once more where nothing was sent.
     retries: int = 1
@@ -264,6 +299,7 @@ class Settings:
     `own_origins` are the origins of `public_url`, serialized. `routes` are sorted so that the first match is the
     longest: by falling length of path; the implicit route of the top-level `upstream` comes last. `default_cors` is the
     top-level `cors`: it also speaks for paths that no route matches. `pseudonym` names this very proxy in Via; b"" writes none.
+    `tls` None serves plain HTTP.
     """
 
     routes: tuple[Route, ...]
@@ -272,6 +308,7 @@ class Settings:
     default_cors: CorsPolicy | CorsMode | None = None
     hosts: HostRules = HostRules(any_host=True)
     pseudonym: bytes = b"corsproxy"
+    tls: ServerTls | None = None
     limits: Limits = Limits()
     log: LogSettings = field(default_factory=LogSettings)
     tests: tuple[PolicyTest, ...] = ()

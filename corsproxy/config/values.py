@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from corsproxy import problems
-from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_route_path, parse_upstream
+from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_route_path, parse_server_name, parse_upstream
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.requests import parse_header_name, parse_method, parse_origin_of_page, parse_request_host, parse_request_path
@@ -24,6 +24,7 @@ from corsproxy.config.scalars import (
     read_choice,
     read_count,
     read_duration,
+    read_file,
     read_one_or_many,
     read_parsed,
     read_seconds,
@@ -33,6 +34,7 @@ from corsproxy.config.scalars import (
 )
 from corsproxy.config.schema import EXPECT, EXTENSION_PREFIX, FILE, KEYS, ROUTE, SECTIONS, TESTS, UPSTREAM, Key, Kind
 from corsproxy.config.settings import PoolSettings, Upstream
+from corsproxy.config.tls import build_client_tls
 from corsproxy.cors.origin import NULL
 from corsproxy.cors.policy import ANY, RegexEntry
 from corsproxy.problems import Fault
@@ -203,6 +205,8 @@ _READERS: Final[dict[Kind, Reader]] = {
     Kind.ORIGIN_URLS: read_one_or_many(parse_public_url),
     Kind.URL: _read_url,
     Kind.PATH: read_parsed(parse_route_path),
+    Kind.FILE: read_file,
+    Kind.HOST_NAME: read_parsed(parse_server_name),
     Kind.DURATION: read_duration,
     Kind.SECONDS: read_seconds,
     Kind.SIZE: read_size,
@@ -232,6 +236,10 @@ def read_upstream(entry: Entry, key: Key, report: Report) -> Upstream | None:
     fields = read_fields(section, report)
     pool = _read_pool(section.entries.get("pool"), report)
     upstream: Upstream | None = fields.pop("url", None)
+    tls = section.entries.get("tls")
+    if tls is not None:
+        entries, given = read_entries(tls, SECTIONS[UPSTREAM]["tls"], "write `tls: {ca_file: /certs/legacy-ca.pem}`", report)
+        fields["client_tls"] = build_client_tls(tls, entries, given, upstream, report)
     return replace(upstream, pool=pool, **fields) if upstream is not None else None
 
 
@@ -249,9 +257,13 @@ def _read_pool(entry: Entry | None, report: Report) -> PoolSettings:
 
 def read_block(entry: Entry | None, key: Key, help_: str, report: Report) -> dict[str, Any]:
     """Read a mapping that holds single values only; what is missing or faulty is left out."""
-    if entry is None:
-        return {}
+    return read_entries(entry, key, help_, report)[1] if entry is not None else {}
+
+
+def read_entries(entry: Entry, key: Key, help_: str, report: Report) -> tuple[dict[str, Entry], dict[str, Any]]:
+    """Read such a mapping, and return its known keys as they are written beside their values."""
     if not isinstance(entry.value, Mapping):
         refuse_kind(entry.value, entry.value_span, key, report, help_)
-        return {}
-    return read_fields(read_section(entry.value, key.children, f"`{key.name}`", entry.key.span, report), report)
+        return {}, {}
+    section = read_section(entry.value, key.children, f"`{key.name}`", entry.key.span, report)
+    return section.entries, read_fields(section, report)

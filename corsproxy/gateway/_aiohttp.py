@@ -26,6 +26,9 @@ _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 # What a chunked body without trailers ends in. A trailer has a colon, so a line `0` before the empty one is the last chunk.
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 
+# How long a client of TLS may take to say farewell when its idle connection is closed.
+_FAREWELL_S: Final = 1.0
+
 # Read below, and not part of aiohttp's public interface.
 _NEEDED_SLOTS: Final = frozenset({"_request_count"})
 
@@ -113,7 +116,10 @@ class ClientConnection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember who the client is: the transport forgets when it closes."""
         peer = transport.get_extra_info("peername")
-        self.peer = Connection(str(peer[0]) if isinstance(peer, tuple) else "unix")
+        is_tls = transport.get_extra_info("ssl_object") is not None
+        # Only of a certificate that was verified are there any contents.
+        certificate = transport.get_extra_info("peercert") if is_tls else None
+        self.peer = Connection(str(peer[0]) if isinstance(peer, tuple) else "unix", is_tls, bool(certificate))
         self.wire = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         self.front.owner.connected(self)
@@ -243,8 +249,13 @@ class ClientConnection(RequestHandler):
 
     def close_if_idle(self) -> None:
         """Close a connection that has no exchange. `close()` alone would stop reading an upload in progress."""
-        if not self.exchanges and not self.pending and self.content is None:
-            self.force_close()
+        if self.exchanges or self.pending or self.content is not None:
+            return
+        wire = self.wire
+        self.force_close()
+        if wire is not None and self.peer.tls and not wire.get_write_buffer_size():
+            # An event loop's TLS waits half a minute for the client's own close_notify; the place is needed sooner.
+            self.front.loop.call_later(_FAREWELL_S, wire.abort)
 
 
 class Front(web.Server):

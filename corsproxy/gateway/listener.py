@@ -43,6 +43,9 @@ _CONNECTION_LOST: Final = frozenset(
 _SOCKET_MODE: Final = 0o660
 
 
+Taker = Callable[[socket.socket], Awaitable[None]]
+
+
 class CannotListen(OSError):
     """An address cannot be listened on; the text says which and why."""
 
@@ -124,9 +127,9 @@ def close_all(sockets: list[socket.socket]) -> None:
         sock.close()
 
 
-async def accept(sock: socket.socket, protocol: Callable[[], asyncio.Protocol], room: Callable[[], Awaitable[object]]) -> None:
+async def accept(sock: socket.socket, take: Taker, room: Callable[[], Awaitable[object]]) -> None:
     """
-    Accept connections until cancelled. `room` returns when there is place for one more.
+    Accept connections until cancelled, and hand them to `take`. `room` returns when there is place for one more.
 
     A lack of file descriptors pauses accepting; it never spins, and it passes by itself.
     """
@@ -147,7 +150,7 @@ async def accept(sock: socket.socket, protocol: Callable[[], asyncio.Protocol], 
             await asyncio.sleep(_EXHAUSTION_PAUSE_S)
             continue
         is_exhausted = False
-        await _take(loop, connection, protocol)
+        await take(connection)
         for _ in range(_BATCH):
             await room()
             try:
@@ -155,11 +158,16 @@ async def accept(sock: socket.socket, protocol: Callable[[], asyncio.Protocol], 
             except OSError:
                 break  # nobody else waits, or the loop above will meet the error again
             connection.setblocking(False)
-            await _take(loop, connection, protocol)
+            await take(connection)
 
 
-async def _take(loop: asyncio.AbstractEventLoop, connection: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
-    try:
-        await loop.connect_accepted_socket(protocol, connection)
-    except OSError:
-        connection.close()  # the client left between the handshake and now
+def plainly(protocol: Callable[[], asyncio.Protocol]) -> Taker:
+    """Make a taker of connections without TLS."""
+
+    async def take(connection: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
+        except OSError:
+            connection.close()  # the client left between the handshake and now
+
+    return take

@@ -15,6 +15,8 @@ import aiohappyeyeballs
 
 from corsproxy import problems
 from corsproxy.config.settings import Limits, Upstream
+from corsproxy.gateway.contexts import BadTlsFile, client_context
+from corsproxy.gateway.tls import TlsFailed, TlsStream
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.problems import Problem
 
@@ -57,7 +59,7 @@ class UpstreamPool:
         # Ordered by the time of going idle: reuse takes from the end, expiry from the beginning.
         self._idle: OrderedDict[UpstreamConnection, None] = OrderedDict()
         self._busy: set[UpstreamConnection] = set()
-        self._tls = _client_context() if upstream.tls else None
+        self._context: ssl.SSLContext | None = None
         self._infos: _AddrInfos = []
         self._infos_until = 0.0
         self.connects = 0
@@ -100,7 +102,7 @@ class UpstreamPool:
 
     async def _open(self, timeout_s: float) -> UpstreamConnection:
         """Open a fresh connection: name, TCP and TLS within `timeout_s`. Raises UpstreamUnavailable."""
-        where = self.upstream.unix_path or f"{self.upstream.host}:{self.upstream.port}"
+        where = self._where
         self._opening += 1
         connection = None
         try:
@@ -110,7 +112,9 @@ class UpstreamPool:
             raise UpstreamUnavailable(problems.UPSTREAM_CONNECT_TIMEOUT, f"connecting to {where} took over {timeout_s:g} s") from None
         except socket.gaierror as error:
             raise UpstreamUnavailable(problems.UPSTREAM_UNRESOLVED, f"resolving {where}: {error.strerror}") from error
-        except ssl.SSLError as error:
+        except TlsFailed as error:
+            raise UpstreamUnavailable(problems.UPSTREAM_TLS, str(error)) from error
+        except (BadTlsFile, UnicodeError) as error:  # a name that IDNA does not take
             raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {error}") from error
         except (ConnectionRefusedError, FileNotFoundError) as error:
             raise UpstreamUnavailable(problems.UPSTREAM_REFUSED, f"connecting to {where}: {error.strerror}") from error
@@ -187,7 +191,6 @@ class UpstreamPool:
 
     async def _connect(self) -> UpstreamConnection:
         loop, upstream = self._loop, self.upstream
-        server_hostname = upstream.host if self._tls else None
 
         def protocol() -> UpstreamConnection:
             return UpstreamConnection(self, loop)
@@ -198,11 +201,31 @@ class UpstreamPool:
         sock = await aiohappyeyeballs.start_connection(await self._resolve(), happy_eyeballs_delay=_ATTEMPT_DELAY_S, loop=loop)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _, connection = await loop.create_connection(protocol, sock=sock, ssl=self._tls, server_hostname=server_hostname)
+            if upstream.tls:
+                return await self._connect_tls(sock, protocol())
+            _, connection = await loop.create_connection(protocol, sock=sock)
         except BaseException:
             sock.close()
             raise
         return connection
+
+    async def _connect_tls(self, sock: socket.socket, connection: UpstreamConnection) -> UpstreamConnection:
+        tls = self.upstream.client_tls
+        self._context = self._context or client_context(tls)
+        # A name in TLS has no dot at its end (RFC 6066 3).
+        name = tls.server_name or self.upstream.host.rstrip(".")
+        stream = TlsStream(connection, self._context, name, self._where, self._loop)
+        try:
+            await self._loop.create_connection(lambda: stream, sock=sock)
+            await stream.established
+        except BaseException:
+            stream.abort()
+            raise
+        return connection
+
+    @property
+    def _where(self) -> str:
+        return self.upstream.unix_path or f"{self.upstream.host}:{self.upstream.port}"
 
     async def _resolve(self) -> _AddrInfos:
         host, port = self.upstream.host, self.upstream.port

@@ -21,6 +21,7 @@ from corsproxy.gateway._aiohttp import ClientConnection, Front
 from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import CannotListen
 from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.gateway.tls import ServerSide
 from corsproxy.plan import Fresh
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
@@ -65,6 +66,7 @@ class Gateway:
         # In the order in which they went idle.
         self._idle: dict[ClientConnection, None] = {}
         self._connections: set[ClientConnection] = set()
+        self.tls = ServerSide(self._front, settings.limits.header_timeout, self._mind_room)
         self._room = asyncio.Event()
         self._room.set()
         self._none_in_flight = asyncio.Event()
@@ -83,7 +85,7 @@ class Gateway:
     @property
     def closes_connections(self) -> bool:
         """Whether answers end their connection: while draining, and when connections are nearly used up."""
-        return self.draining or len(self._connections) > _CROWDED * self._max_connections
+        return self.draining or self._taken > _CROWDED * self._max_connections
 
     @property
     def is_overloaded(self) -> bool:
@@ -139,19 +141,27 @@ class Gateway:
             del self._idle[longest]
             longest.close_if_idle()
         self._idle[connection] = None
-        self._look_for_room()
+        self._mind_room()
 
     def disconnected(self, connection: ClientConnection) -> None:
         """Take note of one that is gone."""
         self._connections.discard(connection)
         self._idle.pop(connection, None)
-        self._look_for_room()
+        self._mind_room()
 
-    def _look_for_room(self) -> None:
-        if len(self._connections) < self._max_connections:
-            self._room.set()
-        else:
+    @property
+    def _taken(self) -> int:
+        return len(self._connections) + self.tls.under_way
+
+    def _mind_room(self) -> None:
+        if self._taken >= self._max_connections:
             self._room.clear()
+        else:
+            self._room.set()
+
+    async def _take_tls(self, sock: socket.socket) -> None:
+        self.tls.begin(sock)
+        self._mind_room()
 
     def unparsable_answer(self, problem: Problem) -> bytes:
         """Return the answer to bytes that are no request. Nothing is known of the client, so no CORS field can be right."""
@@ -165,8 +175,9 @@ class Gateway:
         """
         Listen on every address, and return them with their real ports.
 
-        Raises CannotListen; nothing listens then.
+        Raises CannotListen or BadTlsFile; nothing listens then.
         """
+        self.tls.update(self.settings.tls, self.settings.limits.header_timeout)
         bound: list[Listen] = []
         try:
             for address in self.settings.listen:
@@ -176,7 +187,11 @@ class Gateway:
         except CannotListen:
             listener.close_all(self._sockets)
             raise
-        self._tasks = [self._loop.create_task(listener.accept(sock, self._front, self._room.wait)) for sock in self._sockets]
+        plain = listener.plainly(self._front)
+        self._tasks = [
+            self._loop.create_task(listener.accept(sock, plain if self._is_plain(sock) else self._take_tls, self._room.wait))
+            for sock in self._sockets
+        ]
         self._tasks.append(self._loop.create_task(self._sweep()))
         return bound
 
@@ -186,14 +201,17 @@ class Gateway:
 
         An exchange in flight keeps those that it began with. A client's connection keeps its parser's bounds and its
         `keep_alive_timeout`; whatever else is asked of it is new at once. The addresses stay as they were bound.
+
+        Raises BadTlsFile, and changes nothing then.
         """
+        self.tls.update(settings.tls, settings.limits.header_timeout)
         self.settings = settings
         self._front.reconfigure(**_front_options(settings.limits))
         self._max_connections = settings.limits.connections or self._auto_connections
         for connection in tuple(self._idle)[: max(0, len(self._connections) - self._max_connections)]:
             del self._idle[connection]
             connection.close_if_idle()
-        self._look_for_room()
+        self._mind_room()
         named = {route.upstream for route in settings.routes}
         for upstream, pool in self.pools.items():
             pool.reconfigure(settings.limits, is_retired=upstream not in named)
@@ -238,7 +256,11 @@ class Gateway:
         for task in accepting:
             task.cancel()
         await asyncio.gather(*accepting, return_exceptions=True)
+        await self.tls.stop()
         listener.close_all(sockets)
+
+    def _is_plain(self, sock: socket.socket) -> bool:
+        return self.settings.tls is None or sock.family == socket.AF_UNIX
 
     async def _sweep(self) -> None:
         """Look at every deadline once in a while, instead of holding a timer for each exchange."""

@@ -13,6 +13,7 @@ import httptools
 
 from corsproxy import problems
 from corsproxy.edits import Received
+from corsproxy.gateway.tls import TlsFailed
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, ResponseHead
 from corsproxy.semantics.framing import BodyKind
@@ -164,7 +165,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._owner.forget(self, unexpected=False)
         if self._exchange is None:
             return
-        if self._body is None:
+        if self._body is None and isinstance(exc, TlsFailed) and not self.received:
+            # TLS 1.3: an upstream that wants a certificate refuses only after our side of the handshake is done.
+            self._fail(problems.UPSTREAM_TLS, str(exc))
+        elif self._body is None:
             self._fail(problems.UPSTREAM_CLOSED, f"closed before the answer{_because(exc)}")
         elif self._body is BodyKind.UNTIL_CLOSE and exc is None:
             exchange = self._exchange

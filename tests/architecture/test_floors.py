@@ -32,6 +32,7 @@ FLOORS = {
     "corsproxy.app": 5,
     "corsproxy.startup": 5,
     "corsproxy.reload": 5,
+    "corsproxy.certificates": 5,
     "corsproxy.cli": 6,
     "corsproxy.__main__": 6,
 }

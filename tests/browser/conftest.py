@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +56,21 @@ class Demo:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """`corsproxy demo`, in an empty directory and a clean environment."""
-    directory = tmp_path_factory.mktemp("demo")
+    with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
+
+
+@pytest.fixture(scope="session")
+def secure_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The same by https."""
+    with running_demo(tmp_path_factory.mktemp("demo"), "--tls") as demo:
+        yield demo
+
+
+@contextmanager
+def running_demo(directory: Path, *flags: str) -> Iterator[Demo]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "corsproxy", "demo", "--port", "0"],
+        [sys.executable, "-m", "corsproxy", "demo", "--port", "0", *flags],
         cwd=directory,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])},
         stdout=subprocess.PIPE,
@@ -71,7 +84,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         banner += line
         if "Ctrl-C" in line:
             break
-    found = dict(re.findall(r"^\s+(page|proxy|API)\s+(http://\S+)", banner, re.MULTILINE))
+    found = dict(re.findall(r"^\s+(page|proxy|API)\s+(https?://\S+)", banner, re.MULTILINE))
     assert found, banner + process.stderr.read()
     # Log lines would fill the pipe.
     drain = threading.Thread(target=process.stdout.read)

@@ -1,7 +1,7 @@
 """The demo page, as a visitor sees it."""
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import Demo
 
@@ -45,3 +45,16 @@ def test_the_page_fits_on_a_phone(page: Page, demo: Demo) -> None:
     run_page(page, demo.page)
 
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize(("host", "origin"), [("localhost", "allowed"), ("127.0.0.1", "refused")])
+def test_by_https_every_call_goes_as_the_page_promises(chromium: Browser, secure_demo: Demo, host: str, origin: str) -> None:
+    context = chromium.new_context(ignore_https_errors=True)
+    page = context.new_page()
+    run_page(page, secure_demo.page.replace("localhost", host))
+
+    assert secure_demo.proxy.startswith("https://localhost:")
+    assert page.get_attribute("body", "data-origin") == origin
+    rows = page.query_selector_all("tr[data-call]")
+    assert [row.get_attribute("data-call") for row in rows if row.get_attribute("data-as-expected") != "true"] == []
+    context.close()

@@ -23,9 +23,9 @@ def test_every_link_inside_the_project_resolves(page: Path) -> None:
 
 
 @each_page
-def test_every_policy_in_a_document_loads(page: Path) -> None:
+def test_every_policy_in_a_document_loads(page: Path, certs: Path) -> None:
     for block in YAML.findall(page.read_text()):
-        loaded = checked(load_text(block, page.name))
+        loaded = checked(load_text(block.replace("/certs/", f"{certs}/"), page.name))
         assert loaded.settings is not None, loaded.diagnostics
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from corsproxy import problems
 from corsproxy.answers import Answer
-from corsproxy.config.settings import CorsMode, HostRules, Limits, Route, RouteLimits, Settings, Timeouts, Upstream
+from corsproxy.config.settings import CorsMode, HostRules, Limits, Route, RouteLimits, ServerTls, Settings, Timeouts, Upstream
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
-from corsproxy.plan import Forward, plan
+from corsproxy.plan import Connection, Forward, plan
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, RequestHead
 from corsproxy.semantics.framing import CHUNKED_BODY, NO_BODY, Body, BodyKind
@@ -534,3 +534,40 @@ def test_an_options_that_is_answered_here_ends_its_connection_only_if_it_has_a_b
     for body, closes in (([], False), ([(b"Content-Length", b"3")], True), ([(b"Transfer-Encoding", b"chunked")], True)):
         answer = answer_to(SETTINGS, *lines, *body, method=b"OPTIONS", target=target)
         assert (answer.status, answer.close) == (status, closes)
+
+
+# --- client certificates ---
+
+MUTUAL = settings_of(tls=ServerTls("c", "k", "ca", requires_client_certificate=True))
+CERTIFIED = Connection("192.0.2.1", tls=True, has_certificate=True)
+
+
+def test_without_a_certificate_an_allowed_origin_reads_the_refusal_and_the_connection_ends() -> None:
+    answer = answer_to(MUTUAL, ORIGIN)
+
+    assert (answer.status, answer.problem, answer.close) == (403, problems.CERTIFICATE_REQUIRED, True)
+    assert b"Access-Control-Allow-Origin: https://app.example\r\n" in answer.head
+
+
+def test_a_refused_origin_learns_nothing_of_certificates() -> None:
+    assert answer_to(MUTUAL, FOREIGN).problem is problems.ORIGIN_REFUSED
+
+
+def test_preflights_carry_no_certificate_and_pass() -> None:
+    assert answer_to(MUTUAL, ORIGIN, ACRM, method=b"OPTIONS").status == 204
+
+
+def test_a_certificate_passes_the_gate() -> None:
+    assert isinstance(plan(MUTUAL, head_of(ORIGIN), CERTIFIED, FRESH), Forward)
+
+
+def test_an_optional_certificate_is_not_missed() -> None:
+    optional = settings_of(tls=ServerTls("c", "k", "ca"))
+    assert isinstance(plan(optional, head_of(ORIGIN), CLIENT, FRESH), Forward)
+
+
+def test_on_passthrough_preflights_go_upstream_without_a_certificate_and_nothing_else_does() -> None:
+    mutual = replace(settings_of(CorsMode.PASSTHROUGH), tls=MUTUAL.tls)
+    assert isinstance(plan(mutual, head_of(ORIGIN, ACRM, method=b"OPTIONS"), CLIENT, FRESH), Forward)
+    for lines, method in (([ORIGIN], b"OPTIONS"), ([ORIGIN, ACRM], b"GET"), ([ORIGIN, ACRM, (b"Content-Length", b"3")], b"OPTIONS")):
+        assert answer_to(mutual, *lines, method=method).problem is problems.CERTIFICATE_REQUIRED

@@ -5,16 +5,17 @@
 #    source ~/.local/share/bash_completion/corsproxy
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_corsproxy_subparsers=(run demo check validate explain config init explain-code schema completion version)
+_shtab_corsproxy_subparsers=(run demo check validate explain config init explain-code dev-cert schema completion version)
 
 _shtab_corsproxy_run_option_strings=(-h --help -c --config --upstream --allow-origin --allow-credentials --listen)
-_shtab_corsproxy_demo_option_strings=(-h --help --port)
+_shtab_corsproxy_demo_option_strings=(-h --help --port --tls)
 _shtab_corsproxy_check_option_strings=(-h --help --strict --format -c --config --upstream --allow-origin --allow-credentials --listen)
 _shtab_corsproxy_validate_option_strings=(-h --help --strict --format -c --config --upstream --allow-origin --allow-credentials --listen)
 _shtab_corsproxy_explain_option_strings=(-h --help --origin --method --path --host --header --credentials --json -c --config --upstream --allow-origin --allow-credentials --listen)
 _shtab_corsproxy_config_option_strings=(-h --help --effective --json -c --config --upstream --allow-origin --allow-credentials --listen)
 _shtab_corsproxy_init_option_strings=(-h --help --upstream --allow-origin --force)
 _shtab_corsproxy_explain_code_option_strings=(-h --help)
+_shtab_corsproxy_dev_cert_option_strings=(-h --help --dir)
 _shtab_corsproxy_schema_option_strings=(-h --help --env)
 _shtab_corsproxy_completion_option_strings=(-h --help)
 _shtab_corsproxy_version_option_strings=(-h --help)
@@ -33,6 +34,7 @@ _shtab_corsproxy_explain___config_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_config__c_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_config___config_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_init_pos_0_COMPGEN=_shtab_compgen_files
+_shtab_corsproxy_dev_cert___dir_COMPGEN=_shtab_compgen_dirs
 _shtab_corsproxy__c_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy___config_COMPGEN=_shtab_compgen_files
 
@@ -40,13 +42,14 @@ _shtab_corsproxy_check___format_choices=(text json github)
 _shtab_corsproxy_validate___format_choices=(text json github)
 _shtab_corsproxy_explain___credentials_choices=(include omit)
 _shtab_corsproxy_completion_pos_0_choices=(bash zsh fish)
-_shtab_corsproxy_pos_0_choices=(run demo check validate explain config init explain-code schema completion version)
+_shtab_corsproxy_pos_0_choices=(run demo check validate explain config init explain-code dev-cert schema completion version)
 
 _shtab_corsproxy_run__h_nargs=0
 _shtab_corsproxy_run___help_nargs=0
 _shtab_corsproxy_run___allow_credentials_nargs=0
 _shtab_corsproxy_demo__h_nargs=0
 _shtab_corsproxy_demo___help_nargs=0
+_shtab_corsproxy_demo___tls_nargs=0
 _shtab_corsproxy_check__h_nargs=0
 _shtab_corsproxy_check___help_nargs=0
 _shtab_corsproxy_check___strict_nargs=0
@@ -69,6 +72,9 @@ _shtab_corsproxy_init___help_nargs=0
 _shtab_corsproxy_init___force_nargs=0
 _shtab_corsproxy_explain_code__h_nargs=0
 _shtab_corsproxy_explain_code___help_nargs=0
+_shtab_corsproxy_dev_cert_pos_0_nargs=+
+_shtab_corsproxy_dev_cert__h_nargs=0
+_shtab_corsproxy_dev_cert___help_nargs=0
 _shtab_corsproxy_schema__h_nargs=0
 _shtab_corsproxy_schema___help_nargs=0
 _shtab_corsproxy_schema___env_nargs=0

@@ -50,8 +50,8 @@ function _shtab_corsproxy_using
   test "$_shtab_corsproxy_cmdpath" = "$argv"
 end
 
-set -g _shtab_corsproxy_commands run demo check validate explain config init explain-code schema completion version
-set -g _shtab_corsproxy_opts_with_value --allow-origin --config --credentials --format --header --host --listen --method --origin --path --port --upstream -c
+set -g _shtab_corsproxy_commands run demo check validate explain config init explain-code dev-cert schema completion version
+set -g _shtab_corsproxy_opts_with_value --allow-origin --config --credentials --dir --format --header --host --listen --method --origin --path --port --upstream -c
 
 complete -c corsproxy -e
 complete -c corsproxy -f
@@ -73,6 +73,7 @@ complete -c corsproxy -n '_shtab_corsproxy_using run' -l listen -x -d 'where to 
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a demo -d 'Show what corsproxy does: a sample API that knows no CORS, the proxy in front of it, and a page that calls both.'
 complete -c corsproxy -n '_shtab_corsproxy_using demo' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using demo' -l port -x -d 'the proxy'"'"'s port; the API and the page take the next two (default: 8080, or free ports where it is taken; 0: free ports)'
+complete -c corsproxy -n '_shtab_corsproxy_using demo' -l tls -d 'page and proxy by https, with a certificate that is made for this run'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a check -d 'Load a policy as `run` does, without a socket: say what is wrong with it, or what it lets in.'
 complete -c corsproxy -n '_shtab_corsproxy_using check' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using check' -l strict -d 'let warnings fail too'
@@ -124,6 +125,9 @@ complete -c corsproxy -n '_shtab_corsproxy_using init' -l force -d 'overwrite th
 complete -c corsproxy -n '_shtab_corsproxy_using init; and test $_shtab_corsproxy_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the file to write, - for stdout (default: ./corsproxy.yaml)'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a explain-code -d 'Explain a code that a message named: what it means, why it matters, what to do. Without a code: list all of them.'
 complete -c corsproxy -n '_shtab_corsproxy_using explain-code' -s h -l help -d 'show this help message and exit'
+complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a dev-cert -d '`corsproxy dev-cert`: a certificate for development, and the local authority that signs it.'
+complete -c corsproxy -n '_shtab_corsproxy_using dev-cert' -s h -l help -d 'show this help message and exit'
+complete -c corsproxy -n '_shtab_corsproxy_using dev-cert' -l dir -xka "(__fish_complete_directories)" -d 'where the files go (default: ./corsproxy-certs)'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a schema -d 'Print the JSON Schema of the file, for editors: `corsproxy schema > corsproxy.schema.json`.'
 complete -c corsproxy -n '_shtab_corsproxy_using schema' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using schema' -l env -d 'print the environment variables instead, each with the key that it sets'

@@ -275,7 +275,7 @@ function drawPlaces() {
   const { allowed_origin: allowed, policy, api_url: api, proxy_url: proxy } = page.places;
   const here = location.origin;
   const otherHost = location.hostname === "localhost" ? "127.0.0.1" : "localhost";
-  const other = page.isAllowed ? `http://${otherHost}:${location.port}` : allowed;
+  const other = page.isAllowed ? `${location.protocol}//${otherHost}:${location.port}` : allowed;
   const link = document.getElementById("other-origin");
   document.body.dataset.origin = page.isAllowed ? "allowed" : "refused";
   text("page-origin", here);

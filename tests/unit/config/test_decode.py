@@ -231,7 +231,7 @@ CASES = {
     "what is not built": (
         "upstream: {url: http://h, host_header: preserve}\n" + C + "limits: {tunnels: 5}\n",
         [
-            "CP103 1:27 `host_header` is not a key of `upstream` | take it out; the keys here are `url`, `pool`, `retries`",
+            "CP103 1:27 `host_header` is not a key of `upstream` | take it out; the keys here are `url`, `tls`, `pool`, `retries`",
             "CP103 3:10 `tunnels` is not a key of `limits` | take it out; the keys here are `request_body`, `request_line`, `request_head`, `header_count`, `response_head`, `connections`, `in_flight`, `header_timeout`, `body_idle_timeout`, `keep_alive_timeout`",
         ],
     ),
@@ -239,7 +239,7 @@ CASES = {
         UC + "routes:\n  - path: /a\n    upstream: {uri: http://h, path: /x}\n",
         [
             "CP103 5:16 `uri` is not a key of `upstream` | did you mean `url`?",
-            "CP103 5:31 `path` is not a key of `upstream` | take it out; the keys here are `url`, `pool`, `retries`",
+            "CP103 5:31 `path` is not a key of `upstream` | take it out; the keys here are `url`, `tls`, `pool`, `retries`",
         ],
     ),
 }

@@ -49,7 +49,9 @@ def test_every_key_that_stands_in_a_file_once_is_there() -> None:
             found |= names(key.children, f"{above}{key.name}.") if key.kind in BLOCKS else {f"{above}{key.name}"}
         return found
 
-    root = load_text(UC, "f").root
+    client = "ca_file: a, server_name: b, cert_file: c, key_file: d"
+    tls = "tls: {cert_file: a, key_file: b, client_ca_file: c}\n"
+    root = load_text(f"upstream: {{url: https://h, tls: {{{client}}}}}\n{C}{tls}", "f").root
     assert root is not None
 
     assert to_json(effective(root)).keys() == names(FILE, "")

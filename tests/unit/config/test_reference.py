@@ -5,7 +5,7 @@ import pytest
 from corsproxy.config.reference import Unmarked, fill
 from corsproxy.config.schema import SECTIONS
 
-MARKED = {section: f"<!-- generated: keys {section or 'FILE'} -->\nold\n<!-- end -->\n" for section in SECTIONS}
+MARKED = {section: f"<!-- generated: keys {section or 'FILE'} -->\nSTALE\n<!-- end -->\n" for section in SECTIONS}
 
 
 def page(*sections: str) -> str:
@@ -17,7 +17,7 @@ def test_what_stands_between_the_marks_is_made_anew_and_the_rest_stays() -> None
 
     assert made.startswith("before\n## `Top level`\nprose\n\n<!-- generated: keys FILE -->\n\n| key | takes |")
     assert made.endswith("<!-- end -->\nafter\n")
-    assert "old" not in made
+    assert "STALE" not in made
     assert fill(made, {}) == made
 
 

@@ -10,7 +10,7 @@ from corsproxy.config.settings import Limits, RouteLimits, Timeouts
 from corsproxy.config.units import parse_size
 
 # Without them, the request or another key says it.
-NEEDLESS = ("public_url", "hosts", "origin", "host", "credentials")
+NEEDLESS = ("public_url", "hosts", "origin", "host", "credentials", "client_ca_file", "ca_file", "server_name", "cert_file", "key_file")
 BLOCKS = (Kind.UPSTREAM, Kind.SECTION, Kind.POLICY)
 
 
