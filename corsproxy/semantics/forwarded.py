@@ -128,7 +128,8 @@ def parse_network(text: str) -> Network | None:
     except ValueError:
         return None
     mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
-    if mapped is not None and network.prefixlen >= _MAPPED_BITS:
+    # Whatever network begins with a mapped address is narrower than all of them.
+    if mapped is not None:
         return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
     return network
 
@@ -292,19 +293,24 @@ def _walk(nodes: Sequence[str], peer: str, trusts: Callable[[str], bool]) -> tup
     return address, max(place, 1)
 
 
-def _at(values: Sequence[bytes], place: int) -> bytes:
-    elements = list_elements(values)
-    return elements[-min(place, len(elements))] if elements else b""
-
-
-def _x_nodes(values: Sequence[bytes]) -> tuple[str, ...]:
-    """Read X-Forwarded-For from its right end, up to what is no address, and within bounds."""
+def _near_elements(values: Sequence[bytes]) -> list[bytes]:
+    """Split a list into its elements, within bounds: the last ones, which the nearest proxies have added."""
     received = b",".join(values)
     if len(received) > MAX_BYTES:
         # The element that the cut goes through is lost.
         received = received[-MAX_BYTES:].partition(b",")[2]
+    return list_elements([received])[-MAX_ELEMENTS:]
+
+
+def _at(values: Sequence[bytes], place: int) -> bytes:
+    elements = _near_elements(values)
+    return elements[-min(place, len(elements))] if elements else b""
+
+
+def _x_nodes(values: Sequence[bytes]) -> tuple[str, ...]:
+    """Read X-Forwarded-For from its right end, up to what is no address."""
     nodes: list[str] = []
-    for element in reversed(list_elements([received])[-MAX_ELEMENTS:]):
+    for element in reversed(_near_elements(values)):
         match = _X_ADDRESS.fullmatch(element)
         node = _UNKNOWN if element.lower() == b"unknown" else _canonical(match) if match is not None else ""
         if not node:

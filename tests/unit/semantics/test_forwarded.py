@@ -67,7 +67,8 @@ def sent(
         "an IPv6 address": ("::1", ip_network("::1/128")),
         "IPv4 in IPv6": ("::ffff:10.0.0.0/104", ip_network("10.0.0.0/8")),
         "an IPv4 address in IPv6": ("::ffff:10.0.0.1", ip_network("10.0.0.1/32")),
-        "a network around all IPv4 in IPv6": ("::/0", ip_network("::/0")),
+        "all IPv4 in IPv6": ("::ffff:0:0/96", ip_network("0.0.0.0/0")),
+        "a network around them": ("::fffe:0:0/95", ip_network("::fffe:0:0/95")),
         "host bits": ("10.0.0.1/8", None),
         "a mask": ("10.0.0.0/255.0.0.0", None),
         "a length with zeros": ("10.0.0.0/08", None),
@@ -311,9 +312,11 @@ def test_of_a_list_that_is_too_long_the_near_end_is_kept() -> None:
     """A client that sends a long list cannot hide what the proxies wrote about it."""
     many = sent(for_(b",".join([b"203.0.113.5"] * 1000), b"192.0.2.1"))[b"X-Forwarded-For"]
     long = sent(for_(b"x" * MAX_BYTES + b",203.0.113.5,192.0.2.1"))[b"X-Forwarded-For"]
+    cut = sent(for_(b"203.0.113.5," + b" " * (MAX_BYTES - 20) + b",192.0.2.1"))[b"X-Forwarded-For"]
 
     assert many == b"203.0.113.5, " * (MAX_ELEMENTS - 1) + b"192.0.2.1, 10.0.0.1"
     assert long == b"203.0.113.5, 192.0.2.1, 10.0.0.1"
+    assert cut == b"192.0.2.1, 10.0.0.1"
 
 
 def test_a_local_peer_has_no_address() -> None:

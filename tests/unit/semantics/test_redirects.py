@@ -171,6 +171,13 @@ def test_everything_else_is_the_same_object(value: bytes, places: Places) -> Non
     assert rewrite_location(value, places) is value
 
 
+@pytest.mark.parametrize("value", [b"//evil.example/", b"/\\evil.example/", b"\\/evil.example/", b"/\t/evil.example/", b"///evil.example"])
+@pytest.mark.parametrize("places", [PLAIN, STRIPPED])
+def test_no_spelling_of_another_host_is_taken_for_a_path(value: bytes, places: Places) -> None:
+    assert not names_upstream(value, places)
+    assert rewrite_location(value, places) is value
+
+
 @pytest.mark.parametrize("value", [b"/x", b"/a/../b", b"/.//x", b" /x", b"/a\\b"])
 @pytest.mark.parametrize("places", [PLAIN, Places(LEGACY, b"/a", b"/a"), replace(PLAIN, public=b"https://api.example.com")])
 def test_a_path_is_left_alone_where_the_request_s_path_was(value: bytes, places: Places) -> None:
