@@ -27,6 +27,12 @@ class Kind(StrEnum):
     CHOICE = "a word"
     ORIGINS = 'a list of origins, or `"*"`'
     NAMES = 'a list of names, or `"*"`'
+    NETWORKS = "a list of addresses or networks"
+    FIELD_NAME = "the name of a header field"
+    FIELD_NAMES = "a list of names of header fields"
+    FIELDS = "a mapping of names to values"
+    HOST_HEADER = "`upstream`, `preserve`, or a host name"
+    COOKIE_DOMAIN = "`keep`, `remove`, or a host name"
     POLICY = "a policy, the name of one, `none` or `passthrough`"
     POLICIES = "a mapping of names to policies"
     ROUTES = "a list of routes"
@@ -72,6 +78,11 @@ CORS: Final = "cors"
 LIMITS: Final = "limits"
 ROUTE: Final = "route"
 LOG: Final = "log"
+REQUEST_ID: Final = "request_id"
+TRACE: Final = "trace"
+HEADERS: Final = "headers"
+HEADER_RULES: Final = "header_rules"
+COOKIES: Final = "cookies"
 
 # Keys of the file that begin so are ignored: a place for YAML anchors. Precedent: Compose extension fields.
 EXTENSION_PREFIX: Final = "x-"

@@ -44,6 +44,7 @@ class Scalar:
     text: str
     value: str | int | bool | None
     is_quoted: bool = False
+    is_interpolated: bool = False
 
     @property
     def is_null(self) -> bool:

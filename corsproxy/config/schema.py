@@ -7,24 +7,47 @@ Decoding reads this table; whatever else describes the file (a JSON Schema, an e
 
 from typing import Final
 
-from corsproxy.config.key import CORS, EXTENSION_PREFIX, FILE, LIMITS, LOG, POOL, ROUTE, TIMEOUTS, UPSTREAM, Key, Kind
+from corsproxy.config.key import (
+    COOKIES,
+    CORS,
+    EXTENSION_PREFIX,
+    FILE,
+    HEADER_RULES,
+    HEADERS,
+    LIMITS,
+    LOG,
+    POOL,
+    REQUEST_ID,
+    ROUTE,
+    TIMEOUTS,
+    TRACE,
+    UPSTREAM,
+    Key,
+    Kind,
+)
+from corsproxy.config.keys_forwarding import FORWARDING_KEYS, ROUTE_FORWARDING_KEYS
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
 from corsproxy.config.settings import CorsMode, LogFormat, LogLevel
 
 __all__ = [
+    "COOKIES",
     "CORS",
     "ENVIRONMENT",
     "EXTENSION_PREFIX",
     "FILE",
+    "HEADERS",
+    "HEADER_RULES",
     "KEYS",
     "LIMITS",
     "LOG",
     "POOL",
+    "REQUEST_ID",
     "ROUTE",
     "SECTIONS",
     "SINGLE_KEYS",
     "TIMEOUTS",
+    "TRACE",
     "UPSTREAM",
     "Key",
     "Kind",
@@ -157,6 +180,7 @@ KEYS: Final = (
         most=10,
         also=("retry", "max_retries", "attempts"),
     ),
+    *FORWARDING_KEYS,
     *POLICY_KEYS,
     *LIMIT_KEYS,
     Key(
@@ -187,6 +211,7 @@ KEYS: Final = (
         example="none",
         also=("policy", "cors_policy"),
     ),
+    *ROUTE_FORWARDING_KEYS,
     Key(ROUTE, "timeouts", Kind.SECTION, "Single timeouts of this route; the others are the file's.", children=TIMEOUTS, also=("timeout",)),
     Key(
         ROUTE,
@@ -229,7 +254,7 @@ def _single_keys(section: str = FILE, prefix: str = "") -> dict[str, Key]:
     for key in SECTIONS[section].values():
         if key.kind in _BLOCKS:
             found |= _single_keys(key.children, f"{prefix}{key.name}.")
-        elif not key.children:
+        elif not key.children and key.kind is not Kind.FIELDS:
             found[prefix + key.name] = key
     return found
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from corsproxy import problems
-from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_route_path, parse_upstream
+from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_route_path, parse_trusted, parse_upstream
 from corsproxy.config.diagnostics import Report, Span
+from corsproxy.config.fields import read_name, read_names, read_values
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.scalars import (
     ALIKE,
@@ -23,6 +24,7 @@ from corsproxy.config.scalars import (
     read_choice,
     read_count,
     read_duration,
+    read_host_or_word,
     read_one_or_many,
     read_parsed,
     read_seconds,
@@ -31,11 +33,12 @@ from corsproxy.config.scalars import (
     without_words,
 )
 from corsproxy.config.schema import EXTENSION_PREFIX, FILE, KEYS, ROUTE, SECTIONS, UPSTREAM, Key, Kind
-from corsproxy.config.settings import PoolSettings, Upstream
+from corsproxy.config.settings import OriginHeader, PoolSettings, Upstream
 from corsproxy.cors.policy import ANY, RegexEntry
 
 # Above this likeness a misspelt key's value is read as if the name were right.
 _SAME: Final = 0.8
+_HOSTS: Final = {"upstream": b"", "preserve": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,9 @@ def _nearest(text: str, known: dict[str, Key]) -> tuple[str, float]:
     for name, key in known.items():
         if plain in key.also or plain.replace("_", "") == name.replace("_", ""):
             return name, 1.0
+    if any(key.name == text for key in KEYS):
+        # It is spelled well, and stands in the wrong place.
+        return "", 0.0
     return nearest(plain, known)
 
 
@@ -163,6 +169,16 @@ def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, 
     return None
 
 
+def _read_networks(node: Node, span: Span, key: Key, report: Report) -> Listed | None:
+    if isinstance(node, Mapping) or (isinstance(node, Scalar) and node.is_null):
+        refuse_kind(node, span, key, report)
+        return None
+    read = read_parsed(parse_trusted)
+    items = [(item, place_of_item(item)) for item in node.items] if isinstance(node, Sequence) else [(node, span)]
+    found = [(value, at) for item, at in items if (value := read(item, at, key, report)) is not None]
+    return None if items and not found else Listed(tuple(value for value, _ in found), tuple(at for _, at in found))
+
+
 _READERS: Final[dict[Kind, Reader]] = {
     Kind.ADDRESSES: read_one_or_many(parse_listen),
     Kind.HOSTS: read_one_or_many(parse_host),
@@ -179,6 +195,12 @@ _READERS: Final[dict[Kind, Reader]] = {
     Kind.CHOICE: read_choice,
     Kind.ORIGINS: _read_list,
     Kind.NAMES: _read_list,
+    Kind.NETWORKS: _read_networks,
+    Kind.FIELD_NAME: read_name,
+    Kind.FIELD_NAMES: read_names,
+    Kind.FIELDS: read_values,
+    Kind.HOST_HEADER: read_host_or_word("upstream", "preserve"),
+    Kind.COOKIE_DOMAIN: read_host_or_word("keep", "remove"),
 }
 
 
@@ -193,6 +215,11 @@ def read_upstream(entry: Entry, key: Key, report: Report) -> Upstream | None:
     fields = read_fields(section, report)
     pool = _read_pool(section.entries.get("pool"), report)
     upstream: Upstream | None = fields.pop("url", None)
+    if "host_header" in fields:
+        word = fields["host_header"]
+        fields["host_header"] = _HOSTS[word] if word in _HOSTS else word.encode()
+    if "origin_header" in fields:
+        fields["origin_header"] = OriginHeader(fields["origin_header"])
     return replace(upstream, pool=pool, **fields) if upstream is not None else None
 
 

@@ -23,6 +23,8 @@ MAX_MAX_AGE_S: Final = 86400
 DEFAULT_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 DEFAULT_REQUEST_HEADERS: Final = ("Content-Type",)
 ANY: Final = "*"
+# Spec: Fetch #cross-origin-resource-policy-header.
+RESOURCE_POLICIES: Final = ("same-origin", "same-site", "cross-origin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,9 @@ class PolicyDraft:
     allow_credentials: bool = False
     max_age_s: int = DEFAULT_MAX_AGE_S
     enforce: bool = True
+    allow_private_network: bool = False
+    timing_allow_origin: bool = False
+    resource_policy: str = ""
     dangerously_allow_null_origin: bool = False
     dangerously_allow_insecure_origins: bool = False
 
@@ -56,8 +61,8 @@ class CorsPolicy:
     """
     A valid policy.
 
-    `methods`, `headers` and `exposed` are None for "any"; `headers` are lower-case. `name` is what the file
-    calls the policy, for people. Build it with `build_policy`.
+    `methods`, `headers` and `exposed` are None for "any"; `headers` are lower-case. `resource_policy` is empty to leave the
+    upstream's alone. Build it with `build_policy`.
     """
 
     any_origin: bool
@@ -71,6 +76,9 @@ class CorsPolicy:
     credentials: bool
     max_age_s: int
     enforce: bool
+    private_network: bool = False
+    timing: bool = False
+    resource_policy: bytes = b""
 
     @property
     def is_public(self) -> bool:
@@ -145,6 +153,9 @@ def build_policy(draft: PolicyDraft) -> tuple[CorsPolicy | None, list[Fault]]:
         credentials=draft.allow_credentials,
         max_age_s=draft.max_age_s,
         enforce=draft.enforce,
+        private_network=draft.allow_private_network,
+        timing=draft.timing_allow_origin,
+        resource_policy=draft.resource_policy.encode(),
     )
     return policy, faults
 

@@ -21,6 +21,8 @@ FLOORS = {
     "corsproxy.routes": 2,
     "corsproxy.answers": 2,
     "corsproxy.edits": 2,
+    "corsproxy.forward": 2,
+    "corsproxy.rewrite": 2,
     "corsproxy.record": 2,
     "corsproxy.resilience": 2,
     "corsproxy.gateway": 3,

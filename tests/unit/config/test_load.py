@@ -129,7 +129,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_matter() -> None:
     text = "\ufeff" + (SMALL + "log: {level: loud}\n").replace("\n", "\r\n")
 
     assert said(load_text(text.encode(), "f")) == [
-        "CP109 f:3:14 `loud` is not a level of the log | use one of `debug`, `info`, `warning`, `error`"
+        "CP109 f:3:14 `loud` is not one of the words of `level` | use one of `debug`, `info`, `warning`, `error`"
     ]
 
 

@@ -28,7 +28,9 @@ def test_every_key_says_what_it_is_for_in_one_line() -> None:
 
 def test_a_key_is_required_or_has_a_default_or_is_a_block() -> None:
     for key in KEYS:
-        assert key.is_required or key.default or key.kind in BLOCKS or key.name in ("public_url", "hosts"), key
+        assert (
+            key.is_required or key.default or key.kind in BLOCKS or key.name in ("public_url", "hosts", "resource_policy", "redirects")
+        ), key
 
 
 def test_what_is_dangerous_is_called_so() -> None:
@@ -49,6 +51,8 @@ def test_the_defaults_of_the_table_are_those_of_the_settings() -> None:
         f"upstream: {{url: http://localhost:9000, {written('upstream')}, pool: {{{written('pool')}}}}}\n"
         f"cors: {{allow_origins: [https://a.example], {written('cors')}}}\n"
         f"timeouts: {{{written('timeouts')}}}\nlimits: {{{written('limits')}}}\nlog: {{{written('log')}}}\n"
+        f"request_id: {{{written('request_id')}}}\ntrace: {{{written('trace')}}}\ncookies: {{{written('cookies')}}}\n"
+        f"headers: {{request: {{{written('header_rules')}}}, response: {{{written('header_rules')}}}}}\n"
         + "".join(f"{key.name}: {key.default}\n" for key in SECTIONS[FILE].values() if key.default)
     )
 
