@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 from corsproxy.config.settings import CorsMode, Route
 from corsproxy.cors import respond
@@ -26,6 +26,30 @@ _CLOSE: Final = b"Connection: close\r\n"
 _KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
 
 
+class Exchange(NamedTuple):
+    """
+    Whose exchange this is, and what it is called.
+
+    `keeps_request_id`: `request_id` came with the request. `trace_id` is empty without a trace; `begins_at` is the parent id of one
+    that begins here. `client` is the address of the client as far as it can be known. `host` is the host that it asked, without a
+    port; `public` is the serialized origin of the public URL, empty without one. `is_secure`: browsers see https, where that is certain. `is_cross_site`: the browser says that the request comes from another site, and is no navigation.
+    """
+
+    request_id: bytes = b""
+    request_id_header: bytes = b"X-Request-Id"
+    keeps_request_id: bool = False
+    trace_id: bytes = b""
+    begins_at: bytes = b""
+    client: bytes = b""
+    host: bytes = b""
+    public: bytes = b""
+    is_secure: bool | None = None
+    is_cross_site: bool = False
+
+
+NOBODY: Final = Exchange()
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """
@@ -33,6 +57,7 @@ class Context:
 
     `route` is None where none was found; `cors` is None where no policy can be told. `persistent`: the client keeps
     its connection after a complete answer. `minor` is the client's version of HTTP/1. `trailers`: the client takes them.
+    `sent_host` is the Host that the upstream gets.
     """
 
     method: bytes
@@ -42,6 +67,8 @@ class Context:
     cors: CorsPolicy | CorsMode | None = None
     decision: Decision | None = None
     trailers: bool = False
+    exchange: Exchange = NOBODY
+    sent_host: bytes = b""
 
     def connection_line(self, *, close: bool) -> bytes:
         """
@@ -108,11 +135,12 @@ def problem_answer(context: Context, problem: Problem, *, reason: str = "", clos
     """
     Answer with a problem: status, problem+json, and the CORS fields of a success for an allowed origin.
 
-    Pure. Nothing that the client or the upstream sent stands in the body.
+    Pure. Nothing that the client or the upstream sent stands in the body but a well-formed request id.
 
     Spec: RFC 9457 3; Fetch #http-responses.
     """
-    content = _problem_json(problem)
+    request_id = context.exchange.request_id
+    content = _problem_json(problem) + (b',"request_id":"%b"}\n' % request_id if request_id else b"}\n")
     lines: list[FieldLine] = [
         (b"Content-Type", b"application/problem+json"),
         (b"Content-Length", b"%d" % len(content)),
@@ -120,6 +148,9 @@ def problem_answer(context: Context, problem: Problem, *, reason: str = "", clos
         (b"X-Content-Type-Options", b"nosniff"),
     ]
     present: list[bytes] = []
+    if request_id:
+        lines.append((context.exchange.request_id_header, request_id))
+        present.append(context.exchange.request_id_header)
     if problem.status == 405:
         lines.append(ALLOW)
     if problem.status == 503:
@@ -141,13 +172,14 @@ def cors_lines(context: Context, present: list[bytes] | None = None) -> list[Fie
     if decision is None or policy is None or policy is CorsMode.PASSTHROUGH:
         return []
     if decision.kind is Kind.PREFLIGHT:
-        return [respond.PREFLIGHT_VARY]
+        return [respond.preflight_vary(policy if isinstance(policy, CorsPolicy) else None)]
     if not isinstance(policy, CorsPolicy):
         return []
     lines = respond.grant_lines(policy, decision)
     if lines:
         exposed = respond.own_expose_line(policy, present or [])
         lines += [exposed] if exposed else []
+    lines += respond.neighbour_lines(policy, lines)
     if not policy.is_public:
         lines.append((b"Vary", b"Origin"))
     return lines
@@ -155,6 +187,7 @@ def cors_lines(context: Context, present: list[bytes] | None = None) -> list[Fie
 
 @lru_cache(maxsize=128)
 def _problem_json(problem: Problem) -> bytes:
+    """Write the object of a problem as far as it is the same for every request, without its closing brace."""
     members = {
         "type": problem.urn,
         "title": problem.title,
@@ -163,4 +196,4 @@ def _problem_json(problem: Problem) -> bytes:
         "stage": problem.stage.value,
         "code": problem.code,
     }
-    return json.dumps(members, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(members, separators=(",", ":")).encode().removesuffix(b"}")

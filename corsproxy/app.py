@@ -19,6 +19,7 @@ from corsproxy.config.settings import Listen, Settings
 from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
 from corsproxy.observe.log import AccessLog, configure_events
+from corsproxy.observe.notices import Notices
 from corsproxy.record import ExchangeRecord
 from corsproxy.reload import reloading
 
@@ -42,6 +43,7 @@ class App:
         self._event_stream = event_stream
         self.counters = Counters()
         self._access = self._access_log(settings)
+        self._notices = Notices()
         self.gateway = Gateway(self._personal(settings), self._witness, _room_for_connections())
 
     def reconfigure(self, settings: Settings) -> None:
@@ -51,6 +53,7 @@ class App:
             self._access = self._access_log(settings)
             configure_events(settings.log, self._event_stream)
         self.gateway.reconfigure(self._personal(settings))
+        self._notices.forget()
 
     def _personal(self, settings: Settings) -> Settings:
         # Two proxies in a row must tell each other apart in Via; one that meets its own name has found a loop.
@@ -62,6 +65,8 @@ class App:
 
     def _witness(self, record: ExchangeRecord) -> None:
         self.counters.add(record)
+        if record.notices:
+            self._notices.add(record.notices)
         if self._access is not None:
             self._access.add(record)
 

@@ -16,7 +16,14 @@ from corsproxy.config.settings import Route, Settings
 FIXED_KEYS: Final = tuple(path for path, key in SINGLE_KEYS.items() if not key.is_reloadable)
 
 # Where settings have another name than the key that a person wrote.
-_KEY_OF_FIELD: Final = {"own_origins": "public_url", "pseudonym": "via", "default_cors": "cors", "policy_name": "cors"}
+_KEY_OF_FIELD: Final = {
+    "own_origins": "public_url",
+    "pseudonym": "via",
+    "default_cors": "cors",
+    "policy_name": "cors",
+    "request_headers": "headers",
+    "response_headers": "headers",
+}
 
 
 def hold_back(running: Settings, new: Settings, fixed: Iterable[str] = FIXED_KEYS) -> tuple[Settings, tuple[str, ...]]:
@@ -36,7 +43,7 @@ def hold_back(running: Settings, new: Settings, fixed: Iterable[str] = FIXED_KEY
         needs_restart.append("tls")
         new = replace(new, tls=running.tls)
     if new.hosts.by_listen:
-        new = replace(new, hosts=implied_hosts(new.listen))
+        new = replace(new, hosts=implied_hosts(new.listen, tuple(host for route in new.routes for host in route.hosts)))
     return new, tuple(needs_restart)
 
 
@@ -57,7 +64,7 @@ def _with_value_of(running: Any, new: Any, names: Sequence[str]) -> Any:
 def changes(before: Settings, after: Settings) -> tuple[str, ...]:
     """Name the keys whose meaning differs, in alphabetical order; one that was only moved to another line does not."""
     found = _differing(Settings, before, after) - {"routes"}
-    if [route.path for route in before.routes] != [route.path for route in after.routes]:
+    if [(route.hosts, route.path) for route in before.routes] != [(route.hosts, route.path) for route in after.routes]:
         found.add("routes")
     else:
         for old, new in zip(before.routes, after.routes, strict=True):

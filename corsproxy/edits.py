@@ -2,7 +2,7 @@
 What becomes of an upstream's response head on its way to the client.
 
 Pure: the head and the decision in, bytes out. Field lines keep their order, spelling and bytes; only
-hop-by-hop fields, framing, CORS, Vary and a missing Date are touched.
+hop-by-hop fields, framing, CORS, Vary, a missing Date and what the route's rules name are touched.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from corsproxy.answers import Context
 from corsproxy.config.settings import CorsMode
 from corsproxy.cors import respond
 from corsproxy.cors.policy import CorsPolicy
+from corsproxy.rewrite import Notice, rewrite
 from corsproxy.semantics.fields import GUARDED, FieldLine, ResponseHead, Survey, serialize, survey_response, without
 from corsproxy.semantics.framing import (
     CHUNKED_BODY,
@@ -49,7 +50,7 @@ class Received:
     A response head that may be relayed.
 
     `body` says how the upstream's body ends, `client_body` how the client will see it end. `reusable`: the
-    upstream keeps its connection after a complete body.
+    upstream keeps its connection after a complete body. `notices` are what the operator should know of it.
     """
 
     head: ResponseHead
@@ -57,6 +58,7 @@ class Received:
     body: Body
     client_body: Body
     reusable: bool
+    notices: tuple[Notice, ...] = ()
 
 
 def receive(context: Context, head: ResponseHead) -> Received | Refusal:
@@ -77,11 +79,14 @@ def receive(context: Context, head: ResponseHead) -> Received | Refusal:
     if dropped:
         noted = {name: values for name, values in survey.noted.items() if name not in dropped}
         survey = Survey(without(survey.passed, dropped), noted)
+    notices: list[Notice] = []
+    if context.route is not None:
+        survey = rewrite(context, context.route, survey, notices)
     client_body = body
     if body.kind is BodyKind.CHUNKED and context.minor == 0:
         # > A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request indicates HTTP/1.1 (RFC 9112 6.1)
         client_body = CLOSE_DELIMITED
-    return Received(head, survey, body, client_body, reusable)
+    return Received(head, survey, body, client_body, reusable, tuple(notices))
 
 
 def render(context: Context, received: Received, date: bytes, *, close: bool) -> bytes:
@@ -121,7 +126,8 @@ def render_interim(context: Context, head: ResponseHead) -> bytes:
         return b""
     survey = survey_response(head.lines, keep_cors=context.cors is CorsMode.PASSTHROUGH)
     # > A server MUST NOT send a Content-Length header field in any response with a status code of 1xx (RFC 9110 8.6)
-    lines = without(survey.passed, nominated(connection_options(survey)) | _LENGTH)
+    dropped = context.route.response_headers.dropped if context.route is not None else frozenset[bytes]()
+    lines = without(survey.passed, nominated(connection_options(survey)) | _LENGTH | dropped)
     return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, _reason(head), serialize(lines))
 
 
@@ -159,14 +165,16 @@ def _with_cors(context: Context, status: int, passed: list[FieldLine], survey: S
     policy, decision = context.cors, context.decision
     if decision is None or not isinstance(policy, CorsPolicy):
         return passed
-    lines = passed
+    replaced = respond.replaced_neighbours(policy)
+    lines = without(passed, replaced) if replaced else passed
     if not policy.is_public:
         values = survey.noted.get(b"vary", [])
         merged = respond.merge_vary(values, b"Origin")
         if len(values) != 1 or merged != values[0]:
-            lines = [*(without(passed, _VARY) if values else passed), (b"Vary", merged)]
+            lines = [*(without(lines, _VARY) if values else lines), (b"Vary", merged)]
     grants = respond.grant_lines(policy, decision)
     if grants:
         exposed = respond.expose_line(policy, (name for name, _ in lines), not_modified=status == 304)
         lines = [*lines, *grants, exposed] if exposed else [*lines, *grants]
-    return lines
+    neighbours = respond.neighbour_lines(policy, grants)
+    return [*lines, *neighbours] if neighbours else lines

@@ -5,38 +5,30 @@ Decide: from a request's head to everything that will happen to it.
 proxy, the policy tests and the explanations.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from corsproxy import problems, routes
-from corsproxy.answers import Answer, Context, empty_answer, preflight_answer, problem_answer
+from corsproxy.answers import Answer, Context, Exchange, empty_answer, preflight_answer, problem_answer
 from corsproxy.config.settings import CorsMode, Route, Settings
 from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide, decide_without_cors
 from corsproxy.cors.names import FORBIDDEN_METHODS
 from corsproxy.cors.policy import CorsPolicy
+from corsproxy.forward import Forward, Request, forward, sent_host
 from corsproxy.problems import Problem
-from corsproxy.semantics.fields import FieldLine, RequestHead, Survey, serialize, survey_request, without
-from corsproxy.semantics.framing import (
-    NO_BODY,
-    Body,
-    BodyKind,
-    Refusal,
-    connection_options,
-    is_persistent,
-    nominated,
-    request_body,
-)
-from corsproxy.semantics.hops import has_passed, max_forwards, takes_trailers, via_line
-from corsproxy.semantics.target import Target, TargetForm, parse_target
+from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, RequestHead, Survey, survey_request
+from corsproxy.semantics.forwarded import ClientFacts, Hop, read_client
+from corsproxy.semantics.framing import NO_BODY, Body, Refusal, connection_options, is_persistent, request_body
+from corsproxy.semantics.hops import has_passed, max_forwards, takes_trailers
+from corsproxy.semantics.target import TargetForm, parse_target
+from corsproxy.semantics.trace import is_request_id, parse_traceparent
 
-# A body on one of these has no meaning that servers agree on (RFC 9110 9.3.1): it is forwarded, and both connections close after it.
-_BODILESS_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+__all__ = ["Connection", "Forward", "Fresh", "Plan", "plan"]
 
 # A client that sends too much is not listened to any longer.
 _OVERSIZE = (problems.TARGET_TOO_LONG, problems.HEAD_TOO_LARGE, problems.BODY_TOO_LARGE)
 # Another handshake can bring a certificate, and this connection cannot.
 _LAST = (*_OVERSIZE, problems.CERTIFICATE_REQUIRED)
-_EXPECT = frozenset({b"expect"})
 
 _CORS_PROBLEMS: dict[Reason, Problem] = {
     Reason.METHOD_REFUSED: problems.METHOD_REFUSED,
@@ -63,29 +55,10 @@ class Fresh(NamedTuple):
     parent_id: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """
-    The request goes upstream.
-
-    `head` is the exact head to send; `body` is how the client's body ends, and `body_limit` how many bytes it may have
-    (None: any number). `head_limit` is how many bytes the answer's head may have. `reuse_upstream`: the upstream's
-    connection may serve another request afterwards.
-    """
-
-    context: Context
-    route: Route
-    head: bytes
-    body: Body
-    body_limit: int | None
-    head_limit: int
-    reuse_upstream: bool
-
-
 Plan = Answer | Forward
 
 
-def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: Fresh) -> Plan:  # noqa: ARG001
+def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: Fresh) -> Plan:
     """
     Say what happens to a request.
 
@@ -98,7 +71,8 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
     options = connection_options(survey)
     # An Upgrade is not forwarded, and aiohttp loses what a client pipelines behind one: the connection ends after the answer.
     persistent = is_persistent(head.minor, options) and b"upgrade" not in survey.noted
-    context = Context(head.method, head.minor, persistent)
+    exchange = _identify(settings, head, survey, connection, fresh)
+    context = Context(head.method, head.minor, persistent, exchange=exchange)
     body = request_body(head, survey)
     if isinstance(body, Refusal):
         return _refuse(context, body)
@@ -112,12 +86,17 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
         return _refuse(context, Refusal(problems.MISDIRECTED, "host-not-answered"), close=body != NO_BODY)
     if head.method in FORBIDDEN_METHODS:
         return _refuse(context, Refusal(problems.METHOD_UNSUPPORTED, "method"))
-    route = routes.match(settings.routes, target.path if target.form is not TargetForm.ASTERISK else b"/")
+    path = target.path if target.form is not TargetForm.ASTERISK else b"/"
+    route = routes.match(routes.for_host(settings.table, target.authority), path)
     found = route if isinstance(route, Route) else None
     cors = found.cors if found else settings.default_cors
-    decision = _decide(settings, cors, head, survey, target)
+    hop = Hop(connection.peer, connection.tls, target.authority)
+    facts = read_client(survey.noted, hop, settings.forwarding.trusts, settings.forwarding.mode)
+    decision = _decide(settings, cors, head, survey, facts)
     trailers = head.minor >= 1 and takes_trailers(survey.noted.get(b"te", ()))
-    context = Context(head.method, head.minor, persistent, found, cors, decision, trailers)
+    host = sent_host(found, target) if found else b""
+    exchange = _locate(settings, exchange, facts)
+    context = Context(head.method, head.minor, persistent, found, cors, decision, trailers, exchange, host)
     if isinstance(route, Refusal):
         # A preflight for a path without a route is granted by the default policy, so that the script can read the 404 that follows.
         is_granted = decision.kind is Kind.PREFLIGHT and decision.granted and route.problem is problems.NO_ROUTE
@@ -134,21 +113,37 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
         return _refuse(context, refusal, close=body != NO_BODY or refusal.problem in _LAST)
     if head.method == b"OPTIONS" and (target.form is TargetForm.ASTERISK or _hops_left(survey) == 0):
         return replace(empty_answer(context), close=body != NO_BODY)
-    return _forward(settings, context, route, _Request(head, survey, target, body, options))
+    return forward(settings, context, route, Request(survey, target, body, options, hop, facts))
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """A request that may go upstream, taken apart."""
+def _identify(settings: Settings, head: RequestHead, survey: Survey, connection: Connection, fresh: Fresh) -> Exchange:
+    """Name the exchange: by the ids that came with it where they may be kept, else by fresh ones."""
+    forwarding, noted = settings.forwarding, survey.noted
+    name = forwarding.request_id_header.lower()
+    values = noted.get(name, []) if name == DEFAULT_REQUEST_ID else [value for field, value in head.lines if field.lower() == name]
+    keeps_id = forwarding.trusts_request_id and len(values) == 1 and is_request_id(values[0])
+    begins = forwarding.begins_trace and b"traceparent" not in noted
+    trace = None if begins else parse_traceparent(noted.get(b"traceparent", ()))
+    return Exchange(
+        request_id=values[0] if keeps_id else fresh.request_id,
+        request_id_header=forwarding.request_id_header,
+        keeps_request_id=keeps_id,
+        trace_id=fresh.trace_id if begins else trace.trace_id if trace else b"",
+        begins_at=fresh.parent_id if begins else b"",
+        client=connection.peer.encode("ascii", "replace"),
+        is_cross_site=noted.get(b"sec-fetch-site") == [b"cross-site"] and noted.get(b"sec-fetch-mode") != [b"navigate"],
+    )
 
-    head: RequestHead
-    survey: Survey
-    target: Target
-    body: Body
-    options: frozenset[bytes]
+
+def _locate(settings: Settings, exchange: Exchange, facts: ClientFacts) -> Exchange:
+    """Say where the client is, and under which URL it sees the proxy."""
+    own = settings.own_origins
+    public = next((origin for origin in own if origin.endswith(b"://" + facts.host.lower())), own[0]) if own else b""
+    is_secure = public.startswith(b"https:") if public else facts.proto == b"https" if facts.is_certain else None
+    return exchange._replace(client=facts.address, host=routes.without_port(facts.host), public=public, is_secure=is_secure)
 
 
-def _decide(settings: Settings, cors: CorsPolicy | CorsMode | None, head: RequestHead, survey: Survey, target: Target) -> Decision:
+def _decide(settings: Settings, cors: CorsPolicy | CorsMode | None, head: RequestHead, survey: Survey, client: ClientFacts) -> Decision:
     noted = survey.noted
     if cors is CorsMode.PASSTHROUGH:
         return Decision(Kind.ACTUAL if b"origin" in noted else Kind.NOT_CORS, Reason.CORS_PASSTHROUGH)
@@ -161,7 +156,9 @@ def _decide(settings: Settings, cors: CorsPolicy | CorsMode | None, head: Reques
         request_headers=noted.get(b"access-control-request-headers", ()),
         fetch_site=noted.get(b"sec-fetch-site", ()),
         own_origins=settings.own_origins,
-        authority=target.authority,
+        authority=client.host,
+        scheme=client.proto if client.is_certain else b"",
+        private_network=noted.get(b"access-control-request-private-network", ()),
     )
     return decide(cors, facts) if isinstance(cors, CorsPolicy) else decide_without_cors(facts)
 
@@ -219,52 +216,3 @@ def _answer_preflight(context: Context, cors: CorsPolicy | CorsMode | None, deci
 
 def _refuse(context: Context, refusal: Refusal, *, close: bool = True) -> Answer:
     return problem_answer(context, refusal.problem, reason=refusal.reason, close=close)
-
-
-def _forward(settings: Settings, context: Context, route: Route, request: _Request) -> Forward:
-    body = request.body
-    has_odd_body = context.method in _BODILESS_METHODS and body not in (NO_BODY, Body(BodyKind.LENGTH, 0))
-    if has_odd_body:
-        context = replace(context, persistent=False)
-    own = [via_line(context.minor, settings.pseudonym)] if settings.pseudonym else []
-    connection = [b"close"] if has_odd_body else []
-    if context.trailers:
-        own.append((b"TE", b"trailers"))
-        connection.append(b"TE")
-    if connection:
-        own.append((b"Connection", b", ".join(connection)))
-    if body.kind is BodyKind.LENGTH:
-        own.append((b"Content-Length", b"%d" % body.length))
-    elif body.kind is BodyKind.CHUNKED:
-        own.append((b"Transfer-Encoding", b"chunked"))
-    head = b"%b %b%b HTTP/1.1\r\nHost: %b\r\n%b%b\r\n" % (
-        context.method,
-        route.upstream.path,
-        request.target.raw,
-        route.upstream.authority,
-        serialize(_passed_lines(context, request)),
-        serialize(own),
-    )
-    return Forward(
-        context,
-        route,
-        head,
-        body,
-        body_limit=route.limits.request_body,
-        head_limit=settings.limits.response_head,
-        reuse_upstream=not has_odd_body,
-    )
-
-
-def _passed_lines(context: Context, request: _Request) -> list[FieldLine]:
-    lines, noted = request.survey.passed, request.survey.noted
-    dropped = nominated(request.options)
-    if context.minor == 0 and b"expect" in noted:
-        # > A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation (RFC 9110 10.1.1)
-        dropped |= _EXPECT
-    if dropped:
-        lines = without(lines, dropped)
-    hops = _hops_left(request.survey) if context.method == b"OPTIONS" else None
-    if hops is not None:
-        lines = [(name, b"%d" % (hops - 1)) if name.lower() == b"max-forwards" else (name, value) for name, value in lines]
-    return lines

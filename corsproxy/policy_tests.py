@@ -11,7 +11,8 @@ from typing import Final
 
 from corsproxy import problems
 from corsproxy.config.diagnostics import Diagnostic, Span, diagnostic
-from corsproxy.config.settings import CorsMode, Expectation, ExpectedField, PolicyTest, Settings
+from corsproxy.config.expectations import Expectation, ExpectedField, PolicyTest
+from corsproxy.config.settings import CorsMode, Settings
 from corsproxy.cors.decide import Reason
 from corsproxy.reasons import Why, why, why_exchange
 from corsproxy.rehearse import Call, Ending, Exchange, Rehearsal, rehearse

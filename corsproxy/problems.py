@@ -262,6 +262,19 @@ TLS_UNUSED: Final = Problem(
     "Take it out, or use https.",
 )
 
+BAD_FIELD: Final = Problem(
+    "CP141",
+    "not a header field",
+    "A name or a value that HTTP cannot carry would break the message that it stands in.",
+    "Write a name of letters, digits and `-`, and a value on one line.",
+)
+RESERVED_FIELD: Final = Problem(
+    "CP142",
+    "a header field that no rule can change",
+    "The proxy itself writes or reads this field: a rule would break messages, or say something other than what was decided.",
+    "Use the key that the message names.",
+)
+
 # --- CP2xx: the policy and its dangers ------------------------------------------------------------
 
 ORIGIN_SPELLING: Final = Problem(
@@ -379,6 +392,20 @@ ANY_HOST: Final = Problem(
     "A web page can make its own name lead to this machine (DNS rebinding). To the browser the proxy is then the page's own "
     "origin, so CORS does not stop it. Only the Host field tells such a request apart.",
     'Name the hosts that browsers use with `hosts` or `public_url`; or write `hosts: "*"` if any name is right.',
+    severity=Severity.WARNING,
+)
+TRUSTS_EVERYBODY: Final = Problem(
+    "CP261",
+    "every client is believed",
+    "A network of all addresses makes every client a trusted proxy: it can claim any address, host and scheme.",
+    "Name the networks of the proxies in front.",
+    severity=Severity.WARNING,
+)
+PASSTHROUGH: Final = Problem(
+    "CP262",
+    "a route passes CORS through",
+    "On this route nothing is judged: no origin is refused, and what the upstream's own CORS fields allow is allowed.",
+    "Nothing breaks. Write a policy if the proxy should decide.",
     severity=Severity.WARNING,
 )
 
@@ -674,6 +701,20 @@ CLIENT_STALLED: Final = Problem(
     "client stopped reading",
     "The client took no byte of the answer for longer than `limits.body_idle_timeout`.",
     "Look at the client, or raise the limit.",
+    severity=Severity.NOTE,
+)
+COOKIE_DROPPED: Final = Problem(
+    "CP531",
+    "browsers drop a cookie of the API",
+    "The Set-Cookie line that a client gets breaks a rule of browsers, so the cookie is not kept and the next request comes without it.",
+    "Look at `cookies` in the file: `same_site: none` lets a cookie work from another site, over https.",
+    severity=Severity.WARNING,
+)
+ORIGIN_LOST: Final = Problem(
+    "CP532",
+    "a redirect leaves for another origin",
+    "After a hop from one foreign origin to another, browsers send `Origin: null` and no Authorization, so the next server refuses the call.",
+    "Let the API redirect inside of itself, or let the script call the other server directly.",
     severity=Severity.NOTE,
 )
 CANNOT_LISTEN: Final = Problem(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from corsproxy.cors.decide import Decision
 from corsproxy.problems import Problem
+from corsproxy.rewrite import Notice
 
 
 @dataclass(slots=True)
@@ -12,7 +13,7 @@ class ExchangeRecord:
     One exchange. Times are in seconds of `time.perf_counter` but `time`, which is since the epoch.
 
     `target` is raw, with its query. `status` is what the client got (0: nothing). `received` and `sent` count body
-    bytes from and to the client; `reads_until_close`: only the connection's end tells the client that the body is complete. `failure` is a sentence for the operator: it may name addresses, never secrets.
+    bytes from and to the client; `notices` are worth a line in the log, once; `reads_until_close`: only the connection's end tells the client that the body is complete. `failure` is a sentence for the operator: it may name addresses, never secrets.
     """
 
     time: float
@@ -25,6 +26,9 @@ class ExchangeRecord:
     reason: str = ""
     problem: Problem | None = None
     failure: str = ""
+    request_id: str = ""
+    trace_id: str = ""
+    notices: tuple[Notice, ...] = ()
     upstream: str = ""
     upstream_reused: bool = False
     retries: int = 0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from corsproxy import problems
-from corsproxy.config.settings import HostRules, Route
+from corsproxy.config.settings import HostRules, Route, RouteTable
 from corsproxy.semantics.framing import Refusal
 from corsproxy.semantics.target import climbs_above_root, normal_forms
 
@@ -27,15 +27,39 @@ def answers_host(rules: HostRules, authority: bytes) -> bool:
     """
     if rules.any_host or not authority:
         return True
-    host = _PORT.sub(b"", authority.lower())
+    host = without_port(authority)
     if host in rules.names or (rules.loopback and _LOOPBACK_OR_LITERAL.fullmatch(host)):
         return True
     return any(host.endswith(suffix) and len(host) > len(suffix) for suffix in rules.suffixes)
 
 
+def without_port(authority: bytes) -> bytes:
+    """
+    Return the host of an authority, in lower case.
+
+    Spec: RFC 9110 7.2; RFC 3986 6.2.2.1.
+    """
+    return _PORT.sub(b"", authority.lower())
+
+
+def for_host(table: RouteTable, authority: bytes) -> Sequence[Route]:
+    """
+    Return the routes of a host: those that name it, the exact name first, and then those for any host.
+
+    Spec: RFC 9110 7.2.
+    """
+    if not (table.exact or table.suffixes):
+        return table.anywhere
+    host = without_port(authority)
+    found = table.exact.get(host)
+    if found is not None:
+        return found
+    return next((routes for suffix, routes in table.suffixes if host.endswith(suffix) and len(host) > len(suffix)), table.anywhere)
+
+
 def match(routes: Sequence[Route], path: bytes) -> Route | Refusal:
     """
-    Find the route of a raw path. `routes` are sorted by falling length of path.
+    Find the route of a raw path. `routes` are those of the request's host; the first that fits is the one.
 
     Pure; never raises.
 

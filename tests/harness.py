@@ -29,9 +29,13 @@ from corsproxy.record import ExchangeRecord
 LANES: Final = ("aiohttp",)
 
 # Fields that the proxy may add on the way, in either direction, by design; comparisons leave them out.
-ADDED_BY_PROXY: Final = frozenset({b"via"})
+ADDED_BY_PROXY: Final = frozenset(
+    {b"via", b"x-request-id", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto"},
+)
 
 ORIGIN: Final = b"https://app.example.com"
+# The CORS fields of an answer of the proxy's own to ORIGIN, under the default policy.
+OWN_GRANT: Final = {b"access-control-allow-origin": ORIGIN, b"access-control-expose-headers": b"X-Request-Id"}
 STRANGER: Final = b"https://evil.example"
 
 # Long enough for a slow and busy machine; nothing waits for it when all is well.

@@ -14,6 +14,7 @@ from corsproxy import problems
 from corsproxy.config.settings import Listen, Upstream
 from corsproxy.cors.origin import looks_like_ipv4, parse_origin, respell
 from corsproxy.problems import Fault
+from corsproxy.semantics.forwarded import UNIX, Network, parse_network
 
 # `sun_path` holds 108 bytes on Linux and 104 on macOS, a NUL at the end included.
 MAX_UNIX_PATH_BYTES: Final = 103
@@ -188,6 +189,25 @@ def parse_server_name(text: str) -> str | Fault:
     if isinstance(found, _Authority) and (plain != text or found.port is not None or text.startswith("[")):
         return _bad(f"`{text}` is not a name alone", f"write `{found.host}`")
     return found if isinstance(found, Fault) else found.host.rstrip(".")
+
+
+def parse_trusted(text: str) -> Network | str | Fault:
+    """
+    Read one entry of `trusted_proxies`: an address, a network, or "unix".
+
+    Pure; never raises.
+
+    Spec: RFC 4632 3.1; RFC 4291 2.3.
+    """
+    if text == UNIX:
+        return text
+    network = parse_network(text)
+    if network is not None:
+        return network
+    with suppress(ValueError):
+        right = ipaddress.ip_network(text, strict=False)
+        return _bad(f"`{text}` is an address inside of a network, not the network", f"write `{right}`")
+    return _bad(f"`{text}` is neither an address nor a network", "write `10.0.0.0/8`, `192.0.2.7`, `fd00::/8` or `unix`")
 
 
 def parse_route_path(text: str) -> bytes | Fault:

@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from corsproxy import problems
+from corsproxy.config.addresses import ANY_HOST
 from corsproxy.config.diagnostics import Report, Span
+from corsproxy.config.forwarding import (
+    FileHeaders,
+    build_cookies,
+    read_cookies,
+    read_forwarding,
+    read_headers,
+    read_route_headers,
+)
 from corsproxy.config.hosts import read_hosts
 from corsproxy.config.limits import read_limits, read_route_limits
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
@@ -19,9 +28,11 @@ from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
 from corsproxy.config.schema import FILE, ROUTE, SECTIONS
 from corsproxy.config.settings import (
     DEFAULT_LISTEN,
+    ForwardingSettings,
     LogFormat,
     LogLevel,
     LogSettings,
+    Redirects,
     Route,
     RouteLimits,
     ServerTls,
@@ -52,21 +63,32 @@ class _Defaults:
     lacks_cors: bool
     timeouts: Timeouts
     limits: RouteLimits
+    headers: FileHeaders
+    cookies: dict[str, Any]
+    redirects: Redirects
+    request_id_header: bytes
     named: dict[str, Chosen | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A route as far as it could be read. `lacks_cors`: it has no `cors` of its own."""
+    """A route as far as it could be read. `lacks_cors`: it has no `cors` of its own; `has_secret`: its requests carry one; `rest` are other fields of `Route`."""
 
     path: bytes
+    hosts: tuple[str, ...]
     at: Span
     upstream: Upstream | None
     upstream_at: Span | None
     chosen: Chosen | None
     lacks_cors: bool
-    timeouts: Timeouts
-    limits: RouteLimits
+    has_secret: bool
+    rest: dict[str, Any]
+
+    def to_route(self) -> Route:
+        """Make the route; nothing may be lacking."""
+        assert self.upstream is not None  # noqa: S101 - what is faulty was reported
+        assert self.chosen is not None  # noqa: S101
+        return _route(self.path, self.hosts, self.upstream, self.chosen, self.rest)
 
 
 def decode(root: Node, report: Report) -> Settings | None:
@@ -81,21 +103,18 @@ def decode(root: Node, report: Report) -> Settings | None:
     section = read_section(root, FILE, "the file", None, report)
     fields = read_fields(section, report)
     limits, limits_of_routes = read_limits(section.entries.get("limits"), report)
-    defaults = _read_defaults(section, limits_of_routes, report)
+    forwarding = read_forwarding(section, fields, report)
+    defaults = _read_defaults(section, fields, limits_of_routes, forwarding, report)
     drafts = _read_routes(section, defaults, report)
     implicit = _implicit_route(section, defaults, drafts, report)
     log = _read_log(section, report)
     tls = _read_tls(section, fields, report)
-    hosts = read_hosts(section, fields, report)
+    hosts = read_hosts(section, fields, {host: draft.at for draft in drafts for host in draft.hosts}, report)
     _judge_upstreams(defaults, drafts, implicit, report)
     tests = read_tests(section.entries.get("tests"), report)
     if report.has_errors:
         return None
-    routes = [
-        _route(draft.path, draft.upstream, draft.chosen, draft.timeouts, draft.limits)
-        for draft in drafts
-        if draft.upstream is not None and draft.chosen is not None
-    ]
+    routes = [draft.to_route() for draft in drafts]
     # The sort is stable: among paths of one length the file's order stays.
     routes = sorted(routes, key=lambda route: -len(route.path)) + implicit
     given: dict[str, Any] = {"listen": fields["listen"]} if "listen" in fields else {}
@@ -107,6 +126,7 @@ def decode(root: Node, report: Report) -> Settings | None:
         tuple(routes),
         own_origins=fields.get("public_url", ()),
         hosts=hosts,
+        forwarding=forwarding,
         limits=limits,
         log=log,
         tests=tests,
@@ -128,7 +148,9 @@ def _refuse_root(root: Node, report: Report) -> None:
     report.add(problems.WRONG_TYPE, root.span, f"the file is {kind_of(root)}, not a mapping of keys to values", help_)
 
 
-def _read_defaults(section: Section, limits: RouteLimits, report: Report) -> _Defaults:
+def _read_defaults(
+    section: Section, fields: dict[str, Any], limits: RouteLimits, forwarding: ForwardingSettings, report: Report
+) -> _Defaults:
     entries = section.entries
     keys = SECTIONS[FILE]
     named = read_policies(entries["policies"], report) if "policies" in entries else {}
@@ -136,7 +158,18 @@ def _read_defaults(section: Section, limits: RouteLimits, report: Report) -> _De
     upstream = read_upstream(entries["upstream"], keys["upstream"], report) if "upstream" in entries else None
     timeouts = _read_timeouts(entries.get("timeouts"), Timeouts(), report)
     return _Defaults(
-        upstream, place_of_url(entries.get("upstream")), section.lacks("upstream"), chosen, section.lacks("cors"), timeouts, limits, named
+        upstream=upstream,
+        upstream_at=place_of_url(entries.get("upstream")),
+        lacks_upstream=section.lacks("upstream"),
+        chosen=chosen,
+        lacks_cors=section.lacks("cors"),
+        timeouts=timeouts,
+        limits=limits,
+        headers=read_headers(entries.get("headers"), forwarding.request_id_header, report),
+        cookies=read_cookies(entries.get("cookies"), {}, report),
+        redirects=Redirects(fields.get("redirects", Redirects.REWRITE)),
+        request_id_header=forwarding.request_id_header,
+        named=named,
     )
 
 
@@ -172,7 +205,7 @@ def _read_routes(section: Section, defaults: _Defaults, report: Report) -> list[
         refuse_kind(entry.value, entry.value_span, SECTIONS[FILE]["routes"], report, "write a list: `- path: /api`")
         return []
     drafts: list[_Draft] = []
-    seen: dict[bytes, Span] = {}
+    seen: dict[tuple[bytes, str], Span] = {}
     for item in entry.value.items:
         if not isinstance(item, Mapping):
             report.add(problems.WRONG_TYPE, place_of_item(item), f"a route is {kind_of(item)}, not a mapping", "write `- path: /api`")
@@ -180,10 +213,12 @@ def _read_routes(section: Section, defaults: _Defaults, report: Report) -> list[
         draft = _read_route(item, defaults, report)
         if draft is None:
             continue
-        if draft.path in seen:
-            message = f"`{draft.path.decode()}` is already the path of the route in line {seen[draft.path].line}"
-            report.add(problems.BAD_ROUTE, draft.at, message, "make one route of the two")
-        seen.setdefault(draft.path, draft.at)
+        for host in draft.hosts or ("",):
+            first = seen.setdefault((draft.path, host), draft.at)
+            if first is not draft.at:
+                on = f" on `{host}`" if host else ""
+                message = f"`{draft.path.decode()}`{on} is already the path of the route in line {first.line}"
+                report.add(problems.BAD_ROUTE, draft.at, message, "make one route of the two")
         drafts.append(draft)
     return drafts
 
@@ -192,11 +227,20 @@ def _read_route(item: Mapping, defaults: _Defaults, report: Report) -> _Draft | 
     first = next(iter(item.entries.values()), None)
     section = read_section(item, ROUTE, "a route", first.key.span if first is not None else item.span, report)
     entries, keys = section.entries, SECTIONS[ROUTE]
-    path = read_fields(section, report).get("path")
+    fields = read_fields(section, report)
+    path, hosts = fields.get("path"), fields.get("hosts", ())
     if section.lacks("path"):
         report.add(problems.MISSING_KEY, section.at, "a route lacks `path`", "write `path: /api`")
-    timeouts = _read_timeouts(entries.get("timeouts"), defaults.timeouts, report)
-    limits = read_route_limits(entries.get("limits"), defaults.limits, report)
+    rest: dict[str, Any] = {
+        "timeouts": _read_timeouts(entries.get("timeouts"), defaults.timeouts, report),
+        "limits": read_route_limits(entries.get("limits"), defaults.limits, report),
+        "cookies": build_cookies(read_cookies(entries.get("cookies"), defaults.cookies, report)),
+        "redirects": Redirects(fields.get("redirects", defaults.redirects)),
+        "strip_prefix": fields.get("strip_prefix", False),
+    }
+    rest["request_headers"], rest["response_headers"], has_secret = read_route_headers(
+        entries.get("headers"), defaults.headers, defaults.request_id_header, report, has_own_upstream="upstream" in entries
+    )
     at = entries["path"].value_span if path is not None else section.at
     label = f"the route `{path.decode()}`" if path is not None else "a route"
     if "upstream" in entries:
@@ -209,12 +253,12 @@ def _read_route(item: Mapping, defaults: _Defaults, report: Report) -> _Draft | 
     chosen = read_cors(entries["cors"], keys["cors"], defaults.named, "", report) if "cors" in entries else defaults.chosen
     if path is None or at is None:
         return None
-    return _Draft(path, at, upstream, upstream_at, chosen, section.lacks("cors"), timeouts, limits)
+    return _Draft(path, () if ANY_HOST in hosts else hosts, at, upstream, upstream_at, chosen, section.lacks("cors"), has_secret, rest)
 
 
 def _implicit_route(section: Section, defaults: _Defaults, drafts: list[_Draft], report: Report) -> list[Route]:
     """Return the route that the file's own upstream stands for: every path that no other route takes."""
-    is_shadowed = any(draft.path == _ROOT for draft in drafts)
+    is_shadowed = any(draft.path == _ROOT and not draft.hosts for draft in drafts)
     if defaults.lacks_upstream:
         routes = section.entries.get("routes")
         if section.lacks("routes") or (routes is not None and isinstance(routes.value, Sequence) and not routes.value.items):
@@ -230,18 +274,26 @@ def _implicit_route(section: Section, defaults: _Defaults, drafts: list[_Draft],
             report.add(problems.MISSING_KEY, draft.at, message, _NO_CORS_HELP)
     if is_shadowed or defaults.upstream is None or defaults.chosen is None:
         return []
-    return [_route(_ROOT, defaults.upstream, defaults.chosen, defaults.timeouts, defaults.limits)]
+    rest = {
+        "timeouts": defaults.timeouts,
+        "limits": defaults.limits,
+        "request_headers": defaults.headers.request,
+        "response_headers": defaults.headers.response,
+        "cookies": build_cookies(defaults.cookies),
+        "redirects": defaults.redirects,
+    }
+    return [_route(_ROOT, (), defaults.upstream, defaults.chosen, rest)]
 
 
-def _route(path: bytes, upstream: Upstream, chosen: Chosen, timeouts: Timeouts, limits: RouteLimits) -> Route:
-    return Route(path, upstream, chosen.cors, timeouts, chosen.name, chosen.place, limits, chosen.places)
+def _route(path: bytes, hosts: tuple[str, ...], upstream: Upstream, chosen: Chosen, rest: dict[str, Any]) -> Route:
+    return Route(path, upstream, chosen.cors, policy_name=chosen.name, place=chosen.place, places=chosen.places, hosts=hosts, **rest)
 
 
 def _judge_upstreams(defaults: _Defaults, drafts: list[_Draft], implicit: list[Route], report: Report) -> None:
     """Warn of what routes send upstream in clear text."""
-    found = [(draft.upstream, draft.upstream_at, draft.chosen.cors) for draft in drafts if draft.chosen is not None]
-    found += [(route.upstream, defaults.upstream_at, route.cors) for route in implicit]
-    for upstream, at, cors in found:
+    found = [(draft.upstream, draft.upstream_at, draft.chosen.cors, draft.has_secret) for draft in drafts if draft.chosen is not None]
+    found += [(route.upstream, defaults.upstream_at, route.cors, defaults.headers.has_secret) for route in implicit]
+    for upstream, at, cors, has_secret in found:
         if upstream is not None:
             has_credentials = isinstance(cors, CorsPolicy) and cors.credentials
-            judge_plaintext(upstream, at, report, has_credentials=has_credentials, has_secret=False)
+            judge_plaintext(upstream, at, report, has_credentials=has_credentials, has_secret=has_secret)

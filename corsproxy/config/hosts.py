@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from corsproxy import problems
 from corsproxy.config.addresses import ANY_HOST
-from corsproxy.config.diagnostics import Report
+from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.nodes import Entry, Scalar, Sequence
 from corsproxy.config.scalars import place_of_item
 from corsproxy.config.settings import DEFAULT_LISTEN, HostRules, Listen
@@ -20,18 +20,23 @@ from corsproxy.cors.origin import parse_origin
 _ANY: Final = HostRules(any_host=True)
 
 
-def read_hosts(section: Section, fields: dict[str, Any], report: Report) -> HostRules:
+def read_hosts(section: Section, fields: dict[str, Any], of_routes: dict[str, Span], report: Report) -> HostRules:
     """
-    Build the rules of a file, from `hosts`, or else from `public_url` and `listen`.
+    Build the rules of a file, from `hosts`, or else from `public_url`, `listen` and the hosts of its routes.
 
-    `fields` are the file's single values as far as they could be read.
+    `fields` are the file's single values as far as they could be read; `of_routes` are the hosts that routes name, each with the
+    place of one that does.
     """
     if not section.lacks("hosts"):
-        return _named(section.entries.get("hosts"), fields.get("hosts", ()), report)
+        rules = _named(section.entries.get("hosts"), fields.get("hosts", ()), report)
+        _judge_routes(rules, of_routes, report)
+        return rules
+    names, suffixes = _sorted(tuple(of_routes))
     if not section.lacks("public_url"):
         origins = [parse_origin(origin) for origin in fields.get("public_url", ())]
-        return HostRules(names=frozenset(origin.host for origin in origins if origin is not None), loopback=True)
-    implied = implied_hosts(fields.get("listen", (DEFAULT_LISTEN,)))
+        names |= {origin.host for origin in origins if origin is not None}
+        return HostRules(names, suffixes, loopback=True)
+    implied = implied_hosts(fields.get("listen", (DEFAULT_LISTEN,)), tuple(of_routes))
     if not implied.any_host:
         return implied
     message = "every Host name is answered: there is neither `hosts` nor `public_url`, and `listen` is open to other machines"
@@ -40,10 +45,10 @@ def read_hosts(section: Section, fields: dict[str, Any], report: Report) -> Host
     return implied
 
 
-def implied_hosts(listen: tuple[Listen, ...]) -> HostRules:
-    """Return the rules of a file that says nothing of hosts: they depend on who can reach the addresses."""
+def implied_hosts(listen: tuple[Listen, ...], of_routes: tuple[str, ...]) -> HostRules:
+    """Return the rules of a file that says nothing of hosts: they depend on who can reach the addresses, and on the hosts of routes."""
     if all(map(_is_loopback, listen)):
-        return HostRules(loopback=True, by_listen=True)
+        return HostRules(*_sorted(of_routes), loopback=True, by_listen=True)
     return HostRules(any_host=True, by_listen=True)
 
 
@@ -54,10 +59,26 @@ def _named(entry: Entry | None, hosts: tuple[str, ...], report: Report) -> HostR
             message = "`*` makes the other hosts meaningless"
             report.add(problems.BAD_ADDRESS, place_of_item(item), message, 'write `hosts: "*"` alone, or take `*` out')
         return _ANY
-    return HostRules(
-        names=frozenset(host.encode() for host in hosts if not host.startswith("*")),
-        suffixes=tuple(host.removeprefix("*").encode() for host in hosts if host.startswith("*")),
+    return HostRules(*_sorted(hosts))
+
+
+def _sorted(hosts: tuple[str, ...]) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
+    """Tell names from wildcards, which are written as suffixes."""
+    return (
+        frozenset(host.encode() for host in hosts if not host.startswith("*")),
+        tuple(host.removeprefix("*").encode() for host in hosts if host.startswith("*")),
     )
+
+
+def _judge_routes(rules: HostRules, of_routes: dict[str, Span], report: Report) -> None:
+    """Refuse a route for a host that is not answered: no request would ever reach it."""
+    for host, span in of_routes.items():
+        name, suffix = host.removeprefix("*").encode(), host.startswith("*")
+        is_covered = any(name.endswith(each) and (suffix or len(name) > len(each)) for each in rules.suffixes)
+        if rules.any_host or is_covered or (not suffix and name in rules.names):
+            continue
+        message = f"no request reaches this route: `hosts` of the file does not name `{host}`"
+        report.add(problems.BAD_ROUTE, span, message, f'add `"{host}"` to `hosts` at the top level')
 
 
 def _is_loopback(listen: Listen) -> bool:

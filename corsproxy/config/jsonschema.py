@@ -65,6 +65,7 @@ _TEXTS: Final[Schema] = {
     "duration": _text(patterns.DURATION),
     "host": _text(patterns.HOST),
     "name": _text(patterns.TOKEN),
+    "network": _text(patterns.NETWORK),
     "origin": {
         "anyOf": [
             _text(patterns.ORIGIN),
@@ -162,6 +163,16 @@ _BODIES: Final[dict[Kind, Schema]] = {
     Kind.PATH: _ref("route_path"),
     Kind.TESTS: {"type": "array", "items": _ref(TESTS)},
     Kind.ORIGIN: {"anyOf": [_text(patterns.PAGE_ORIGIN), {"type": "null"}]},
+    Kind.NETWORKS: {"oneOf": [_ref("network"), {"type": "array", "items": _ref("network")}]},
+    Kind.FIELD_NAME: _ref("name"),
+    Kind.FIELD_NAMES: {"oneOf": [_ref("interpolated"), {"type": "array", "items": _ref("name")}]},
+    Kind.FIELDS: {
+        "type": "object",
+        "propertyNames": {"pattern": f"^(?:{patterns.TOKEN})$"},
+        "additionalProperties": {"type": ["string", "integer", "number", "boolean"]},
+    },
+    Kind.HOST_HEADER: _text(patterns.HOST_NAME),
+    Kind.COOKIE_DOMAIN: _text(patterns.HOST_NAME),
     Kind.FILE: {"type": "string", "minLength": 1},
     Kind.HOST_NAME: _text(patterns.HOST_NAME),
     Kind.METHOD: {"anyOf": [{"enum": _METHODS}, _ref("interpolated")]},

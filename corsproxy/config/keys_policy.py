@@ -3,6 +3,7 @@
 from typing import Final
 
 from corsproxy.config.key import CORS, Key, Kind
+from corsproxy.cors.policy import RESOURCE_POLICIES
 
 _ORIGINS_EXAMPLE: Final = r"""
 - https://app.example.com  # exact, as the browser sends it: no path, no slash at the end
@@ -96,6 +97,37 @@ POLICY_KEYS: Final = (
         default="true",
         precedent="Spring answers 403",
         comment="false: a cross-origin request outside the policy is forwarded all the same, without grants",
+    ),
+    Key(
+        CORS,
+        "allow_private_network",
+        Kind.BOOLEAN,
+        "Whether granted preflights answer `Access-Control-Request-Private-Network`, for browsers before Local Network Access.",
+        default="false",
+        precedent="jub0bs/cors `PrivateNetworkAccess`; off since CVE-2024-6221",
+        comment="true: granted preflights answer Access-Control-Request-Private-Network",
+        also=("private_network", "allow_private_network_access", "private_network_access"),
+    ),
+    Key(
+        CORS,
+        "timing_allow_origin",
+        Kind.BOOLEAN,
+        "Whether the allowed origins' pages may read resource timings: `Timing-Allow-Origin`.",
+        default="false",
+        precedent="Resource Timing: none unless a server says so",
+        comment="true: Timing-Allow-Origin for the allowed origins",
+        also=("timing", "tao", "timing_allow_origins"),
+    ),
+    Key(
+        CORS,
+        "resource_policy",
+        Kind.CHOICE,
+        "`Cross-Origin-Resource-Policy`, for pages under COEP that load images and the like without CORS; without this key the upstream's own stays.",
+        choices=RESOURCE_POLICIES,
+        precedent="Helmet `crossOriginResourcePolicy`",
+        example="cross-origin",
+        comment="sets Cross-Origin-Resource-Policy, for pages under COEP; without it the upstream's stays",
+        also=("corp", "cross_origin_resource_policy"),
     ),
     Key(
         CORS,

@@ -39,6 +39,7 @@ PAGE_ORIGIN: Final = rf"null|file://|[a-z][a-z0-9+.-]*://{_ORIGIN_HOST}(?::{_ORI
 REQUEST_PATH: Final = r"/[!-\"$-~]*"
 REQUEST_HOST: Final = rf"{_ORIGIN_HOST}(?::[0-9]{{1,5}})?"
 
+NETWORK: Final = r"unix|[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?"
 HOST_NAME: Final = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?"
 
 DURATION: Final = f"{_NOT_ZERO}{_NUMBER}(?:ms|s|m|h)"

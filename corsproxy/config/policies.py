@@ -76,6 +76,9 @@ def read_cors(entry: Entry, key: Key, named: dict[str, Chosen | None], name: str
         return None
     if isinstance(node.value, str):
         if node.text in tuple(CorsMode):
+            if node.text == CorsMode.PASSTHROUGH:
+                message = "`passthrough` enforces nothing: which origins may call is up to the upstream"
+                report.add(problems.PASSTHROUGH, entry.value_span, message, "write a policy if this proxy should decide")
             return Chosen(CorsMode(node.text), name, place_of(entry.key.span), PolicyPlaces(_said_at(entry)))
         if node.text in named:
             return named[node.text]

@@ -9,10 +9,10 @@ from typing import Final
 
 from corsproxy import problems
 from corsproxy.config.diagnostics import Report, Span
+from corsproxy.config.expectations import Expectation, ExpectedField, PolicyTest
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.scalars import kind_of, nearest, place_of_item, refuse_kind
 from corsproxy.config.schema import EXPECT, FILE, SECTIONS, TESTS
-from corsproxy.config.settings import Expectation, ExpectedField, PolicyTest
 from corsproxy.config.values import read_fields, read_section
 from corsproxy.semantics.tokens import is_token
 

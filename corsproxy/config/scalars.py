@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from corsproxy import problems
+from corsproxy.config.addresses import parse_host
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.key import Key, Kind
 from corsproxy.config.nodes import Mapping, Node, Scalar, Sequence
@@ -181,7 +182,7 @@ def read_choice(node: Node, span: Span, key: Key, report: Report) -> str | None:
     near = next((word for word in key.choices if word.startswith(text.lower()) or text.lower().startswith(word)), "")
     near = near or nearest(text.lower(), key.choices)[0]
     help_ = f"did you mean `{near}`? the words are {words}" if near and text else f"use one of {words}"
-    report.add(problems.NOT_A_CHOICE, span, f"`{text}` is not a {key.name} of the {key.section}", help_)
+    report.add(problems.NOT_A_CHOICE, span, f"`{text}` is not one of the words of `{key.name}`", help_)
     return None
 
 
@@ -199,6 +200,25 @@ def read_file(node: Node, span: Span, key: Key, report: Report) -> str | None:
     )
     report.add(problems.WRONG_TYPE, span, f"`{key.name}` {message}", f"write `{key.name}: {key.example}`")
     return None
+
+
+def read_host_or_word(*words: str) -> Reader:
+    """Make a reader of one of some words, or of a host name without a port; it is a text either way."""
+
+    def read(node: Node, span: Span, key: Key, report: Report) -> str | None:
+        text = _text(node, span, key, report)
+        if text is None or text in words:
+            return text
+        near = nearest(text.lower(), words)[0]
+        found = parse_host(text)
+        if near or isinstance(found, Fault) or found.startswith("*"):
+            known = ", ".join(f"`{word}`" for word in words)
+            help_ = f"did you mean `{near}`?" if near else f"use {known}, or write a name as `legacy.internal`"
+            report.add(problems.NOT_A_CHOICE, span, f"`{text}` is neither a word of `{key.name}` nor a host name", help_)
+            return None
+        return found
+
+    return read
 
 
 def read_parsed(parse: Callable[[str], Any]) -> Reader:

@@ -10,22 +10,28 @@ from typing import Final
 
 from corsproxy.config.key import (
     BLOCKS,
+    COOKIES,
     CORS,
     EXPECT,
     EXTENSION_PREFIX,
     FILE,
+    HEADER_RULES,
+    HEADERS,
     LIMITS,
     LOG,
     POOL,
+    REQUEST_ID,
     ROUTE,
     TESTS,
     TIMEOUTS,
     TLS,
+    TRACE,
     UPSTREAM,
     UPSTREAM_TLS,
     Key,
     Kind,
 )
+from corsproxy.config.keys_forwarding import FORWARDING_KEYS, ROUTE_FORWARDING_KEYS
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
 from corsproxy.config.keys_tests import TEST_KEYS
@@ -34,21 +40,26 @@ from corsproxy.config.settings import CorsMode, LogFormat, LogLevel
 
 __all__ = [
     "BLOCKS",
+    "COOKIES",
     "CORS",
     "ENVIRONMENT",
     "EXPECT",
     "EXTENSION_PREFIX",
     "FILE",
+    "HEADERS",
+    "HEADER_RULES",
     "KEYS",
     "LIMITS",
     "LOG",
     "POOL",
+    "REQUEST_ID",
     "ROUTE",
     "SECTIONS",
     "SINGLE_KEYS",
     "TESTS",
     "TIMEOUTS",
     "TLS",
+    "TRACE",
     "UPSTREAM",
     "UPSTREAM_TLS",
     "Key",
@@ -70,6 +81,13 @@ _ROUTES_EXAMPLE: Final = """\
       cert_file: /certs/client.pem  # to show to the upstream (mTLS)
       key_file: /certs/client.key
       dangerously_skip_verify: false  # true: any certificate is taken
+- path: /v1
+  hosts: [v1.example.net]  # for these hosts alone; such routes come first
+  upstream: http://localhost:9002
+  strip_prefix: true  # the upstream gets the rest of the path
+  headers: {request: {set: {X-Stage: test}}}  # after the file's
+  cookies: {path: keep}
+  redirects: keep
 - path: /upload
   limits: {request_body: 1GiB, body_idle_timeout: 5m}  # a route may set these two
 - path: /internal
@@ -262,6 +280,7 @@ KEYS: Final = (
         also=("retry", "max_retries", "attempts"),
         comment="only where nothing was sent, or where sending twice does no harm; 0 = never",
     ),
+    *FORWARDING_KEYS,
     *POLICY_KEYS,
     *LIMIT_KEYS,
     *TLS_KEYS,
@@ -304,6 +323,7 @@ KEYS: Final = (
         also=("timeout",),
         implied="the file's",
     ),
+    *ROUTE_FORWARDING_KEYS,
     Key(
         ROUTE,
         "limits",
@@ -355,7 +375,7 @@ def _single_keys(section: str = FILE, prefix: str = "") -> dict[str, Key]:
     for key in SECTIONS[section].values():
         if key.kind in BLOCKS:
             found |= _single_keys(key.children, f"{prefix}{key.name}.")
-        elif not key.children:
+        elif not key.children and key.kind is not Kind.FIELDS:
             found[prefix + key.name] = key
     return found
 

@@ -4,13 +4,17 @@ The settings of a running proxy: frozen, complete, valid.
 A reload builds new ones and swaps one reference; an exchange keeps the settings it began with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from corsproxy.config.diagnostics import Span
+from corsproxy.config.expectations import PolicyTest
 from corsproxy.cors.policy import CorsPolicy
+from corsproxy.semantics.cookies import CookieRules, PathMap
+from corsproxy.semantics.forwarded import UNIX, ForwardedMode, Network, trusts_in
+from corsproxy.semantics.rules import NO_RULES, HeaderRules
 
 
 class CorsMode(StrEnum):
@@ -36,6 +40,37 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+class OriginHeader(StrEnum):
+    """What the upstream gets for the request's Origin."""
+
+    KEEP = "keep"
+    REMOVE = "remove"
+    UPSTREAM = "upstream"
+
+
+class SameSite(StrEnum):
+    """What `SameSite` of a cookie becomes."""
+
+    KEEP = "keep"
+    NONE = "none"
+    LAX = "lax"
+    STRICT = "strict"
+
+
+class CookiePath(StrEnum):
+    """What `Path` of a cookie becomes."""
+
+    AUTO = "auto"
+    KEEP = "keep"
+
+
+class Redirects(StrEnum):
+    """What becomes of a response's references to the upstream."""
+
+    REWRITE = "rewrite"
+    KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +147,8 @@ class Upstream:
     One upstream.
 
     `url` is what people see of it: the text of the file where that refers to a secret. `authority` is the Host field that it gets (RFC 9112 3.2); `path` is put before the request's path, without
-    a slash at its end ("" for none); `host` is without brackets, and empty for a unix socket. `tls`: it speaks https, as `client_tls` says.
+    a slash at its end ("" for none); `host` is without brackets, and empty for a unix socket. `tls`: it speaks https, as `client_tls` says. `host_header` is the
+    Host that it gets: its own (b""), the client's (None), or a name.
     """
 
     url: str
@@ -126,6 +162,13 @@ class Upstream:
     pool: PoolSettings = PoolSettings()
     # Precedent: Pingora and Caddy try once more where nothing was sent.
     retries: int = 1
+    host_header: bytes | None = b""
+    origin_header: OriginHeader = OriginHeader.KEEP
+
+    @property
+    def origin(self) -> bytes:
+        """Its own origin, serialized."""
+        return b"%b://%b" % (b"https" if self.tls else b"http", self.authority)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +246,9 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
+KEEP_COOKIES: Final = CookieRules()
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyPlaces:
     """
@@ -224,58 +270,85 @@ class Route:
 
     `path` is in normal form, begins with `/`, and ends without a slash unless it is the root.
     `policy_name` is what the file calls the policy: a name of `policies`, "cors" for the default one, "" for one of its own.
+    `hosts` are those that the route is for; it is for any if none is named. `paths` says what is done to a path on its way.
     """
 
     path: bytes
     upstream: Upstream
     cors: CorsPolicy | CorsMode
-    timeouts: Timeouts
+    timeouts: Timeouts = Timeouts()
     policy_name: str = ""
     place: Place = Place("")
     limits: RouteLimits = RouteLimits()
     # Two policies are the same wherever they are written.
     places: PolicyPlaces | None = field(default=None, compare=False, repr=False)
+    hosts: tuple[str, ...] = ()
+    strip_prefix: bool = False
+    request_headers: HeaderRules = NO_RULES
+    response_headers: HeaderRules = NO_RULES
+    cookies: CookieRules = KEEP_COOKIES
+    redirects: Redirects = Redirects.REWRITE
+    paths: PathMap = field(init=False, repr=False, compare=False, default=PathMap())
 
-
-class Expectation(StrEnum):
-    """
-    What a policy test can expect of a request.
-
-    `allow`: a browser's script can make the call and read the answer, preflight included; `deny`: it cannot.
-    `refused`: the proxy answers the request itself with 403, and the upstream never sees it.
-    """
-
-    ALLOW = "allow"
-    DENY = "deny"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedField:
-    """A header field that a response must have with this very value; None: that it must not have."""
-
-    name: bytes
-    value: bytes | None
-    span: Span
+    def __post_init__(self) -> None:
+        """Say once what is done to every path."""
+        stripped = self.path if self.strip_prefix and self.path != b"/" else b""
+        object.__setattr__(self, "paths", PathMap(self.upstream.path, stripped))
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyTest:
+class RouteTable:
     """
-    A request, and what must become of it.
+    The routes of each host, those that are for it before those that are for any, each part as in `Settings.routes`.
 
-    `span` is where the file says so. `origin` and `host` are empty where the file says nothing, and `credentials` None.
-    Everything is spelled as browsers send it; `headers` as a script writes them.
+    `exact` by host; `suffixes` begin with a dot, longest first; `anywhere` for every other host.
     """
 
-    span: Span
-    expect: Expectation | tuple[ExpectedField, ...]
-    origin: bytes = b""
-    method: bytes = b"GET"
-    path: bytes = b"/"
-    host: bytes = b""
-    credentials: bool | None = None
-    headers: tuple[bytes, ...] = ()
+    anywhere: tuple[Route, ...]
+    exact: dict[bytes, tuple[Route, ...]] = field(default_factory=dict)
+    suffixes: tuple[tuple[bytes, tuple[Route, ...]], ...] = ()
+
+
+def build_table(routes: tuple[Route, ...]) -> RouteTable:
+    """Sort routes by the hosts that they are for: an exact name before the wildcards that cover it, the longest of those first."""
+    anywhere = tuple(route for route in routes if not route.hosts)
+    names = {host for route in routes for host in route.hosts}
+    wildcards = sorted((name for name in names if name.startswith("*.")), key=lambda name: (-len(name), name))
+
+    def of(*hosts: str) -> tuple[Route, ...]:
+        """Return the routes of some hosts, the first host's first, and then those of any."""
+        return (*dict.fromkeys(route for host in hosts for route in routes if host in route.hosts), *anywhere)
+
+    def covering(name: str) -> list[str]:
+        return [wildcard for wildcard in wildcards if name.endswith(wildcard[1:]) and name != wildcard]
+
+    return RouteTable(
+        anywhere,
+        {name.encode(): of(name, *covering(name)) for name in names if not name.startswith("*.")},
+        tuple((wildcard[1:].encode(), of(wildcard, *covering(wildcard))) for wildcard in wildcards),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardingSettings:
+    """
+    What the upstream is told of a client and of a request.
+
+    `trusted` are the networks, and "unix", whose forwarding fields are believed: `trusts` tells it of a peer. `request_id_header` is the field
+    of the request's name; `trusts_request_id`: a well-formed one of the client's is kept. `begins_trace`: `traceparent` is made where none came.
+    """
+
+    mode: ForwardedMode = ForwardedMode.X_FORWARDED
+    trusted: tuple[Network | str, ...] = ()
+    request_id_header: bytes = b"X-Request-Id"
+    trusts_request_id: bool = True
+    begins_trace: bool = False
+    trusts: Callable[[str], bool] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the look-up."""
+        networks = tuple(each for each in self.trusted if not isinstance(each, str))
+        object.__setattr__(self, "trusts", trusts_in(networks, unix=UNIX in self.trusted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +370,7 @@ class Settings:
     Everything that a proxy runs by.
 
     `own_origins` are the origins of `public_url`, serialized. `routes` are sorted so that the first match is the
-    longest: by falling length of path; the implicit route of the top-level `upstream` comes last. `default_cors` is the
+    longest: by falling length of path; the implicit route of the top-level `upstream` comes last. `table` sorts them by host. `default_cors` is the
     top-level `cors`: it also speaks for paths that no route matches. `pseudonym` names this very proxy in Via; b"" writes none.
     `tls` None serves plain HTTP.
     """
@@ -309,8 +382,14 @@ class Settings:
     hosts: HostRules = HostRules(any_host=True)
     pseudonym: bytes = b"corsproxy"
     tls: ServerTls | None = None
+    forwarding: ForwardingSettings = ForwardingSettings()
     limits: Limits = Limits()
     log: LogSettings = field(default_factory=LogSettings)
     tests: tuple[PolicyTest, ...] = ()
     # Those of `default_cors`.
     default_places: PolicyPlaces | None = field(default=None, compare=False, repr=False)
+    table: RouteTable = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Sort the routes by host once."""
+        object.__setattr__(self, "table", build_table(self.routes))

@@ -9,8 +9,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from corsproxy import problems
-from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_route_path, parse_server_name, parse_upstream
+from corsproxy.config.addresses import (
+    parse_host,
+    parse_listen,
+    parse_public_url,
+    parse_route_path,
+    parse_server_name,
+    parse_trusted,
+    parse_upstream,
+)
 from corsproxy.config.diagnostics import Report, Span
+from corsproxy.config.fields import read_name, read_names, read_values
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.requests import parse_header_name, parse_method, parse_origin_of_page, parse_request_host, parse_request_path
 from corsproxy.config.scalars import (
@@ -25,6 +34,7 @@ from corsproxy.config.scalars import (
     read_count,
     read_duration,
     read_file,
+    read_host_or_word,
     read_one_or_many,
     read_parsed,
     read_seconds,
@@ -33,7 +43,7 @@ from corsproxy.config.scalars import (
     without_words,
 )
 from corsproxy.config.schema import EXPECT, EXTENSION_PREFIX, FILE, KEYS, ROUTE, SECTIONS, TESTS, UPSTREAM, Key, Kind
-from corsproxy.config.settings import PoolSettings, Upstream
+from corsproxy.config.settings import OriginHeader, PoolSettings, Upstream
 from corsproxy.config.tls import build_client_tls
 from corsproxy.cors.origin import NULL
 from corsproxy.cors.policy import ANY, RegexEntry
@@ -41,6 +51,7 @@ from corsproxy.problems import Fault
 
 # Above this likeness a misspelt key's value is read as if the name were right.
 _SAME: Final = 0.8
+_HOSTS: Final = {"upstream": b"", "preserve": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,9 @@ def _nearest(text: str, known: dict[str, Key]) -> tuple[str, float]:
     for name, key in known.items():
         if plain in key.also or plain.replace("_", "") == name.replace("_", ""):
             return name, 1.0
+    if any(key.name == text for key in KEYS):
+        # It is spelled well, and stands in the wrong place.
+        return "", 0.0
     return nearest(plain, known)
 
 
@@ -199,6 +213,16 @@ def _read_header_names(node: Node, span: Span, key: Key, report: Report) -> tupl
     return tuple(name for name, _ in found if isinstance(name, bytes))
 
 
+def _read_networks(node: Node, span: Span, key: Key, report: Report) -> Listed | None:
+    if isinstance(node, Mapping) or (isinstance(node, Scalar) and node.is_null):
+        refuse_kind(node, span, key, report)
+        return None
+    read = read_parsed(parse_trusted)
+    items = [(item, place_of_item(item)) for item in node.items] if isinstance(node, Sequence) else [(node, span)]
+    found = [(value, at) for item, at in items if (value := read(item, at, key, report)) is not None]
+    return None if items and not found else Listed(tuple(value for value, _ in found), tuple(at for _, at in found))
+
+
 _READERS: Final[dict[Kind, Reader]] = {
     Kind.ADDRESSES: read_one_or_many(parse_listen),
     Kind.HOSTS: read_one_or_many(parse_host),
@@ -222,6 +246,12 @@ _READERS: Final[dict[Kind, Reader]] = {
     Kind.REQUEST_PATH: read_parsed(parse_request_path),
     Kind.HOST: read_parsed(parse_request_host),
     Kind.HEADER_NAMES: _read_header_names,
+    Kind.NETWORKS: _read_networks,
+    Kind.FIELD_NAME: read_name,
+    Kind.FIELD_NAMES: read_names,
+    Kind.FIELDS: read_values,
+    Kind.HOST_HEADER: read_host_or_word("upstream", "preserve"),
+    Kind.COOKIE_DOMAIN: read_host_or_word("keep", "remove"),
 }
 
 
@@ -240,6 +270,11 @@ def read_upstream(entry: Entry, key: Key, report: Report) -> Upstream | None:
     if tls is not None:
         entries, given = read_entries(tls, SECTIONS[UPSTREAM]["tls"], "write `tls: {ca_file: /certs/legacy-ca.pem}`", report)
         fields["client_tls"] = build_client_tls(tls, entries, given, upstream, report)
+    if "host_header" in fields:
+        word = fields["host_header"]
+        fields["host_header"] = _HOSTS[word] if word in _HOSTS else word.encode()
+    if "origin_header" in fields:
+        fields["origin_header"] = OriginHeader(fields["origin_header"])
     return replace(upstream, pool=pool, **fields) if upstream is not None else None
 
 

@@ -68,6 +68,7 @@ class Facts:
     own_origins: Sequence[bytes] = ()
     authority: bytes = b""
     scheme: bytes = b""
+    private_network: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Decision:
     `granted`: the origin may be told so (ACAO). `refused`: the request gets 403 here and nothing of it goes
     upstream. `origin` is the request's origin where it is one. `subject` is the method or header name at fault.
     `entry` is the entry of `allow_origins` that let the origin in: a pattern or "*". `requested` are the header
-    names that a preflight asked for, lower-case.
+    names that a preflight asked for, lower-case. `private_network`: it asked for a private network too, and the policy allows that.
     """
 
     kind: Kind
@@ -90,6 +91,7 @@ class Decision:
     entry: OriginPattern | str | None = None
     requested_method: bytes = b""
     requested: tuple[bytes, ...] = ()
+    private_network: bool = False
 
 
 def is_preflight(facts: Facts) -> bool:
@@ -209,6 +211,8 @@ def _decide_preflight(policy: CorsPolicy, facts: Facts) -> Decision:
         entry=entry,
         requested_method=method,
         requested=requested,
+        # Private Network Access (WICG, abandoned): the field's only value is `true`.
+        private_network=policy.private_network and reason is Reason.PREFLIGHT_GRANTED and list(facts.private_network) == [b"true"],
     )
 
 

@@ -24,6 +24,8 @@ MAX_MAX_AGE_S: Final = max(CAPS_S.values())
 DEFAULT_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 DEFAULT_REQUEST_HEADERS: Final = ("Content-Type",)
 ANY: Final = "*"
+# Spec: Fetch #cross-origin-resource-policy-header.
+RESOURCE_POLICIES: Final = ("same-origin", "same-site", "cross-origin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,9 @@ class PolicyDraft:
     allow_credentials: bool = False
     max_age_s: int = DEFAULT_MAX_AGE_S
     enforce: bool = True
+    allow_private_network: bool = False
+    timing_allow_origin: bool = False
+    resource_policy: str = ""
     dangerously_allow_null_origin: bool = False
     dangerously_allow_insecure_origins: bool = False
     dangerously_allow_public_suffixes: bool = False
@@ -58,8 +63,8 @@ class CorsPolicy:
     """
     A valid policy.
 
-    `methods`, `headers` and `exposed` are None for "any"; `headers` are lower-case. `name` is what the file
-    calls the policy, for people. Build it with `build_policy`.
+    `methods`, `headers` and `exposed` are None for "any"; `headers` are lower-case. `resource_policy` is empty to leave the
+    upstream's alone. Build it with `build_policy`.
     """
 
     any_origin: bool
@@ -73,6 +78,9 @@ class CorsPolicy:
     credentials: bool
     max_age_s: int
     enforce: bool
+    private_network: bool = False
+    timing: bool = False
+    resource_policy: bytes = b""
 
     @property
     def is_public(self) -> bool:
@@ -155,6 +163,9 @@ def build_policy(
         credentials=draft.allow_credentials,
         max_age_s=draft.max_age_s,
         enforce=draft.enforce,
+        private_network=draft.allow_private_network,
+        timing=draft.timing_allow_origin,
+        resource_policy=draft.resource_policy.encode(),
     )
     return policy, faults
 

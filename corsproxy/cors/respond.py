@@ -16,7 +16,14 @@ from corsproxy.semantics.tokens import list_elements
 FieldLine = tuple[bytes, bytes]
 
 # What a preflight's answer depends on; some CDNs cache OPTIONS against RFC 9110 9.3.7.
-PREFLIGHT_VARY: Final[FieldLine] = (b"Vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
+_PREFLIGHT_VARY: Final = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+_TIMING, _RESOURCE = frozenset({b"timing-allow-origin"}), frozenset({b"cross-origin-resource-policy"})
+_REPLACED: Final = {
+    (False, False): frozenset[bytes](),
+    (True, False): _TIMING,
+    (False, True): _RESOURCE,
+    (True, True): _TIMING | _RESOURCE,
+}
 MAX_COMPUTED_EXPOSED: Final = 64
 _TOLD_TO_EVERYBODY: Final = frozenset({Reason.NO_ORIGIN, Reason.SAME_ORIGIN, Reason.ORIGIN_MALFORMED, Reason.ORIGIN_REPEATED})
 _NEVER_EXPOSED: Final = names.SAFELISTED_RESPONSE_HEADERS | names.FORBIDDEN_RESPONSE_HEADERS
@@ -38,8 +45,20 @@ def preflight_lines(policy: CorsPolicy, decision: Decision) -> list[FieldLine]:
         lines.append((b"Access-Control-Allow-Headers", b", ".join(headers)))
     if decision.reason is Reason.PREFLIGHT_GRANTED:
         lines.append((b"Access-Control-Max-Age", b"%d" % policy.max_age_s))
-    lines.append(PREFLIGHT_VARY)
+    if decision.private_network:
+        lines.append((b"Access-Control-Allow-Private-Network", b"true"))
+    lines.append(preflight_vary(policy))
     return lines
+
+
+def preflight_vary(policy: CorsPolicy | None) -> FieldLine:
+    """
+    Write what a preflight's answer depends on.
+
+    Spec: Fetch #cors-protocol-and-http-caches; RFC 9110 12.5.5.
+    """
+    asks = policy is not None and policy.private_network
+    return (b"Vary", _PREFLIGHT_VARY + b", Access-Control-Request-Private-Network" if asks else _PREFLIGHT_VARY)
 
 
 def grant_lines(policy: CorsPolicy, decision: Decision) -> list[FieldLine]:
@@ -54,6 +73,29 @@ def grant_lines(policy: CorsPolicy, decision: Decision) -> list[FieldLine]:
     if decision.granted or (policy.is_public and decision.reason in _TOLD_TO_EVERYBODY and not decision.refused):
         return _grant(policy, decision)
     return []
+
+
+def neighbour_lines(policy: CorsPolicy, grants: Sequence[FieldLine]) -> list[FieldLine]:
+    """
+    Write the fields beside CORS that a policy sets, on an actual response that carries `grants`.
+
+    Timing-Allow-Origin names whom Access-Control-Allow-Origin names; Cross-Origin-Resource-Policy is for everybody.
+
+    Spec: Resource Timing #sec-timing-allow-origin; Fetch #cross-origin-resource-policy-header.
+    """
+    lines = [(b"Timing-Allow-Origin", grants[0][1])] if policy.timing and grants else []
+    if policy.resource_policy:
+        lines.append((b"Cross-Origin-Resource-Policy", policy.resource_policy))
+    return lines
+
+
+def replaced_neighbours(policy: CorsPolicy) -> frozenset[bytes]:
+    """
+    Name the fields of an upstream that a policy replaces, lower-case.
+
+    Spec: Resource Timing #sec-timing-allow-origin; Fetch #cross-origin-resource-policy-header.
+    """
+    return _REPLACED[policy.timing, bool(policy.resource_policy)]
 
 
 def expose_line(policy: CorsPolicy, present: Iterable[bytes], *, not_modified: bool) -> FieldLine | None:

@@ -70,7 +70,9 @@ class AiohttpLane:
         try:
             planned = plan(self._gateway.settings, head, connection.peer, self._gateway.fresh())
             context = planned.context
-            record.decision = context.decision
+            exchange = context.exchange
+            record.decision, record.client = context.decision, exchange.client.decode("ascii")
+            record.request_id, record.trace_id = exchange.request_id.decode("ascii"), exchange.trace_id.decode("ascii")
             if isinstance(planned, Forward) and self._gateway.is_overloaded:
                 planned = problem_answer(context, problems.OVERLOADED, close=planned.body != NO_BODY)
             if isinstance(planned, Answer):
@@ -256,6 +258,7 @@ class AiohttpLane:
         if not record.status:
             relay.keep_alive = edits.keeps_connection(context, received, close=close)
             record.status, record.head = received.head.status, time.perf_counter()
+            record.notices = received.notices
             record.reads_until_close = received.client_body.kind is BodyKind.UNTIL_CLOSE
             pieces.append(edits.render(context, received, self._gateway.date(), close=close))
         for chunk in relay.take():

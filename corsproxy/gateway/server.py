@@ -112,7 +112,10 @@ class Gateway:
         """Return the ids of one exchange. Request ids are unique, and no secret: a random start and a count."""
         self._count += 1
         request_id = b"%b%08x" % (self._id_prefix, self._count & 0xFFFFFFFF)
-        return Fresh(request_id, b"", b"")
+        if not self.settings.forwarding.begins_trace:
+            return Fresh(request_id, b"", b"")
+        # > All bytes as zero is considered an invalid value (Trace Context 3.2.2.3); chance makes none.
+        return Fresh(request_id, secrets.token_hex(16).encode(), secrets.token_hex(8).encode())
 
     def enter(self, connection: ClientConnection, content: StreamReader) -> None:
         """Take note of an exchange that begins."""

@@ -69,6 +69,8 @@ def attributes(record: ExchangeRecord) -> dict[str, _Value]:
         "url.path": record.target.partition(b"?")[0].decode("latin-1"),
         "http.response.status_code": record.status or None,
         "client.address": record.client or None,
+        "http.request.id": record.request_id or None,
+        "trace.id": record.trace_id or None,
         "corsproxy.origin": decision.origin.decode("latin-1") or None if decision else None,
         "corsproxy.kind": decision.kind.value if decision else None,
         "corsproxy.reason": record.reason or (decision.reason.value if decision else None),

@@ -74,6 +74,16 @@ GUARDED: Final = HOP_BY_HOP | {
     b"access-control-request-method",
 }
 
+# Of the client's own forwarding fields, those that are read; any other `X-Forwarded-…` is noted under one name.
+FORWARDING: Final = frozenset(
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-prefix", b"x-forwarded-proto"}
+)
+OTHER_FORWARDING: Final = b"x-forwarded-"
+# A client's word for its own address; the other name of it that servers believe.
+_REAL_IP: Final = b"x-real-ip"
+DEFAULT_REQUEST_ID: Final = b"x-request-id"
+_LOOKED_AFTER: Final = GUARDED | {_REAL_IP, DEFAULT_REQUEST_ID}
+
 _REQUEST_PARTS: Final = {
     **dict.fromkeys(HOP_BY_HOP, Part.TAKEN),
     **dict.fromkeys(_PROXY_AUTH, Part.DROPPED),
@@ -83,6 +93,10 @@ _REQUEST_PARTS: Final = {
     b"access-control-request-method": Part.NOTED,
     b"access-control-request-headers": Part.NOTED,
     b"sec-fetch-site": Part.NOTED,
+    **dict.fromkeys(FORWARDING, Part.TAKEN),
+    DEFAULT_REQUEST_ID: Part.NOTED,
+    b"traceparent": Part.NOTED,
+    b"access-control-request-private-network": Part.NOTED,
     b"expect": Part.NOTED,
     b"via": Part.NOTED,
     b"max-forwards": Part.NOTED,
@@ -92,12 +106,21 @@ _RESPONSE_PARTS: Final = {
     **dict.fromkeys(HOP_BY_HOP, Part.TAKEN),
     **dict.fromkeys(_PROXY_AUTH, Part.DROPPED),
     b"content-length": Part.NOTED,
+    b"content-location": Part.NOTED,
     b"date": Part.NOTED,
+    b"location": Part.NOTED,
+    b"refresh": Part.NOTED,
+    b"set-cookie": Part.NOTED,
     b"vary": Part.NOTED,
 }
 _CORS_PREFIX: Final = b"access-control-"
 # RFC 3875 4.1.18 writes `_` for `-` alone; several servers write it for every sign.
-_READ_BY_CGI: Final = bytes(byte if chr(byte).isalnum() and byte < 128 else ord("-") for byte in range(256))
+READ_BY_CGI: Final = bytes(byte if chr(byte).isalnum() and byte < 128 else ord("-") for byte in range(256))
+
+
+def is_other_forwarding(name: bytes) -> bool:
+    """Tell whether a lower-case name is one of those by which proxies speak of clients, and none that is read here."""
+    return (name.startswith(OTHER_FORWARDING) and name not in FORWARDING) or name == _REAL_IP
 
 
 class _Spellings:
@@ -118,7 +141,7 @@ class _Spellings:
 
     def learn(self, name: bytes) -> tuple[Part, bytes]:
         lower = name.lower()
-        meaning = (self._judge(lower), lower)
+        meaning = (self._judge(lower), OTHER_FORWARDING if is_other_forwarding(lower) else lower)
         if len(self.learned) < self.MAX_ENTRIES and len(name) <= self.MAX_NAME_BYTES:
             self.learned[name] = meaning
         return meaning
@@ -129,10 +152,10 @@ class _Spellings:
             return part
         if lower.startswith(_CORS_PREFIX):
             return self._cors
-        read = lower.translate(_READ_BY_CGI)
-        if self._guard_lookalikes and read != lower and read in GUARDED:
+        read = lower.translate(READ_BY_CGI)
+        if self._guard_lookalikes and read != lower and (read in _LOOKED_AFTER or read.startswith(OTHER_FORWARDING)):
             return Part.DROPPED
-        return Part.PLAIN
+        return Part.NOTED if is_other_forwarding(lower) else Part.PLAIN
 
     def survey(self, lines: Iterable[FieldLine]) -> Survey:
         passed: list[FieldLine] = []

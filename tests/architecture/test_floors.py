@@ -22,6 +22,8 @@ FLOORS = {
     "corsproxy.answers": 2,
     "corsproxy.changes": 2,
     "corsproxy.edits": 2,
+    "corsproxy.forward": 2,
+    "corsproxy.rewrite": 2,
     "corsproxy.record": 2,
     "corsproxy.rehearse": 2,
     "corsproxy.reasons": 2,

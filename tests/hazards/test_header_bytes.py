@@ -14,7 +14,7 @@ TCHARS = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGH
 
 # A field whose bytes could make one value out of two ways to read it is refused when they are not ASCII.
 ASCII_ONLY = [b"Host", b"Origin", b"Access-Control-Request-Method", b"Access-Control-Request-Headers", b"Connection", b"Expect"]
-CARRIERS = [b"X-Any", b"Cookie", b"Authorization", b"User-Agent", b"X-Forwarded-User", b"If-None-Match"]
+CARRIERS = [b"X-Any", b"Cookie", b"Authorization", b"User-Agent", b"X-Remote-User", b"If-None-Match"]
 
 
 @pytest.mark.parametrize("part", range(4))

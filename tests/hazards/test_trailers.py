@@ -80,7 +80,7 @@ async def test_a_trailer_that_could_do_harm_is_left_out(front: Proxy, upstream: 
 
 @pytest.mark.parametrize("cut", ["whole", "bytewise"])
 @pytest.mark.parametrize(
-    "line", [b"X-User: admin", b"Authorization: Basic eA==", b"Cookie: a=1", b"Origin: https://evil.example", b"X-Forwarded-For: ::1"]
+    "line", [b"X-User: admin", b"Authorization: Basic eA==", b"Cookie: a=1", b"Origin: https://evil.example", b"X-Forwarded-User: admin"]
 )
 async def test_a_requests_trailer_reaches_nobody(front: Proxy, upstream: Upstream, line: bytes, cut: str) -> None:
     """aiohttp 3.14 puts the last trailer in front of the next request's fields; behind a shared front that is another user's request."""

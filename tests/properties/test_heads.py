@@ -16,7 +16,7 @@ from corsproxy.cors.decide import Facts, decide
 from corsproxy.cors.names import KNOWN_METHODS
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
 from corsproxy.plan import Forward, plan
-from corsproxy.semantics.fields import HOP_BY_HOP, FieldLine, RequestHead, ResponseHead
+from corsproxy.semantics.fields import FORWARDING, HOP_BY_HOP, FieldLine, RequestHead, ResponseHead
 from corsproxy.semantics.framing import BodyKind
 from corsproxy.semantics.tokens import TCHARS
 from tests.unit.planned import CLIENT, FRESH
@@ -202,7 +202,7 @@ def judge_forward(planned: Forward, head: RequestHead, path: bytes) -> None:
     assert set(values_of(fields, b"connection")) <= {b"close", b"TE", b"close, TE"}
     # Every line is one that came, or one of ours: nothing was made up, joined or cut.
     came = [(name.lower(), value) for name, value in head.lines]
-    ours = (b"host", b"via", b"te", b"connection", b"content-length", b"transfer-encoding", b"max-forwards")
+    ours = {b"host", b"via", b"te", b"connection", b"content-length", b"transfer-encoding", b"max-forwards", b"x-request-id"} | FORWARDING
     assert [line for line in fields if line[0] not in ours] == [line for line in came if line in fields and line[0] not in ours]
 
 

@@ -8,11 +8,23 @@ import pytest
 
 from corsproxy import problems
 from corsproxy.answers import Answer
-from corsproxy.config.settings import CorsMode, HostRules, Limits, Route, RouteLimits, ServerTls, Settings, Timeouts, Upstream
+from corsproxy.config.settings import (
+    CorsMode,
+    ForwardingSettings,
+    HostRules,
+    Limits,
+    Route,
+    RouteLimits,
+    ServerTls,
+    Settings,
+    Timeouts,
+    Upstream,
+)
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
 from corsproxy.plan import Connection, Forward, plan
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, RequestHead
+from corsproxy.semantics.forwarded import ForwardedMode
 from corsproxy.semantics.framing import CHUNKED_BODY, NO_BODY, Body, BodyKind
 from tests.unit.planned import CLIENT, FRESH
 
@@ -23,6 +35,10 @@ HOST = (b"Host", b"api.example")
 ORIGIN = (b"Origin", APP)
 FOREIGN = (b"Origin", EVIL)
 ACRM = (b"Access-Control-Request-Method", b"PUT")
+
+
+QUIET = ForwardingSettings(ForwardedMode.NONE)
+ID = b"X-Request-Id: %b\r\n" % FRESH.request_id
 
 
 def table(cases: Mapping[str, object]) -> pytest.MarkDecorator:
@@ -42,7 +58,7 @@ LAX = policy_of(enforce=False)
 
 def settings_of(cors: CorsPolicy | CorsMode = POLICY, *, path: bytes = b"/", upstream_path: bytes = b"", **changes: Any) -> Settings:
     route = Route(path, Upstream("http://up:81", "up", 81, b"up:81", upstream_path), cors, Timeouts())
-    return replace(Settings((route,), pseudonym=b""), **changes)
+    return replace(Settings((route,), pseudonym=b"", forwarding=QUIET), **changes)
 
 
 SETTINGS = settings_of()
@@ -97,6 +113,7 @@ def test_a_request_goes_upstream_untouched_but_for_its_host_and_framing() -> Non
         b"X-Odd: \xff\r\n"
         b"Origin: https://app.example\r\n"
         b"X-Odd: 2\r\n"
+        b"X-Request-Id: fresh-request-id\r\n"
         b"Content-Length: 7\r\n"
         b"\r\n"
     )
@@ -108,7 +125,7 @@ def test_the_upstreams_path_comes_first_and_via_names_the_proxy_last() -> None:
     settings = settings_of(upstream_path=b"/v1", pseudonym=b"me")
 
     assert forward_of(settings, (b"Via", b"1.1 cdn"), target=b"/x?y").head == (
-        b"GET /v1/x?y HTTP/1.1\r\nHost: up:81\r\nVia: 1.1 cdn\r\nVia: 1.1 me\r\n\r\n"
+        b"GET /v1/x?y HTTP/1.1\r\nHost: up:81\r\nVia: 1.1 cdn\r\n%bVia: 1.1 me\r\n\r\n" % ID
     )
     assert b"Via: 1.0 me\r\n" in forward_of(settings, minor=0).head
 
@@ -150,7 +167,7 @@ def test_the_body_is_framed_anew(case: Any) -> None:
     planned = forward_of(SETTINGS, *lines, method=method)
 
     assert planned.body == body
-    assert planned.head == b"%b /x HTTP/1.1\r\nHost: up:81\r\n%b\r\n" % (method, framing)
+    assert planned.head == b"%b /x HTTP/1.1\r\nHost: up:81\r\n%b%b\r\n" % (method, ID, framing)
     assert (planned.reuse_upstream, planned.context.persistent) == (is_kept, is_kept)
 
 
@@ -172,7 +189,7 @@ def test_the_clients_connection_lasts_as_long_as_it_says(case: Any) -> None:
 def test_an_upgrade_is_dropped_with_all_that_belongs_to_it() -> None:
     lines = [(b"Connection", b"Upgrade, HTTP2-Settings"), (b"Upgrade", b"h2c"), (b"HTTP2-Settings", b"AAMAAABkAAQAAP__")]
 
-    assert forward_of(SETTINGS, *lines).head == b"GET /x HTTP/1.1\r\nHost: up:81\r\n\r\n"
+    assert forward_of(SETTINGS, *lines).head == b"GET /x HTTP/1.1\r\nHost: up:81\r\n%b\r\n" % ID
 
 
 @table(
@@ -188,7 +205,7 @@ def test_trailers_are_asked_for_if_the_client_takes_them(case: Any) -> None:
     planned = forward_of(SETTINGS, *lines, minor=minor)
 
     assert planned.context.trailers is trailers
-    assert planned.head == b"GET /x HTTP/1.1\r\nHost: up:81\r\n%b\r\n" % written
+    assert planned.head == b"GET /x HTTP/1.1\r\nHost: up:81\r\n%b%b\r\n" % (ID, written)
 
 
 def test_a_body_and_trailers_share_one_connection_field() -> None:
@@ -378,6 +395,7 @@ def test_a_refused_preflight_has_no_grants_and_a_body_that_says_why() -> None:
         b"Content-Length": b"%d" % len(answer.body),
         b"Cache-Control": b"no-store",
         b"X-Content-Type-Options": b"nosniff",
+        b"X-Request-Id": FRESH.request_id,
         b"Vary": b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
     }
     assert (answer.problem, answer.close) == (problems.ORIGIN_REFUSED, False)
@@ -397,7 +415,10 @@ def test_options_that_is_no_preflight_belongs_to_the_upstream(case: Any) -> None
     cors, lines = case
     written = b"".join(b"%b: %b\r\n" % line for line in lines)
 
-    assert forward_of(settings_of(cors), *lines, method=b"OPTIONS").head == b"OPTIONS /x HTTP/1.1\r\nHost: up:81\r\n%b\r\n" % written
+    assert forward_of(settings_of(cors), *lines, method=b"OPTIONS").head == b"OPTIONS /x HTTP/1.1\r\nHost: up:81\r\n%b%b\r\n" % (
+        written,
+        ID,
+    )
 
 
 def test_options_of_the_server_itself_is_answered_here() -> None:

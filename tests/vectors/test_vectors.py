@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from corsproxy.answers import Context, problem_answer
+from corsproxy.answers import Context, Exchange, problem_answer
 from corsproxy.config.settings import Route, Timeouts
 from corsproxy.problems import Problem
 from corsproxy.semantics.framing import REQUEST_DOUBTS, RESPONSE_DOUBTS, Tier
@@ -94,13 +94,15 @@ async def see_refusal(front: Proxy, vector: Vector, answer: Response) -> None:
         assert record.problem.code == vector.problem
         assert vector.reason in ("", record.reason)
         problem = record.problem
-    own = problem_answer(Context(b"GET", 1, persistent=False), problem, close=True)
+    exchange = Exchange(answer.value(b"x-request-id") or b"")
+    own = problem_answer(Context(b"GET", 1, persistent=False, exchange=exchange), problem, close=True)
     assert answer.body in (own.body, b"")
     assert {name for name, _ in answer.fields} <= {
         b"Content-Type",
         b"Content-Length",
         b"Cache-Control",
         b"X-Content-Type-Options",
+        b"X-Request-Id",
         b"Allow",
         b"Access-Control-Allow-Origin",
         b"Vary",

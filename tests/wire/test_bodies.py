@@ -84,7 +84,7 @@ async def test_a_request_may_be_cut_anywhere(front: Proxy, upstream: Upstream, k
         served = served or await upstream.accept()
         seen = await served.read_request()
         await served.send(ok(b"%d" % place))
-        assert (seen.start, seen.fields, seen.body) == (whole.start, whole.fields, whole.body)
+        assert (seen.start, seen.without(), seen.body) == (whole.start, whole.without(), whole.body)
         assert (await client.read_response()).body == b"%d" % place
     assert upstream.connections == 2
 
@@ -98,7 +98,7 @@ async def test_a_request_may_come_byte_by_byte(front: Proxy, upstream: Upstream,
     seen = await served.read_request()
     await served.send(ok())
 
-    assert (seen.start, seen.fields, seen.body) == (whole.start, whole.fields, whole.body)
+    assert (seen.start, seen.without(), seen.body) == (whole.start, whole.without(), whole.body)
     assert (await client.read_response()).status == 200
 
 

@@ -104,6 +104,8 @@ def test_the_short_form_of_an_upstream_is_written_out() -> None:
         "url": "unix:/run/a.sock",
         "pool": {"max_connections": "auto", "idle_timeout": "4s", "wait": "5s"},
         "retries": 1,
+        "host_header": "upstream",
+        "origin_header": "keep",
     }
 
 

@@ -111,7 +111,7 @@ HELP = "write `https://api.example`, or an address of a private network"
     ],
 )
 def test_the_warning_stands_where_the_upstream_is_written_once_for_all_its_routes(text: str, places: list[str]) -> None:
-    assert said(text) == [f"CP257 {place} {WARNING} | {HELP}" for place in places]
+    assert [each for each in said(text) if not each.startswith("CP262")] == [f"CP257 {place} {WARNING} | {HELP}" for place in places]
 
 
 def test_a_flag_gets_the_warning_too() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from corsproxy.config.expectations import Expectation, ExpectedField, PolicyTest
 from corsproxy.config.load import load_text
-from corsproxy.config.settings import Expectation, ExpectedField, PolicyTest
 from tests.unit.config.diagnosed import UC, said
 
 GOOD = (

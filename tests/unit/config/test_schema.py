@@ -10,7 +10,20 @@ from corsproxy.config.settings import Limits, RouteLimits, Timeouts
 from corsproxy.config.units import parse_size
 
 # Without them, the request or another key says it.
-NEEDLESS = ("public_url", "hosts", "origin", "host", "credentials", "client_ca_file", "ca_file", "server_name", "cert_file", "key_file")
+NEEDLESS = (
+    "resource_policy",
+    "redirects",
+    "public_url",
+    "hosts",
+    "origin",
+    "host",
+    "credentials",
+    "client_ca_file",
+    "ca_file",
+    "server_name",
+    "cert_file",
+    "key_file",
+)
 BLOCKS = (Kind.UPSTREAM, Kind.SECTION, Kind.POLICY)
 
 
@@ -53,6 +66,8 @@ def test_the_defaults_of_the_table_are_those_of_the_settings() -> None:
         f"upstream: {{url: http://localhost:9000, {written('upstream')}, pool: {{{written('pool')}}}}}\n"
         f"cors: {{allow_origins: [https://a.example], {written('cors')}}}\n"
         f"timeouts: {{{written('timeouts')}}}\nlimits: {{{written('limits')}}}\nlog: {{{written('log')}}}\n"
+        f"request_id: {{{written('request_id')}}}\ntrace: {{{written('trace')}}}\ncookies: {{{written('cookies')}}}\n"
+        f"headers: {{request: {{{written('header_rules')}}}, response: {{{written('header_rules')}}}}}\n"
         + "".join(f"{key.name}: {key.default}\n" for key in SECTIONS[FILE].values() if key.default)
     )
 

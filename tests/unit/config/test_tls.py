@@ -37,11 +37,11 @@ CASES = {
     ),
     "an old version": (
         UC + f"tls: {{{PAIR}, min_version: 1.1}}\n",
-        ["CP109 3:55 `1.1` is not a min_version of the tls | use one of `1.2`, `1.3`"],
+        ["CP109 3:55 `1.1` is not one of the words of `min_version` | use one of `1.2`, `1.3`"],
     ),
     "an old protocol's name": (
         UC + f"tls: {{{PAIR}, min_version: SSLv3}}\n",
-        ["CP109 3:55 `SSLv3` is not a min_version of the tls | use one of `1.2`, `1.3`"],
+        ["CP109 3:55 `SSLv3` is not one of the words of `min_version` | use one of `1.2`, `1.3`"],
     ),
     "the words of other tools": (
         UC + "tls: {certificate: c.pem, key: k.pem}\n",

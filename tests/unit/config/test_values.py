@@ -86,19 +86,21 @@ CASES = {
     ),
     "a choice by half its name": (
         UC + "log: {level: warn}\n",
-        ["CP109 3:14 `warn` is not a level of the log | did you mean `warning`? the words are `debug`, `info`, `warning`, `error`"],
+        [
+            "CP109 3:14 `warn` is not one of the words of `level` | did you mean `warning`? the words are `debug`, `info`, `warning`, `error`"
+        ],
     ),
     "a choice with a typo": (
         UC + "log: {format: jsno}\n",
-        ["CP109 3:15 `jsno` is not a format of the log | did you mean `json`? the words are `auto`, `text`, `json`, `logfmt`"],
+        ["CP109 3:15 `jsno` is not one of the words of `format` | did you mean `json`? the words are `auto`, `text`, `json`, `logfmt`"],
     ),
     "a choice in capitals": (
         UC + "log: {level: INFO}\n",
-        ["CP109 3:14 `INFO` is not a level of the log | did you mean `info`? the words are `debug`, `info`, `warning`, `error`"],
+        ["CP109 3:14 `INFO` is not one of the words of `level` | did you mean `info`? the words are `debug`, `info`, `warning`, `error`"],
     ),
     "a choice that is unlike any": (
         UC + "log: {format: pretty}\n",
-        ["CP109 3:15 `pretty` is not a format of the log | use one of `auto`, `text`, `json`, `logfmt`"],
+        ["CP109 3:15 `pretty` is not one of the words of `format` | use one of `auto`, `text`, `json`, `logfmt`"],
     ),
     "a choice that is empty": (
         UC + "log: {format: }\n",

@@ -50,7 +50,12 @@ HOP_BY_HOP = (b"Connection", b"Keep-Alive", b"Proxy-Connection", b"TE", b"Traile
         "Content.Length could be read as Content-Length, and is dropped": (b"Content.Length", False, False),
         "X_Forwarded-For could be read as X-Forwarded-For, and is dropped": (b"X_Forwarded-For", False, False),
         "Access-Control_Request-Method could be read as the real one, and is dropped": (b"Access-Control_Request-Method", False, False),
-        "X-Forwarded-For as it should be spelled is passed on": (b"X-Forwarded-For", True, False),
+        "X-Forwarded-For is read, and written anew": (b"X-Forwarded-For", False, True),
+        "Forwarded is read, and written anew": (b"Forwarded", False, True),
+        "X_Forwarded_User could be read as X-Forwarded-User, and is dropped": (b"X_Forwarded_User", False, False),
+        "X_Request_Id could be read as X-Request-Id, and is dropped": (b"X_Request_Id", False, False),
+        "X_Real_IP could be read as X-Real-IP, and is dropped": (b"X_Real_IP", False, False),
+        "traceparent is judged and passed on": (b"traceparent", True, True),
     }
 )
 def test_each_request_field_has_its_part(case: Any) -> None:
@@ -108,7 +113,8 @@ def test_the_values_of_repeated_lines_are_all_noted_in_order_and_not_joined() ->
         "Date is judged and passed on": (b"Date", True, True),
         "Vary is judged and passed on": (b"Vary", True, True),
         "Proxy-Authenticate is for a proxy, and dropped": (b"Proxy-Authenticate", False, False),
-        "Set-Cookie is passed on unread": (b"Set-Cookie", True, False),
+        "Set-Cookie is judged and passed on": (b"Set-Cookie", True, True),
+        "Location is judged and passed on": (b"Location", True, True),
         "WWW-Authenticate is passed on unread": (b"WWW-Authenticate", True, False),
         "Timing-Allow-Origin is left alone": (b"Timing-Allow-Origin", True, False),
         "Cross-Origin-Resource-Policy is left alone": (b"Cross-Origin-Resource-Policy", True, False),

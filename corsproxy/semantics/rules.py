@@ -1,0 +1,68 @@
+"""
+Header rules: fields that a policy's author takes off a message and puts on.
+
+It knows how rules are put together and applied; which names may stand in them is for whoever reads the file.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from corsproxy.semantics.fields import READ_BY_CGI, FieldLine
+
+# Names that a peer makes up must not make the memory of verdicts grow.
+_MAX_LEARNED: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderRules:
+    """
+    Rules that come to this: lines whose name is among `dropped` go, then `lines` come.
+
+    `dropped` are lower-case. `lines` may hold secrets, so they do not show. Build it with `compile_rules`.
+    """
+
+    dropped: frozenset[bytes] = frozenset()
+    lines: tuple[FieldLine, ...] = field(default=(), repr=False)
+    learned: dict[bytes, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to do."""
+        return bool(self.dropped or self.lines)
+
+    def apply(self, lines: Iterable[FieldLine]) -> list[FieldLine]:
+        """
+        Apply the rules to a message's lines; the order of those that stay is kept.
+
+        A name that becomes one of `dropped` when its `_` is read as `-` is dropped too, because WSGI, CGI and PHP merge the two.
+
+        Spec: RFC 9110 5.3; RFC 3875 4.1.18.
+        """
+        learned = self.learned
+        kept = [line for line in lines if not (learned[line[0]] if line[0] in learned else self._drops(line[0]))]
+        kept.extend(self.lines)
+        return kept
+
+    def _drops(self, name: bytes) -> bool:
+        lower = name.lower()
+        verdict = lower in self.dropped or lower.translate(READ_BY_CGI) in self.dropped
+        if len(self.learned) < _MAX_LEARNED:
+            self.learned[name] = verdict
+        return verdict
+
+
+NO_RULES: Final = HeaderRules()
+
+
+def compile_rules(
+    remove: Iterable[bytes] = (), replace: Iterable[FieldLine] = (), add: Iterable[FieldLine] = (), *, after: HeaderRules = NO_RULES
+) -> HeaderRules:
+    """
+    Put rules together: remove, then set (`replace`), then add, all of it `after` other rules.
+
+    Spec: RFC 9110 5.3 (a name may stand on several lines).
+    """
+    replaced = tuple({name.lower(): (name, value) for name, value in replace}.values())
+    mine = frozenset(name.lower() for name in remove) | {name.lower() for name, _ in replaced}
+    before = tuple(line for line in after.lines if line[0].lower() not in mine)
+    return HeaderRules(after.dropped | mine, (*before, *replaced, *add))
