@@ -168,13 +168,16 @@ def is_same_origin(facts: Facts) -> bool:
 
 
 def _is_at_authority(serialized: bytes, authority: bytes, scheme: bytes) -> bool:
+    host, colon, digits = authority.lower().rpartition(b":")
+    if not colon or not (digits.isdigit() or not digits):
+        host, digits = authority.lower(), b""
+    # Parsing costs more than the rest of a decision, and most origins are of another host.
+    if host not in serialized:
+        return False
     origin = parse_origin(serialized)
     # Only http and https URLs lead here: `capacitor://localhost` is not at `Host: localhost`.
     if origin is None or origin.scheme not in (b"http", b"https") or (scheme and origin.scheme != scheme):
         return False
-    host, colon, digits = authority.lower().rpartition(b":")
-    if not colon or not (digits.isdigit() or not digits):
-        host, digits = authority.lower(), b""
     # > If the port is elided from the URI, the default port for that scheme is used. (RFC 9110 4.2.1)
     port = int(digits) if digits else DEFAULT_PORTS.get(origin.scheme)
     return host == origin.host and port == origin.effective_port

@@ -166,8 +166,10 @@ def read_client(
 
     Spec: RFC 7239 5, 6, 7.4, 8.1.
     """
+    if not trusts(hop.peer):
+        return _as_seen(hop.peer, hop.host, tls=hop.tls)
     peer = _peer_address(hop.peer)
-    told = _read_told(noted, peer, trusts, mode) if trusts(hop.peer) else NOTHING_TOLD
+    told = _read_told(noted, peer, trusts, mode)
     return ClientFacts(
         (told.address or peer).encode("ascii", "replace"),
         told.proto or (b"https" if hop.tls else b"http"),
@@ -187,6 +189,26 @@ def forwarded_lines(mode: ForwardedMode, hop: Hop, facts: ClientFacts, *, prefix
 
     Spec: RFC 7239 4, 5, 7.4.
     """
+    if facts.told is NOTHING_TOLD:
+        return list(_lines_as_seen(mode, hop.peer, hop.host, prefix, port, tls=hop.tls))
+    return _lines(mode, hop, facts, prefix, port)
+
+
+# Most requests come from peers that are not trusted, and one peer sends many: what is said of it is made once.
+
+
+@lru_cache(maxsize=1024)
+def _as_seen(peer: str, host: bytes, *, tls: bool) -> ClientFacts:
+    """Return what is known of a client that nobody speaks for."""
+    return ClientFacts(_peer_address(peer).encode("ascii", "replace"), b"https" if tls else b"http", host, tls)
+
+
+@lru_cache(maxsize=1024)
+def _lines_as_seen(mode: ForwardedMode, peer: str, host: bytes, prefix: bytes, port: int, *, tls: bool) -> tuple[FieldLine, ...]:
+    return tuple(_lines(mode, Hop(peer, tls, host), _as_seen(peer, host, tls=tls), prefix, port))
+
+
+def _lines(mode: ForwardedMode, hop: Hop, facts: ClientFacts, prefix: bytes, port: int) -> list[FieldLine]:
     lines: list[FieldLine] = []
     if mode in (ForwardedMode.X_FORWARDED, ForwardedMode.BOTH):
         lines += _x_lines(hop, facts, prefix, port)
