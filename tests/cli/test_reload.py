@@ -5,12 +5,14 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
 from pathlib import Path
 from typing import Final
 
+from tests.certificates import Authority, Pair
 from tests.cli.test_run import ask, running, silent_upstream
 from tests.harness import Upstream, connect, get, ok
 
@@ -193,6 +195,64 @@ def test_a_changed_file_is_loaded_without_a_signal(tmp_path: Path) -> None:
         assert next_message(process) == "configuration reloaded: cors changed"
         status, allowed, _ = ask(port, "OPTIONS", "/", {"Origin": "https://other.example", "Access-Control-Request-Method": "PUT"})
         assert (status, allowed) == (204, "https://other.example")
+
+
+def seen_key(listener: socket.socket, port: int) -> bytes:
+    """The secret that a request carries to the upstream, which is played here."""
+    asking = threading.Thread(target=lambda: ask(port, "GET", "/", {}))
+    asking.start()
+    with listener.accept()[0] as upstream:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += upstream.recv(4096)
+        upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    asking.join(10)
+    return next(line for line in head.split(b"\r\n") if line.startswith(b"X-Api-Key: "))
+
+
+def test_a_secret_is_read_again_when_its_own_file_changes(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    rewrite(secret, "first\n")
+    with silent_upstream() as listener:
+        upstream = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        file = tmp_path / "f"
+        rewrite(file, file_of(upstream, more=f"headers: {{request: {{set: {{X-Api-Key: '${{file:{secret}}}'}}}}}}\n"))
+        with running("-c", str(file), cwd=tmp_path) as (process, port):
+            assert seen_key(listener, port) == b"X-Api-Key: first"
+            rewrite(secret, "second\n")
+            assert next_message(process) == "configuration reloaded: headers changed"
+            assert seen_key(listener, port) == b"X-Api-Key: second"
+
+
+def shown_serial(port: int, ca_file: str) -> int:
+    """The number of the certificate that a new handshake gets."""
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as plain,
+        ssl.create_default_context(cafile=ca_file).wrap_socket(plain, server_hostname="localhost") as client,
+    ):
+        shown = client.getpeercert()
+        assert shown is not None
+        return int(str(shown["serialNumber"]), 16)
+
+
+def test_a_certificate_is_read_again_when_its_file_changes(tmp_path: Path, authority: Authority) -> None:
+    first, second = authority.issue("localhost"), authority.issue("localhost")
+    cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+
+    def renew(pair: Pair) -> None:
+        rewrite(key, Path(pair.key_file).read_text())
+        rewrite(cert, Path(pair.cert_file).read_text())
+
+    renew(first)
+    file = tmp_path / "f"
+    rewrite(file, file_of(more=f"tls: {{cert_file: {cert}, key_file: {key}}}\n"))
+    with running("-c", str(file), cwd=tmp_path) as (process, port):
+        assert shown_serial(port, authority.ca_file) == first.serial
+        renew(second)
+        # The two files cannot be replaced at once: a look between them finds a key of another certificate, and refuses.
+        while (said := next_message(process)) != "configuration reloaded: tls changed":
+            assert said.startswith("CP511 new configuration refused: the one in force stays")
+        assert shown_serial(port, authority.ca_file) == second.serial
 
 
 def test_flags_and_variables_win_over_a_file_that_is_loaded_again(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def running(*arguments: str, cwd: Path, **extra: str) -> Iterator[tuple["subproc
     assert process.stderr is not None
     try:
         said = ""
-        while not (found := re.search(r"listening on http://[^ ]*:(\d+)", said)):
+        while not (found := re.search(r"listening on https?://[^ ]*:(\d+)", said)):
             line = process.stderr.readline()
             assert line, f"it ended: {said}"
             said += line
@@ -160,7 +160,7 @@ def test_a_proxy_runs_without_stdin_and_stdout(tmp_path: Path) -> None:
     assert process.stderr is not None
     with process.stderr:
         try:
-            port = next(int(found[1]) for line in process.stderr if (found := re.search(r"listening on http://[^ ]*:(\d+)", line)))
+            port = next(int(found[1]) for line in process.stderr if (found := re.search(r"listening on https?://[^ ]*:(\d+)", line)))
             assert ask(port, "GET", "/", {})[0] == 502
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 0
