@@ -13,7 +13,7 @@ from corsproxy.config.key import Key
 from corsproxy.config.nodes import Mapping, Node, Scalar, Sequence
 from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
 from corsproxy.problems import Fault
-from corsproxy.semantics.fields import HOP_BY_HOP
+from corsproxy.semantics.fields import HOP_BY_HOP, OWN_MEANING, READ_BY_CGI
 from corsproxy.semantics.tokens import is_token
 
 MAX_VALUE_BYTES: Final = 8 * 1024
@@ -51,11 +51,12 @@ def fault_of_name(name: bytes, side: str, request_id_header: bytes) -> Fault | N
 
     Spec: RFC 9110 7.6.1; RFC 9112 6.
     """
-    lower, shown = name.lower(), name.decode("ascii", "replace")
+    # `Content_Length` is Content-Length to an upstream that speaks CGI or WSGI.
+    lower, shown = name.lower().translate(READ_BY_CGI), name.decode("ascii", "replace")
     help_ = (_OF_REQUESTS if side == "request" else _OF_RESPONSES).get(lower)
     if lower in _FRAMING:
         return Fault(problems.RESERVED_FIELD, (), f"`{shown}` belongs to each connection, not to the message", "take it out")
-    if lower == request_id_header.lower():
+    if lower == request_id_header.lower().translate(READ_BY_CGI):
         help_ = "write `request_id`"
     elif side == "request" and lower.startswith(b"x-forwarded-"):
         help_ = _FORWARDING
@@ -64,6 +65,20 @@ def fault_of_name(name: bytes, side: str, request_id_header: bytes) -> Fault | N
     if help_ is None:
         return None
     return Fault(problems.RESERVED_FIELD, (), f"no header rule can change `{shown}` of a {side}: the proxy itself does", help_)
+
+
+def fault_of_id_name(name: bytes) -> Fault | None:
+    """
+    Say why a field cannot carry the request's id: it has a meaning of its own, which an id would break.
+
+    Spec: RFC 9110 7.6.1; RFC 9112 6.
+    """
+    lower, shown = name.lower().translate(READ_BY_CGI), name.decode("ascii", "replace")
+    if lower not in OWN_MEANING and not lower.startswith((b"access-control-", b"x-forwarded-")):
+        return None
+    return Fault(
+        problems.RESERVED_FIELD, (), f"`{shown}` has a meaning of its own, and an id would break it", "write `header: X-Request-Id`"
+    )
 
 
 def read_name(node: Node, span: Span, key: Key, report: Report) -> bytes | None:

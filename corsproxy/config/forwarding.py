@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from corsproxy import problems
 from corsproxy.config.diagnostics import Report
-from corsproxy.config.fields import ReadField, fault_of_name
+from corsproxy.config.fields import ReadField, fault_of_id_name, fault_of_name
 from corsproxy.config.nodes import Entry, Mapping
 from corsproxy.config.scalars import refuse_kind
 from corsproxy.config.schema import FILE, HEADERS, SECTIONS
 from corsproxy.config.settings import CookiePath, ForwardingSettings, SameSite
-from corsproxy.config.values import Listed, Section, read_block, read_fields, read_section
+from corsproxy.config.values import Listed, Section, read_block, read_entries, read_fields, read_section
 from corsproxy.semantics.cookies import CookieRules
 from corsproxy.semantics.fields import FieldLine
 from corsproxy.semantics.forwarded import UNIX, ForwardedMode
@@ -47,7 +47,7 @@ def read_forwarding(section: Section, fields: dict[str, Any], report: Report) ->
 
     Networks that hold every address get a warning.
     """
-    request_id = read_block(section.entries.get("request_id"), SECTIONS[FILE]["request_id"], "write `request_id: {trust: false}`", report)
+    request_id = _read_request_id(section.entries.get("request_id"), report)
     trace = read_block(section.entries.get("trace"), SECTIONS[FILE]["trace"], "write `trace: {begin: true}`", report)
     given: dict[str, Any] = {"begins_trace": trace["begin"]} if "begin" in trace else {}
     if "header" in request_id:
@@ -61,6 +61,16 @@ def read_forwarding(section: Section, fields: dict[str, Any], report: Report) ->
         given["trusted"] = trusted.values
         _warn_of_everybody(trusted, report)
     return ForwardingSettings(**given)
+
+
+def _read_request_id(entry: Entry | None, report: Report) -> dict[str, Any]:
+    if entry is None:
+        return {}
+    entries, given = read_entries(entry, SECTIONS[FILE]["request_id"], "write `request_id: {trust: false}`", report)
+    fault = fault_of_id_name(given["header"]) if "header" in given else None
+    if fault is not None:
+        report.add_fault(fault, entries["header"].value_span)
+    return given
 
 
 def _warn_of_everybody(trusted: Listed, report: Report) -> None:
