@@ -247,6 +247,12 @@ class ClientConnection(RequestHandler):
         is_request_line = self.max_line_size != self.max_field_size and exc.args[1:2] == (self.max_line_size,)
         return problems.TARGET_TOO_LONG if is_request_line else problems.HEAD_TOO_LARGE
 
+    def forget_certificate(self) -> None:
+        """Let the certificate that was shown count no more, because other authorities sign them now: another handshake can bring one."""
+        if self.peer.has_certificate:
+            self.peer = self.peer._replace(has_certificate=False)
+            self.close_if_idle()
+
     def close_if_idle(self) -> None:
         """Close a connection that has no exchange. `close()` alone would stop reading an upload in progress."""
         if self.exchanges or self.pending or self.content is not None:

@@ -207,7 +207,9 @@ class Gateway:
 
         Raises BadTlsFile, and changes nothing then.
         """
-        self.tls.update(settings.tls, settings.limits.header_timeout)
+        if self.tls.update(settings.tls, settings.limits.header_timeout):
+            for connection in tuple(self._connections):
+                connection.forget_certificate()
         self.settings = settings
         self._front.reconfigure(**_front_options(settings.limits))
         self._max_connections = settings.limits.connections or self._auto_connections

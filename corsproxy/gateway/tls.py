@@ -12,10 +12,11 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, cast
 
 from corsproxy.config.settings import ServerTls
-from corsproxy.gateway.contexts import explain, server_context
+from corsproxy.gateway.contexts import explain, read_pem, server_context
 
 _log = logging.getLogger("corsproxy")
 
@@ -234,17 +235,26 @@ class ServerSide:
         self._on_change = on_change
         self._tls: ServerTls | None = None
         self._context: ssl.SSLContext | None = None
+        self._authorities = b""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def update(self, tls: ServerTls | None, timeout_s: float) -> None:
+    def update(self, tls: ServerTls | None, timeout_s: float) -> bool:
         """
         Take new settings over, for handshakes that begin from now on; files are read. Connections that stand live on.
 
-        Raises BadTlsFile, and changes nothing then. Whether TLS is spoken at all is decided once, when listening begins.
+        Returns whether the client CA is another one: certificates that were shown before do not count any more, and handshakes
+        under way are given up. Raises BadTlsFile, and changes nothing then. Whether TLS is spoken at all is decided once, when
+        listening begins.
         """
+        authorities = self._authorities
         if tls is not None and tls != self._tls:
+            authorities = read_pem(tls.client_ca_file, "client_ca_file") if tls.client_ca_file else b""
             self._context = server_context(tls)
-        self._tls, self._timeout_s = tls, timeout_s
+        is_other = authorities != self._authorities
+        self._tls, self._timeout_s, self._authorities = tls, timeout_s, authorities
+        for task in self._tasks if is_other else ():
+            task.cancel()
+        return is_other
 
     @property
     def under_way(self) -> int:
@@ -256,7 +266,7 @@ class ServerSide:
         assert self._context is not None  # noqa: S101 - whoever listens with TLS has called `update`
         task = asyncio.get_running_loop().create_task(self._shake(connection, self._context))
         self._tasks.add(task)
-        task.add_done_callback(self._end)
+        task.add_done_callback(partial(self._end, connection))
 
     async def stop(self) -> None:
         """Give every handshake up."""
@@ -273,10 +283,10 @@ class ServerSide:
             self.failed += 1
             _log.debug("a TLS handshake failed: %s", explain(error))
             connection.close()
-        except asyncio.CancelledError:
-            connection.close()
-            raise
 
-    def _end(self, task: asyncio.Task[None]) -> None:
+    def _end(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            # A task that is cancelled before its first step never gets to close anything.
+            connection.close()
         self._tasks.discard(task)
         self._on_change()
