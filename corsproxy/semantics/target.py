@@ -44,6 +44,9 @@ class Target:
 # > uri-host [ ":" port ] (RFC 9110 7.2); reg-name with `_`, which real hosts have, and without userinfo, which Host never has.
 # The field may be empty, but a port belongs to a host.
 _AUTHORITY: Final = re.compile(rb"(?:(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::[0-9]{0,5})?)?")
+# > Various objects and parameters in the DNS have size limits: names 255 octets or less (RFC 1035 2.3.4), and a port.
+# A Host that fills the whole head would be kept by what remembers hosts.
+_MAX_AUTHORITY_BYTES: Final = 255 + len(":65535")
 # What llhttp lets pass in a target; the rest of the bytes never arrive.
 _TARGET: Final = re.compile(rb"[!-~]+")
 _TRICKY: Final = re.compile(rb"[%;\\]|//|/\.")
@@ -69,7 +72,7 @@ def parse_target(method: bytes, target: bytes, hosts: list[bytes] | None, minor:
         if minor >= 1:
             return Refusal(problems.BAD_REQUEST, "host-missing")
         authority = b""
-    elif len(hosts) != 1 or _AUTHORITY.fullmatch(hosts[0]) is None:
+    elif len(hosts) != 1 or len(hosts[0]) > _MAX_AUTHORITY_BYTES or _AUTHORITY.fullmatch(hosts[0]) is None:
         return Refusal(problems.BAD_REQUEST, "host")
     else:
         authority = hosts[0]

@@ -47,6 +47,9 @@ HOST = b"api.example"
         "an IPv6 address without brackets": (b"::1", False),
         "an open bracket": (b"[::1", False),
         "a line break at the end": (b"api.example\n", False),
+        "the longest name, with a port": (b"a" * 255 + b":65535", True),
+        "a name longer than DNS has": (b"a" * 262, False),
+        "a name that fills a head": (b"a." * 30_000, False),
     }
 )
 def test_host_is_one_name_and_perhaps_a_port(case: Any) -> None:
