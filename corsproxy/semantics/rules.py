@@ -10,8 +10,9 @@ from typing import Final
 
 from corsproxy.semantics.fields import READ_BY_CGI, FieldLine
 
-# Names that a peer makes up must not make the memory of verdicts grow.
-_MAX_LEARNED: Final = 1024
+# Names that a peer makes up must not make the memory of verdicts grow, neither by their number nor by their length.
+MAX_LEARNED: Final = 1024
+MAX_LEARNED_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class HeaderRules:
     def _drops(self, name: bytes) -> bool:
         lower = name.lower()
         verdict = lower in self.dropped or lower.translate(READ_BY_CGI) in self.dropped
-        if len(self.learned) < _MAX_LEARNED:
+        if len(self.learned) < MAX_LEARNED and len(name) <= MAX_LEARNED_BYTES:
             self.learned[name] = verdict
         return verdict
 
