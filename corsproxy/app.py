@@ -47,12 +47,13 @@ class App:
         self.gateway = Gateway(self._personal(settings), self._witness, _room_for_connections())
 
     def reconfigure(self, settings: Settings) -> None:
-        """Swap the settings; exchanges in flight end under the old ones. The addresses stay."""
-        if settings.log != self.gateway.settings.log:
+        """Swap the settings; exchanges in flight end under the old ones. The addresses stay. Raises BadTlsFile, and changes nothing then."""
+        log = self.gateway.settings.log
+        self.gateway.reconfigure(self._personal(settings))
+        if settings.log != log:
             self._flush()
             self._access = self._access_log(settings)
             configure_events(settings.log, self._event_stream)
-        self.gateway.reconfigure(self._personal(settings))
         self._notices.forget()
 
     def _personal(self, settings: Settings) -> Settings:

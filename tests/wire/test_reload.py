@@ -2,17 +2,21 @@
 
 import gc
 import io
+import logging
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from corsproxy import problems
 from corsproxy.app import App
-from corsproxy.config.settings import Limits, PoolSettings, Route, RouteLimits, Settings, Timeouts
+from corsproxy.config.settings import Limits, LogLevel, LogSettings, PoolSettings, Route, RouteLimits, ServerTls, Settings, Timeouts
 from corsproxy.gateway import server
+from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.gateway.pool import UpstreamPool
+from tests.certificates import Authority
 from tests.conftest import ErrorLog, ProxyFactory
 from tests.harness import (
     ORIGIN,
@@ -463,6 +467,30 @@ async def test_ten_thousand_reloads_leave_nothing_behind(proxy: ProxyFactory, up
     await until(lambda: len(pools) == 1, "retired pools are kept")
     # The harness keeps those that it began with.
     assert kept(Settings) <= before + 1
+
+
+# --- all or nothing ---
+
+
+async def test_a_reload_that_is_refused_changes_no_log_either(
+    upstream: Upstream, quiet_loop: ErrorLog, authority: Authority, tmp_path: Path
+) -> None:
+    """A certificate's file may break between the moment when it was checked and the swap."""
+    pair = authority.issue("localhost")
+    settings = loopback_settings((route(upstream),), tls=ServerTls(pair.cert_file, pair.key_file), log=LogSettings(level=LogLevel.ERROR))
+    app = App(settings, io.StringIO(), io.StringIO())
+    await app.start()
+    logger, access = logging.getLogger("corsproxy"), app._access
+    before = (logger.level, tuple(logger.handlers))
+    broken = ServerTls(str(tmp_path / "gone.pem"), pair.key_file)
+    with pytest.raises(BadTlsFile):
+        app.reconfigure(replace(settings, tls=broken, log=LogSettings(level=LogLevel.DEBUG, access=False)))
+    after = (logger.level, tuple(logger.handlers))
+    await app.stop()
+
+    assert after == before
+    assert app._access is access
+    assert quiet_loop.lines == []
 
 
 # --- the instance ---
