@@ -139,7 +139,11 @@ def render_end(context: Context, received: Received, trailers: list[FieldLine]) 
     """
     if received.client_body != CHUNKED_BODY:
         return b""
-    kept = [line for line in trailers if not _is_no_trailer(line[0].lower())] if context.trailers else []
+    if not context.trailers:
+        return b"0\r\n\r\n"
+    # What a rule takes off a head must not come in behind the body.
+    dropped = context.route.response_headers.dropped if context.route is not None else frozenset[bytes]()
+    kept = [line for line in without(trailers, dropped) if not _is_no_trailer(line[0].lower())]
     return b"0\r\n%b\r\n" % serialize(kept)
 
 

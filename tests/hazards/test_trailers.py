@@ -4,12 +4,15 @@ The danger: a trailer is merged into a head where it frames, routes or grants so
 The promise: trailers of requests go nowhere, not even into the next request's fields; those of responses go to clients that asked, harmless ones only.
 """
 
+from dataclasses import replace
 from unittest import mock
 
 import pytest
 from aiohttp.http_parser import HttpRequestParser
 
-from tests.harness import ORIGIN, Proxy, Upstream, chunked, exchange, get, head, ok
+from corsproxy.semantics.rules import compile_rules
+from tests.conftest import ProxyFactory
+from tests.harness import ORIGIN, Proxy, Upstream, chunked, exchange, get, head, ok, route
 
 CODED = b"Transfer-Encoding: chunked"
 SUM = b"X-Sum: 1"
@@ -73,6 +76,15 @@ async def test_a_trailer_that_could_do_harm_is_left_out(front: Proxy, upstream: 
 
     assert got.trailers == ((b"X-Sum", b"1"), (b"X-After", b"2"))
     assert got.cors == {b"access-control-allow-origin": ORIGIN}
+
+
+async def test_a_field_that_a_rule_takes_off_is_no_trailer_either(proxy: ProxyFactory, upstream: Upstream) -> None:
+    rules = compile_rules(remove=[b"X-Powered-By"], replace=[(b"X-Stage", b"ours")])
+    front = await proxy(replace(route(upstream), response_headers=rules))
+    answer = coded(b"x-powered-by: PHP/5.2", b"X-Stage: theirs", SUM)
+    _, got = await exchange(front, upstream, get(b"/", b"TE: trailers", b"Connection: TE"), answer)
+
+    assert (got.trailers, got.values(b"x-stage")) == (((b"X-Sum", b"1"),), [b"ours"])
 
 
 # --- of requests ---
