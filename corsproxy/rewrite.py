@@ -20,6 +20,8 @@ from corsproxy.semantics.tokens import is_token
 
 _REFERENCES: Final = frozenset({b"location", b"content-location", b"refresh"})
 _REWRITTEN: Final = (b"set-cookie", *_REFERENCES)
+# A name can fill a head, and what was said is remembered.
+_MAX_SHOWN_BYTES: Final = 64
 
 
 class Notice(NamedTuple):
@@ -90,7 +92,7 @@ def _judge_cookie(value: bytes, context: Context, route: Route, notices: list[No
         is_cross_site=exchange.is_cross_site and takes_cookies,
     )
     if fault is not None:
-        name = _shown(cookie_name(value))
+        name = _shown(cookie_name(value)[:_MAX_SHOWN_BYTES])
         text = f"browsers drop the cookie {name or 'without a name'} of route {_shown(route.path)}: {fault.value}"
         notices.append(Notice(problems.COOKIE_DROPPED, _shown(route.path), f"{name} {fault.value}", text))
 
