@@ -46,15 +46,21 @@ def for_host(table: RouteTable, authority: bytes) -> Sequence[Route]:
     """
     Return the routes of a host: those that name it, the exact name first, and then those for any host.
 
-    Spec: RFC 9110 7.2.
+    A dot at the end changes nothing of where a name leads, so it must not lead past the routes of that name.
+
+    Spec: RFC 9110 7.2; RFC 1034 3.1 (absolute names).
     """
     if not (table.exact or table.suffixes):
         return table.anywhere
     host = without_port(authority)
-    found = table.exact.get(host)
-    if found is not None:
-        return found
-    return next((routes for suffix, routes in table.suffixes if host.endswith(suffix) and len(host) > len(suffix)), table.anywhere)
+    for name in (host, host[:-1]) if host.endswith(b".") else (host,):
+        found = table.exact.get(name)
+        if found is not None:
+            return found
+        for suffix, routes in table.suffixes:
+            if name.endswith(suffix) and len(name) > len(suffix):
+                return routes
+    return table.anywhere
 
 
 def match(routes: Sequence[Route], path: bytes) -> Route | Refusal:
