@@ -113,13 +113,13 @@ class UpstreamPool:
         except socket.gaierror as error:
             raise UpstreamUnavailable(problems.UPSTREAM_UNRESOLVED, f"resolving {where}: {error.strerror}") from error
         except TlsFailed as error:
-            raise UpstreamUnavailable(problems.UPSTREAM_TLS, str(error)) from error
+            raise UpstreamUnavailable(problems.UPSTREAM_TLS, self._said(error)) from error
         except (BadTlsFile, UnicodeError) as error:  # a name that IDNA does not take
-            raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {error}") from error
+            raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {self._said(error)}") from error
         except (ConnectionRefusedError, FileNotFoundError) as error:
             raise UpstreamUnavailable(problems.UPSTREAM_REFUSED, f"connecting to {where}: {error.strerror}") from error
         except (OSError, RuntimeError) as error:  # aiohappyeyeballs hands uvloop's RuntimeError through
-            raise UpstreamUnavailable(problems.UPSTREAM_UNREACHABLE, f"connecting to {where}: {error}") from error
+            raise UpstreamUnavailable(problems.UPSTREAM_UNREACHABLE, f"connecting to {where}: {self._said(error)}") from error
         finally:
             self._opening -= 1
             # An attempt that failed leaves its place to whoever waits.
@@ -137,6 +137,21 @@ class UpstreamPool:
             self._drop_oldest()
         while self._waiters and not self._is_full():
             self._pass_place_on()
+
+    @property
+    def _where(self) -> str:
+        """The address for the log, which has a secret URL as the file has it."""
+        upstream = self.upstream
+        return upstream.url if self._is_secret else upstream.unix_path or f"{upstream.host}:{upstream.port}"
+
+    @property
+    def _is_secret(self) -> bool:
+        # No URL has a brace in it, and every reference does.
+        return "${" in self.upstream.url
+
+    def _said(self, error: BaseException) -> str:
+        """Repeat what an error says; OpenSSL and resolvers name the host, which may be a secret."""
+        return str(error).replace(self.upstream.host or self.upstream.unix_path, "***") if self._is_secret else str(error)
 
     # --- places ---
 
@@ -223,10 +238,6 @@ class UpstreamPool:
             raise
         return connection
 
-    @property
-    def _where(self) -> str:
-        return self.upstream.unix_path or f"{self.upstream.host}:{self.upstream.port}"
-
     async def _resolve(self) -> _AddrInfos:
         host, port = self.upstream.host, self.upstream.port
         try:
@@ -298,9 +309,3 @@ class UpstreamPool:
     def is_unused(self) -> bool:
         """Whether there is no connection, and nobody who waits for one."""
         return not self._taken and not self._waiters
-
-
-def _client_context() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
