@@ -31,6 +31,7 @@ def check_certificates(loaded: Loaded, now: float | None = None) -> Loaded:
     if settings is None or not loaded.places:
         return loaded
     report = Report(loaded.source)
+    report.secrets = loaded.secrets
     report.keep(loaded.diagnostics)
     check = _Check(loaded, report, time.time() if now is None else now)
     tls = check.server(settings.tls) if settings.tls is not None else None

@@ -5,7 +5,7 @@ Pure: what the plan has decided in, the exact bytes out. Field lines keep their 
 behind them.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from corsproxy.answers import Context
 from corsproxy.config.settings import CorsMode, OriginHeader, Route, Settings
@@ -35,7 +35,8 @@ class Forward:
 
     context: Context
     route: Route
-    head: bytes
+    # It holds what the client and the file's rules keep secret.
+    head: bytes = field(repr=False)
     body: Body
     body_limit: int | None
     head_limit: int

@@ -106,8 +106,10 @@ def _judge_field(settings: Settings, test: PolicyTest, field: ExpectedField, reh
     if found == field.value:
         return None
     name = field.name.decode()
-    wanted = f"have {_shown(name, field.value, 'this')}" if field.value is not None else f"have no `{name}`"
-    happened = f"it has {_shown(name, found, 'another')}" if found is not None else "it has none"
+    is_open = name.lower() in _OPEN or name.lower().startswith("access-control-")
+    is_open = is_open and name.lower().encode() not in rehearsal.actual.secret
+    wanted = f"have {_shown(name, field.value, 'this', is_open=is_open)}" if field.value is not None else f"have no `{name}`"
+    happened = f"it has {_shown(name, found, 'another', is_open=is_open)}" if found is not None else "it has none"
     return _failure(field.span, f"the response to {_named(test)} should {wanted}, but {happened}", why_exchange(settings, rehearsal.actual))
 
 
@@ -139,6 +141,5 @@ def _named(test: PolicyTest) -> str:
     return said
 
 
-def _shown(name: str, value: bytes, instead: str) -> str:
-    is_open = name.lower().startswith("access-control-") or name.lower() in _OPEN
+def _shown(name: str, value: bytes, instead: str, *, is_open: bool) -> str:
     return f"`{name}: {value.decode('utf-8', 'backslashreplace')}`" if is_open else f"{instead} `{name}`"

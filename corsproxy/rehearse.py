@@ -75,6 +75,12 @@ class Exchange:
         return isinstance(self.planned, Forward)
 
     @property
+    def secret(self) -> frozenset[bytes]:
+        """The lower-case names of the response's fields whose values must not show."""
+        route = self.planned.context.route
+        return route.response_headers.secret if route is not None and self.forwarded else frozenset()
+
+    @property
     def problem(self) -> Problem | None:
         """What the proxy answered instead of the upstream, if that was a problem."""
         return self.planned.problem if isinstance(self.planned, Answer) else None

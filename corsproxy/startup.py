@@ -17,5 +17,5 @@ def checked(loaded: Loaded) -> Loaded:
     failures = policy_tests.run(loaded.settings) if loaded.settings is not None else ()
     if not failures:
         return loaded
-    together = sorted((*loaded.diagnostics, *failures), key=lambda each: (each.line, each.column))
+    together = sorted((*loaded.diagnostics, *map(loaded.secrets.strike_diagnostic, failures)), key=lambda each: (each.line, each.column))
     return replace(loaded, settings=None, diagnostics=tuple(together))

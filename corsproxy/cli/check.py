@@ -52,4 +52,4 @@ def _written(loaded: Loaded, form: str) -> str:
         return to_github(loaded.diagnostics)
     colour = wants_colour(sys.stdout)
     problems = render(loaded.diagnostics, colour=colour) or f"{loaded.source.name}: {summary(())}\n"
-    return problems if loaded.settings is None else f"{problems}\n{review(loaded.settings, colour=colour)}"
+    return problems if loaded.settings is None else f"{problems}\n{loaded.secrets.strike(review(loaded.settings, colour=colour))}"

@@ -65,9 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     call = Call(arguments.origin, arguments.method, arguments.path, arguments.host, credentials, tuple(arguments.header))
     rehearsal = rehearse(loaded.settings, call)
     if arguments.json:
-        write_out(json.dumps(as_json(loaded.settings, rehearsal), indent=2) + "\n")
+        write_out(json.dumps(loaded.secrets.strike_all(as_json(loaded.settings, rehearsal)), indent=2) + "\n")
     else:
-        write_out(as_text(loaded.settings, rehearsal, colour=wants_colour(sys.stdout)))
+        write_out(loaded.secrets.strike(as_text(loaded.settings, rehearsal, colour=wants_colour(sys.stdout))))
     return EXIT_OK if rehearsal.ending is Ending.WORKS else EXIT_PROBLEMS
 
 
@@ -207,7 +207,8 @@ def _place_as_json(reason: Why) -> dict[str, Any] | None:
 
 def _cors_fields(exchange: Exchange) -> Fields:
     lines = exchange.response.fields
-    return tuple(line for line in lines if line[0].lower().startswith(b"access-control-") or line[0].lower() in _SHOWN)
+    shown = [line for line in lines if line[0].lower().startswith(b"access-control-") or line[0].lower() in _SHOWN]
+    return tuple((name, b"***" if name.lower() in exchange.secret else value) for name, value in shown)
 
 
 def _argument(parse: Callable[[str], bytes | Fault]) -> Callable[[str], bytes]:

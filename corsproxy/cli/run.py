@@ -10,6 +10,7 @@ from corsproxy.cli.exits import EXIT_CONFIG, EXIT_STARTUP, EXIT_USAGE
 from corsproxy.cli.loading import add_source_arguments, load_first, source_of
 from corsproxy.cli.summary import summarize
 from corsproxy.cli.term import complain, wants_colour
+from corsproxy.config.diagnostics import Secrets
 from corsproxy.config.load import Loaded
 from corsproxy.config.render import render
 from corsproxy.config.settings import Listen, Settings
@@ -37,15 +38,15 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
     if loaded.settings is None:
         return EXIT_CONFIG
-    return start(loaded.settings, source, loaded.files)
+    return start(loaded.settings, source, loaded.files, loaded.secrets)
 
 
-def start(settings: Settings, load: Callable[[], Loaded], files: Sequence[str]) -> int:
-    """Start a proxy with valid settings; returns the exit code."""
+def start(settings: Settings, load: Callable[[], Loaded], files: Sequence[str], secrets: Secrets) -> int:
+    """Start a proxy with valid settings; returns the exit code. What is said of the settings passes `secrets`."""
     configure_events(settings.log, sys.stderr)
 
     def announce(listening: Sequence[Listen]) -> None:
-        _log.info("corsproxy %s %s", __version__, "\n  ".join(summarize(settings, listening)))
+        _log.info("corsproxy %s %s", __version__, secrets.strike("\n  ".join(summarize(settings, listening))))
 
     try:
         check_aiohttp()

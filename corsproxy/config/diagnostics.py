@@ -8,7 +8,7 @@ it does not know how one looks on a terminal.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from corsproxy.problems import Fault, Problem, Severity
 
@@ -122,27 +122,58 @@ class Diagnostic:
         return self.span.end_column if self.span is not None and self.span.source.is_file else 0
 
 
+class Secrets:
+    """
+    Texts that must never show, struck out of what people read.
+
+    This is the second line, for what quotes a value from another place than its own; the first is `diagnostic`.
+    """
+
+    def __init__(self) -> None:
+        self._texts: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, secret: str) -> None:
+        """Strike a text out from now on."""
+        plain = secret.strip()
+        if len(plain) >= _MIN_STRUCK and plain not in self._texts:
+            self._texts.add(plain)
+            self._pattern = None
+
+    def strike(self, text: str) -> str:
+        """Return a text without the secrets. They may stand there in any case, as whoever compares names writes them."""
+        if not self._texts:
+            return text
+        if self._pattern is None:
+            # A secret that is part of another one must not break it up.
+            self._pattern = re.compile("|".join(map(re.escape, sorted(self._texts, key=len, reverse=True))), re.IGNORECASE)
+        return self._pattern.sub(_STRUCK, text)
+
+    def strike_all(self, value: Any) -> Any:
+        """Return a value of JSON without the secrets; names of members stay."""
+        if isinstance(value, dict):
+            return {name: self.strike_all(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [self.strike_all(each) for each in value]
+        return self.strike(value) if isinstance(value, str) else value
+
+    def strike_diagnostic(self, each: Diagnostic) -> Diagnostic:
+        """Return a diagnostic that says nothing of the secrets."""
+        if not self._texts:
+            return each
+        return replace(each, message=self.strike(each.message), help=self.strike(each.help), note=self.strike(each.note))
+
+
 class Report:
     """Collects the diagnostics about one source; what is said twice is kept once."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self._found: dict[Diagnostic, None] = {}
-        self._secrets: list[str] = []
+        self.secrets = Secrets()
         self.has_errors = False
         # Where a file is named: by the key and its name.
         self.places: dict[tuple[str, str], Span] = {}
-
-    def hide(self, secret: str) -> None:
-        """
-        Strike a secret out of everything that is said from now on.
-
-        This is the second line, for messages that quote a value from another place than their own; the first is `diagnostic`.
-        """
-        plain = secret.strip()
-        if len(plain) >= _MIN_STRUCK:
-            # A secret that is part of another one must not break it up.
-            self._secrets = sorted({*self._secrets, plain}, key=len, reverse=True)
 
     def add(
         self,
@@ -160,15 +191,7 @@ class Report:
         """
         if span is not None and span.interpolation is not None and span.interpolation.is_faulty:
             return
-        made = diagnostic(problem, span, message, help, file=self.source.name, also=also)
-        if self._secrets:
-            made = replace(made, message=self._strike(made.message), help=self._strike(made.help), note=self._strike(made.note))
-        self.keep([made])
-
-    def _strike(self, text: str) -> str:
-        for secret in self._secrets:
-            text = re.sub(re.escape(secret), _STRUCK, text, flags=re.IGNORECASE)
-        return text
+        self.keep([self.secrets.strike_diagnostic(diagnostic(problem, span, message, help, file=self.source.name, also=also))])
 
     def add_fault(self, fault: Fault, span: Span | None) -> None:
         """Record what a floor without a file found."""

@@ -135,7 +135,8 @@ def _compile(rules: _Rules, before: HeaderRules) -> HeaderRules:
     def lines(name: str) -> list[FieldLine]:
         return [(each.name, each.value) for each in rules.get(name, [])]
 
-    return compile_rules((each.name for each in rules.get("remove", [])), lines("set"), lines("add"), after=before)
+    secret = [each.name for found in rules.values() for each in found if each.is_interpolated]
+    return compile_rules((each.name for each in rules.get("remove", [])), lines("set"), lines("add"), secret=secret, after=before)
 
 
 def read_cookies(entry: Entry | None, inherited: dict[str, Any], report: Report) -> dict[str, Any]:

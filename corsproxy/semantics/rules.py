@@ -20,11 +20,13 @@ class HeaderRules:
     """
     Rules that come to this: lines whose name is among `dropped` go, then `lines` come.
 
-    `dropped` are lower-case. `lines` may hold secrets, so they do not show. Build it with `compile_rules`.
+    `dropped` are lower-case. `lines` may hold secrets, so they do not show; `secret` are the lower-case names of those that do. Build
+    it with `compile_rules`.
     """
 
     dropped: frozenset[bytes] = frozenset()
     lines: tuple[FieldLine, ...] = field(default=(), repr=False)
+    secret: frozenset[bytes] = frozenset()
     learned: dict[bytes, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __bool__(self) -> bool:
@@ -56,14 +58,19 @@ NO_RULES: Final = HeaderRules()
 
 
 def compile_rules(
-    remove: Iterable[bytes] = (), replace: Iterable[FieldLine] = (), add: Iterable[FieldLine] = (), *, after: HeaderRules = NO_RULES
+    remove: Iterable[bytes] = (),
+    replace: Iterable[FieldLine] = (),
+    add: Iterable[FieldLine] = (),
+    *,
+    secret: Iterable[bytes] = (),
+    after: HeaderRules = NO_RULES,
 ) -> HeaderRules:
     """
-    Put rules together: remove, then set (`replace`), then add, all of it `after` other rules.
+    Put rules together: remove, then set (`replace`), then add, all of it `after` other rules. `secret` names those that hold secrets.
 
     Spec: RFC 9110 5.3 (a name may stand on several lines).
     """
     replaced = tuple({name.lower(): (name, value) for name, value in replace}.values())
     mine = frozenset(name.lower() for name in remove) | {name.lower() for name, _ in replaced}
     before = tuple(line for line in after.lines if line[0].lower() not in mine)
-    return HeaderRules(after.dropped | mine, (*before, *replaced, *add))
+    return HeaderRules(after.dropped | mine, (*before, *replaced, *add), after.secret | {name.lower() for name in secret})

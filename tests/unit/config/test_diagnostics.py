@@ -112,9 +112,9 @@ def test_nothing_more_is_said_of_a_value_that_could_not_be_had() -> None:
 
 def test_a_secret_is_struck_out_of_what_is_said_elsewhere() -> None:
     report = Report(SOURCE)
-    report.hide("hunter")
-    report.hide(" Hunter2-and-more\n")
-    report.hide("one")
+    report.secrets.add("hunter")
+    report.secrets.add(" Hunter2-and-more\n")
+    report.secrets.add("one")
     report.add(problems.BAD_ADDRESS, at(1, OPEN), "HUNTER2-AND-MORE, one, xhunterx", "write `hunter`")
 
     assert [(each.message, each.help) for each in report.in_order()] == [("***, one, x***x", "write `***`")]
