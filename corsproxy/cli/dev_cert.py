@@ -5,6 +5,7 @@ import ipaddress
 import json
 import re
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -89,10 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read_host(text: str) -> str | Fault:
     """Read a host as a certificate names it: an IP address has no brackets there. Pure; never raises."""
-    try:
-        return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        # A zone means something on one machine only, and may hold anything.
+        if "%" not in text:
+            return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
     if text == ANY_HOST:
         return Fault(
             problems.BAD_ADDRESS, (), "a certificate for `*` is valid for no host", "name the hosts, as `localhost` or `*.example.net`"

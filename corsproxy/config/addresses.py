@@ -35,6 +35,8 @@ _NUMBERS: Final = re.compile("([0-9]+):[0-9]+")
 # YAML 1.1 has integers in base 60.
 _SEXAGESIMAL: Final = re.compile("[1-9][0-9]*:[0-5]?[0-9]")
 _BRACKETED: Final = re.compile(r"\[[^\]]*\](:[0-9]*)?")
+# > ZoneID = 1*( unreserved / pct-encoded ) (RFC 6874 2)
+_IPV6: Final = re.compile("[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._~-]+)?")
 _UNIX: Final = "unix:"
 ANY_HOST: Final = "*"
 
@@ -110,7 +112,8 @@ def parse_upstream(text: str) -> Upstream | Fault:
         return path
     default = _DEFAULT_PORTS[scheme]
     port = found.port or default
-    host = f"[{found.host}]" if ":" in found.host else found.host
+    # > a zone identifier … MUST be removed … from any outgoing … URI (RFC 6874 4): it means something on this machine only.
+    host = f"[{found.host.partition('%')[0]}]" if ":" in found.host else found.host
     # > A client MUST send a Host header field … If the target URI includes an authority component, then … identical
     # > to that authority component. (RFC 9112 3.2) A default port is left out, as RFC 9110 4.2.3 normalizes it.
     return Upstream(
@@ -183,7 +186,8 @@ def parse_server_name(text: str) -> str | Fault:
     Spec: RFC 6066 3; RFC 9525 3.
     """
     with suppress(ValueError):
-        return str(ipaddress.ip_address(text))
+        if "%" not in text:
+            return str(ipaddress.ip_address(text))
     plain = re.split(r"[/?#]", text.rpartition("://")[2], maxsplit=1)[0]
     found = _authority(plain, is_listen=False)
     if isinstance(found, _Authority) and (plain != text or found.port is not None or text.startswith("[")):
@@ -366,6 +370,9 @@ def _host(text: str, *, is_listen: bool) -> str | Fault:
 
 
 def _ipv6(text: str) -> str | None:
+    # ipaddress takes anything for a zone, line breaks as well.
+    if _IPV6.fullmatch(text) is None:
+        return None
     try:
         return ipaddress.IPv6Address(text).compressed
     except ValueError:
