@@ -130,8 +130,11 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
             self._failure = TlsFailed(f"TLS with {self._where}: " + (explain(exc) if exc else "closed without close_notify"))
         if self._is_established:
             self._protocol.connection_lost(None if self._is_ended else self._failure or exc)
+        elif is_ours:
+            # Whoever gave it up does not ask what came of it.
+            self.established.cancel()
         elif not self.established.done():
-            self.established.set_exception(self._failure or TlsFailed(f"TLS with {self._where}: given up"))
+            self.established.set_exception(self._failure or TlsFailed(f"TLS with {self._where}: closed"))
 
     # --- the stream ---
 

@@ -6,6 +6,7 @@ address, and the log has the reason; an end without close_notify is a truncation
 """
 
 import asyncio
+import gc
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,7 +20,7 @@ from corsproxy.gateway.contexts import client_context
 from corsproxy.gateway.tls import TlsFailed, TlsStream
 from tests.certificates import Authority, Pair
 from tests.conftest import ErrorLog, ProxyFactory
-from tests.harness import ORIGIN, Client, Proxy, Response, chunked, get, head, ok, put, route, turns, until
+from tests.harness import ORIGIN, Client, Proxy, Response, Upstream, chunked, get, head, ok, put, route, turns, until
 from tests.tls import TlsServed, TlsUpstream
 
 ALLOWED = b"Origin: " + ORIGIN
@@ -494,3 +495,16 @@ def test_the_stream_means_the_same_on_asyncios_own_loop(
     else:
         assert isinstance(lost, TlsFailed)
         assert str(lost) == "TLS with legacy:8443: closed without close_notify"
+
+
+async def test_a_handshake_that_is_given_up_leaves_no_failure_that_nobody_fetches(quiet_loop: ErrorLog, authority: Authority) -> None:
+    del quiet_loop
+    silent, loop = Upstream(), asyncio.get_running_loop()
+    stream = TlsStream(Recorder(), client_context(ClientTls(authority.ca_file)), "localhost", "legacy:8443", loop)
+    await loop.create_connection(lambda: stream, "127.0.0.1", silent.port)
+    stream.abort()
+    await until(stream.established.done)
+    assert stream.established.cancelled()
+    del stream
+    gc.collect()
+    await silent.stop()
