@@ -117,9 +117,11 @@ class _Interpolator:
         origins: list[str] = []
         faults: list[tuple[str, Fault]] = []
         is_secret = False
+        length = 0
         for part in _parts(node.text):
             if isinstance(part, str):
                 texts.append(part)
+                length += len(part)
                 continue
             found = self._resolve(part)
             if isinstance(found, Fault):
@@ -130,7 +132,8 @@ class _Interpolator:
             if part.path or part.name in self.secret_names:
                 is_secret = True
                 self.report.secrets.add(found[0])
-            if sum(map(len, texts)) > MAX_VALUE:
+            length += len(found[0])
+            if length > MAX_VALUE:
                 faults.append(
                     (part.written, Fault(problems.OUT_OF_RANGE, (), f"the value is longer than {MAX_VALUE} characters", "shorten it"))
                 )
