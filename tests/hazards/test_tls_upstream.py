@@ -500,11 +500,14 @@ def test_the_stream_means_the_same_on_asyncios_own_loop(
 async def test_a_handshake_that_is_given_up_leaves_no_failure_that_nobody_fetches(quiet_loop: ErrorLog, authority: Authority) -> None:
     del quiet_loop
     silent, loop = Upstream(), asyncio.get_running_loop()
-    stream = TlsStream(Recorder(), client_context(ClientTls(authority.ca_file)), "localhost", "legacy:8443", loop)
-    await loop.create_connection(lambda: stream, "127.0.0.1", silent.port)
-    stream.abort()
-    await until(stream.established.done)
-    assert stream.established.cancelled()
-    del stream
+
+    async def give_up() -> None:
+        stream = TlsStream(Recorder(), client_context(ClientTls(authority.ca_file)), "localhost", "legacy:8443", loop)
+        await loop.create_connection(lambda: stream, "127.0.0.1", silent.port)
+        stream.abort()
+        await until(stream.established.done)
+        assert stream.established.cancelled()
+
+    await give_up()
     gc.collect()
     await silent.stop()
