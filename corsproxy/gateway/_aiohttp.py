@@ -248,7 +248,7 @@ class ClientConnection(RequestHandler):
         return problems.TARGET_TOO_LONG if is_request_line else problems.HEAD_TOO_LARGE
 
     def forget_certificate(self) -> None:
-        """Let the certificate that was shown count no more, because other authorities sign them now: another handshake can bring one."""
+        """Let the certificate that was shown count no more: its authority may be gone, and another handshake can bring one."""
         if self.peer.has_certificate:
             self.peer = self.peer._replace(has_certificate=False)
             self.close_if_idle()

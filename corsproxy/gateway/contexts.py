@@ -24,6 +24,7 @@ FILES: Final = ("cert_file", "key_file", "ca_file", "client_ca_file")
 _ALPN: Final = ["http/1.1"]
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----")
+_WRITTEN: Final = re.compile(_CERTIFICATE.pattern + rb"[^-]*")
 _KEY: Final = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
 _LEAF: Final = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 # `[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1006)`
@@ -94,6 +95,11 @@ def digest(tls: ServerTls | ClientTls) -> str:
         if file := getattr(tls, key, ""):
             whole.update(hashlib.sha256(read_pem(file, key)).digest())
     return whole.hexdigest()
+
+
+def read_authorities(file: str) -> frozenset[bytes]:
+    """Return the certificates of a client CA file, as they are written. Raises BadTlsFile."""
+    return frozenset(_WRITTEN.findall(read_pem(file, "client_ca_file")))
 
 
 def read_pem(file: str, key: str) -> bytes:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final, cast
 
 from corsproxy.config.settings import ServerTls
-from corsproxy.gateway.contexts import explain, read_pem, server_context
+from corsproxy.gateway.contexts import explain, read_authorities, server_context
 
 _log = logging.getLogger("corsproxy")
 
@@ -238,26 +238,26 @@ class ServerSide:
         self._on_change = on_change
         self._tls: ServerTls | None = None
         self._context: ssl.SSLContext | None = None
-        self._authorities = b""
+        self._authorities: frozenset[bytes] = frozenset()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def update(self, tls: ServerTls | None, timeout_s: float) -> bool:
         """
         Take new settings over, for handshakes that begin from now on; files are read. Connections that stand live on.
 
-        Returns whether the client CA is another one: certificates that were shown before do not count any more, and handshakes
+        Returns whether an authority for clients is gone: certificates that were shown before do not count any more, and handshakes
         under way are given up. Raises BadTlsFile, and changes nothing then. Whether TLS is spoken at all is decided once, when
         listening begins.
         """
         authorities = self._authorities
         if tls is not None and tls != self._tls:
-            authorities = read_pem(tls.client_ca_file, "client_ca_file") if tls.client_ca_file else b""
+            authorities = read_authorities(tls.client_ca_file) if tls.client_ca_file else frozenset()
             self._context = server_context(tls)
-        is_other = authorities != self._authorities
+        is_one_gone = not self._authorities <= authorities
         self._tls, self._timeout_s, self._authorities = tls, timeout_s, authorities
-        for task in self._tasks if is_other else ():
+        for task in self._tasks if is_one_gone else ():
             task.cancel()
-        return is_other
+        return is_one_gone
 
     @property
     def under_way(self) -> int:

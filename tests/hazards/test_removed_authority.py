@@ -100,6 +100,24 @@ async def test_another_certificate_of_our_own_ends_no_connection(
     assert (await client.ask(get())).status == 200
 
 
+async def test_one_more_authority_ends_no_connection(
+    proxy: ProxyFactory, upstream: Upstream, mutual: ServerTls, shown: ssl.SSLContext, old: Authority, tmp_path: Path
+) -> None:
+    """Whoever changes from one authority to another names both for a while."""
+    upstream.serve(lambda _: ok())
+    front = await proxy(tls=mutual)
+    client = await connected(front, shown)
+    assert (await client.ask(get())).status == 200
+    both, new = tmp_path / "both.pem", Authority(tmp_path / "new", "new")
+    contents = [Path(each.ca_file).read_bytes() for each in (new, old)]  # noqa: ASYNC240 - they are small
+    both.write_bytes(b"".join(contents))
+    reload(front, replace(mutual, client_ca_file=str(both), digest="2"))
+    assert (await client.ask(get())).status == 200
+    reload(front, replace(mutual, client_ca_file=new.ca_file, digest="3"))
+
+    assert await client.read_until_close() == b""
+
+
 async def test_a_handshake_that_began_before_is_given_up(proxy: ProxyFactory, mutual: ServerTls, tmp_path: Path) -> None:
     front = await proxy(tls=mutual)
     with await connect(front.port) as client:
