@@ -55,6 +55,9 @@ _MAX_DECODINGS: Final = 3
 MAX_FORMS: Final = 32
 # Bytes of all of them together: a long path with many forms would hold the event loop for half a second.
 _MAX_READ_BYTES: Final = 64 * 1024
+# What ends a path for a server that decodes it before it parses it, or that thinks in C's strings.
+_ENDS: Final = (b"?", b"#", b"\0")
+_ENDS_OR_PARAMETERS: Final = re.compile(rb"[;?#\x00]")
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
@@ -105,8 +108,8 @@ def normal_forms(path: bytes) -> tuple[bytes, ...] | None:
     """
     Return every path that a server might take this path for, the raw one first; None if there are too many, or too long ones.
 
-    Percent-decoding up to three times; before, between and after, dot segments resolved with and without `;parameters`,
-    double slashes and backslashes read as one slash. Plain paths have one form, and cost one search.
+    Percent-decoding up to three times, what then looks like a query, a fragment or the end of a string kept and cut off; before,
+    between and after, dot segments resolved with and without `;parameters`, double slashes and backslashes read as one slash. Plain paths have one form, and cost one search.
 
     Spec: RFC 3986 6.2.2, 5.2.4; Servlet 4.0 "path parameters".
     """
@@ -129,7 +132,7 @@ def normal_forms(path: bytes) -> tuple[bytes, ...] | None:
             if len(forms) + len(read) > MAX_FORMS:
                 return None
         forms.update(read)
-        waiting = [decoded for form in read if (decoded := _decode(form)) not in forms]
+        waiting = [decoded for form in read for decoded in _decodings(form) if decoded not in forms]
         if not waiting:
             break
     return tuple(forms)
@@ -168,11 +171,16 @@ def _readings(path: bytes) -> list[bytes]:
 def _climbs(path: bytes) -> bool:
     depth = 0
     for segment in path.split(b"/"):
-        name = segment.partition(b";")[0]
+        name = _ENDS_OR_PARAMETERS.split(segment, maxsplit=1)[0]
         depth += -1 if name == b".." else name not in (b"", b".")
         if depth < 0:
             return True
     return False
+
+
+def _decodings(path: bytes) -> list[bytes]:
+    decoded = _decode(path)
+    return [decoded, *(decoded.partition(end)[0] for end in _ENDS if end in decoded)]
 
 
 def _decode(path: bytes) -> bytes:

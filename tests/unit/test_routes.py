@@ -59,6 +59,13 @@ def path_of(found: Route | Refusal) -> bytes | Refusal:
         "two slashes at the beginning": (THREE, b"//api/x", AMBIGUOUS),
         "parameters": (THREE, b"/api;x/admin", AMBIGUOUS),
         "parameters on dots": (THREE, b"/api/x/..;/admin", AMBIGUOUS),
+        "an escaped question mark, which a server that decodes first takes for a query": (THREE, b"/api/admin%3f.js", AMBIGUOUS),
+        "an escaped number sign": (THREE, b"/api/admin%23x", AMBIGUOUS),
+        "the end of a string": (THREE, b"/api/admin%00.js", AMBIGUOUS),
+        "a doubly escaped question mark": (THREE, b"/api/admin%253F", AMBIGUOUS),
+        "dots before an escaped question mark": (THREE, b"/api/..%3F", AMBIGUOUS),
+        "dots between two ends": (THREE, b"/x%23/../api%3fy", AMBIGUOUS),
+        "escaped signs within the route": (THREE, b"/api/what%3F%23.txt", b"/api"),
         "dots that lead from no route to one": (TWO, b"/c/../b", AMBIGUOUS),
         "dots that lead from one to no route": (TWO, b"/b/../c", AMBIGUOUS),
         "one route for everything takes every reading": ((route(b"/"),), b"/a/../%2e%2e//;b", b"/"),
@@ -86,6 +93,7 @@ def test_a_path_belongs_to_one_route_under_every_reading_or_to_none(case: Any) -
             rb"/a\b/../../x",
             Refusal(problems.AMBIGUOUS_PATH, "path-leaves-upstream"),
         ),
+        "nor by dots before what may end the path": (b"/v1", b"/x/../..%3fy", Refusal(problems.AMBIGUOUS_PATH, "path-leaves-upstream")),
         "dots that stay inside are fine": (b"/v1", b"/x/../y", b"/"),
     }
 )
