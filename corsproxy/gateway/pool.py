@@ -59,7 +59,8 @@ class UpstreamPool:
         # Ordered by the time of going idle: reuse takes from the end, expiry from the beginning.
         self._idle: OrderedDict[UpstreamConnection, None] = OrderedDict()
         self._busy: set[UpstreamConnection] = set()
-        self._context: ssl.SSLContext | None = None
+        # Made at the first connection, if nobody brings one.
+        self.context: ssl.SSLContext | None = None
         self._infos: _AddrInfos = []
         self._infos_until = 0.0
         self.connects = 0
@@ -226,10 +227,10 @@ class UpstreamPool:
 
     async def _connect_tls(self, sock: socket.socket, connection: UpstreamConnection) -> UpstreamConnection:
         tls = self.upstream.client_tls
-        self._context = self._context or client_context(tls)
+        self.context = self.context or client_context(tls)
         # A name in TLS has no dot at its end (RFC 6066 3).
         name = tls.server_name or self.upstream.host.rstrip(".")
-        stream = TlsStream(connection, self._context, name, self._where, self._loop)
+        stream = TlsStream(connection, self.context, name, self._where, self._loop)
         try:
             await self._loop.create_connection(lambda: stream, sock=sock)
             await stream.established

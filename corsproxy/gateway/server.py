@@ -7,6 +7,7 @@ It holds the settings in force; a lane asks it for what it needs and tells it wh
 import asyncio
 import secrets
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from corsproxy.answers import Context, problem_answer
 from corsproxy.config.settings import Limits, Listen, Settings, Upstream
 from corsproxy.gateway import listener
 from corsproxy.gateway._aiohttp import ClientConnection, Front
+from corsproxy.gateway.contexts import client_context
 from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import CannotListen
 from corsproxy.gateway.pool import UpstreamPool
@@ -180,7 +182,9 @@ class Gateway:
 
         Raises CannotListen or BadTlsFile; nothing listens then.
         """
+        contexts = self._upstream_contexts(self.settings)
         self.tls.update(self.settings.tls, self.settings.limits.header_timeout)
+        self._take_contexts(contexts)
         bound: list[Listen] = []
         try:
             for address in self.settings.listen:
@@ -207,6 +211,7 @@ class Gateway:
 
         Raises BadTlsFile, and changes nothing then.
         """
+        contexts = self._upstream_contexts(settings)
         if self.tls.update(settings.tls, settings.limits.header_timeout):
             for connection in tuple(self._connections):
                 connection.forget_certificate()
@@ -220,6 +225,7 @@ class Gateway:
         named = {route.upstream for route in settings.routes}
         for upstream, pool in self.pools.items():
             pool.reconfigure(settings.limits, is_retired=upstream not in named)
+        self._take_contexts(contexts)
         self._forget_pools()
         self._sweep_interval_s = _sweep_interval(settings)
         self._is_reconfigured.set()
@@ -281,6 +287,19 @@ class Gateway:
             header_timeout = self.settings.limits.header_timeout
             for connection in tuple(self._connections):
                 connection.expire(now, header_timeout)
+
+    def _upstream_contexts(self, settings: Settings) -> dict[Upstream, ssl.SSLContext]:
+        """
+        Make what new upstreams need of certificate files, while these are as they were checked. Raises BadTlsFile.
+
+        At the first request, a file may be gone that broke after it was taken into force.
+        """
+        new = {route.upstream for route in settings.routes} - self.pools.keys()
+        return {each: client_context(each.client_tls) for each in new if each.tls and each.client_tls.digest}
+
+    def _take_contexts(self, contexts: dict[Upstream, ssl.SSLContext]) -> None:
+        for upstream, context in contexts.items():
+            self.pool(upstream).context = context
 
     def _forget_pools(self) -> None:
         for upstream in [upstream for upstream, pool in self.pools.items() if pool.is_retired and pool.is_unused]:

@@ -11,12 +11,13 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from corsproxy.config.settings import ClientTls, PoolSettings, Timeouts
 from corsproxy.config.settings import Upstream as UpstreamSettings
-from corsproxy.gateway.contexts import client_context
+from corsproxy.gateway.contexts import BadTlsFile, client_context
 from corsproxy.gateway.tls import TlsFailed, TlsStream
 from tests.certificates import Authority, Pair
 from tests.conftest import ErrorLog, ProxyFactory
@@ -511,3 +512,31 @@ async def test_a_handshake_that_is_given_up_leaves_no_failure_that_nobody_fetche
     await give_up()
     gc.collect()
     await silent.stop()
+
+
+@pytest.mark.parametrize("at", ["start", "reload"])
+async def test_files_that_break_after_they_came_into_force_break_no_first_request(
+    proxy: ProxyFactory, secure: Secure, pair: Pair, authority: Authority, tmp_path: Path, at: str
+) -> None:
+    """A reload refuses them and says that what is in force stays: so it must, also for an upstream that nobody has asked yet."""
+    upstream, ca_file = secure(pair), tmp_path / "ca.pem"
+    upstream.serve(lambda _: ok())
+    ca_file.write_bytes(Path(authority.ca_file).read_bytes())  # noqa: ASYNC240 - it is small
+    told = upstream.told(ClientTls(str(ca_file), digest="1"))
+    front = await proxy(route(told) if at == "start" else route(upstream))
+    front.gateway.reconfigure(replace(front.gateway.settings, routes=(route(told),)))
+    ca_file.unlink()
+
+    assert (await front.ask(get())).status == 200
+
+
+async def test_a_reload_with_files_that_broke_a_moment_ago_changes_nothing(
+    proxy: ProxyFactory, secure: Secure, pair: Pair, tmp_path: Path
+) -> None:
+    front = await proxy()
+    before = front.gateway.settings
+    with pytest.raises(BadTlsFile):
+        front.gateway.reconfigure(replace(before, routes=(route(secure(pair).told(ClientTls(str(tmp_path / "gone.pem"), digest="1"))),)))
+
+    assert front.gateway.settings is before
+    assert list(front.gateway.pools) == []
