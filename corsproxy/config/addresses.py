@@ -14,7 +14,7 @@ from corsproxy import problems
 from corsproxy.config.settings import Listen, Upstream
 from corsproxy.cors.origin import looks_like_ipv4, parse_origin, respell
 from corsproxy.problems import Fault
-from corsproxy.semantics.forwarded import UNIX, Network, parse_network
+from corsproxy.semantics.networks import UNIX, Network, parse_network
 
 # `sun_path` holds 108 bytes on Linux and 104 on macOS, a NUL at the end included.
 MAX_UNIX_PATH_BYTES: Final = 103
