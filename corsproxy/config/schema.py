@@ -31,7 +31,7 @@ from corsproxy.config.key import (
     Key,
     Kind,
 )
-from corsproxy.config.keys_forwarding import FORWARDING_KEYS, ROUTE_FORWARDING_KEYS
+from corsproxy.config.keys_forwarding import CHANGE_KEYS, CLIENT_KEYS, ROUTE_FORWARDING_KEYS, UPSTREAM_HEAD_KEYS
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
 from corsproxy.config.keys_tests import TEST_KEYS
@@ -156,6 +156,7 @@ KEYS: Final = (
         also=("add_via", "via_header"),
         comment="false: no Via on requests; loops are then not found",
     ),
+    *CLIENT_KEYS,
     TLS_SECTION,
     Key(
         FILE,
@@ -201,6 +202,7 @@ KEYS: Final = (
         comment="named policies, for `cors: NAME` in routes",
         block="partners:\n  allow_origins: [https://a.partner.example, https://b.partner.example]",
     ),
+    *CHANGE_KEYS,
     Key(
         FILE,
         "limits",
@@ -255,6 +257,7 @@ KEYS: Final = (
         is_live=True,
         flag="--upstream",
     ),
+    *UPSTREAM_HEAD_KEYS,
     UPSTREAM_TLS_SECTION,
     Key(
         UPSTREAM,
@@ -280,7 +283,6 @@ KEYS: Final = (
         also=("retry", "max_retries", "attempts"),
         comment="only where nothing was sent, or where sending twice does no harm; 0 = never",
     ),
-    *FORWARDING_KEYS,
     *POLICY_KEYS,
     *LIMIT_KEYS,
     *TLS_KEYS,

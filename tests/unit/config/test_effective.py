@@ -112,7 +112,7 @@ def test_the_short_form_of_an_upstream_is_written_out() -> None:
 def test_routes_and_policies_show_what_they_say_themselves() -> None:
     more = "policies: {p q: {allow_origins: [https://b.example]}}\nroutes:\n- {path: /a, cors: p q}\n- path: /b\n  timeouts: {}\n"
     lines = shown(load_text(UC + more, "f")).splitlines()
-    start, end = lines.index("policies:"), lines.index("limits:")
+    start, end = lines.index("policies:"), lines.index("headers:")
 
     assert lines[start:end] == ["policies:", '  "p q":', "    allow_origins: [https://b.example]   # f:3"]
     assert lines[lines.index("routes:") : lines.index("log:")] == [
