@@ -264,7 +264,7 @@ TLS_UNUSED: Final = Problem(
 
 BAD_FIELD: Final = Problem(
     "CP141",
-    "not a header field",
+    "not a header field that HTTP can carry",
     "A name or a value that HTTP cannot carry would break the message that it stands in.",
     "Write a name of letters, digits and `-`, and a value on one line.",
 )
