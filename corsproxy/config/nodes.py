@@ -234,7 +234,9 @@ class _Builder:
     def _span(self, event: yaml.Event, start: Any = None) -> Span:
         begin: Any = start or event.start_mark
         end: Any = event.end_mark
-        return Span(self.source, begin.line + 1, begin.column + 1, end.line + 1, end.column + 1)
+        lines = self.source.lines
+        (line, column), (end_line, end_column) = (traps.inside((mark.line + 1, mark.column + 1), lines) for mark in (begin, end))
+        return Span(self.source, line, column, end_line, end_column)
 
     def _expects_key(self) -> bool:
         return bool(self.frames) and self.frames[-1].is_mapping and len(self.frames[-1].nodes) % 2 == 0

@@ -37,6 +37,7 @@ _KEY_IN_A_VALUE: Final = re.compile(r"\s*(?:- )?([A-Za-z_]+): ([A-Za-z_]+: .*)")
 _GRAMMAR: Final = (
     ("incompatible", "the file asks for another version of YAML", "take the `%YAML` line out"),
     ("invalid Unicode", *HALF_A_CHARACTER),
+    ("flow node", "a value is missing inside of `{` or `[`", "write the value, and close the `{` or `[` that it stands in"),
     ("escape", "YAML does not know this escape in double quotes", "use single quotes: in them a backslash is itself"),
     ("quoted scalar", "a quote is never closed", "close the quote of LINE"),
     ("flow sequence", "a `,` or `]` is missing", "close the `[` of LINE, or put the value in quotes"),
@@ -66,19 +67,25 @@ def one_line(text: str) -> str:
     return (words[:1].lower() + words[1:]).rstrip(".")
 
 
+def inside(place: _Place, lines: tuple[str, ...]) -> _Place:
+    """Keep a parser's mark inside of the file: libyaml adds a line break to one that ends without it."""
+    return place if not lines or place[0] <= len(lines) else (len(lines), len(lines[-1]) + 1)
+
+
 def explain(source: Source, problem: str, place: _Place | None, context: str, context_place: _Place | None) -> Diagnostic:
     """
     Turn the parser's complaint into a diagnostic: a trap if it is one, else what is missing where.
 
     `problem` and `context` are the parser's words; the places are its marks, line and column from 1.
     """
-    line, column = place or (1, 1)
     lines = source.lines
+    place, context_place = (inside(each, lines) if each is not None else None for each in (place, context_place))
+    line, column = place or (1, 1)
     stranger = _of_another_format(source, line)
     if stranger is not None:
         return stranger
     # At the end of the file the place where the unfinished part began says more.
-    is_at_end = line > len(lines) or (line == len(lines) and not lines[-1][column - 1 :].strip())
+    is_at_end = line == len(lines) and not lines[-1][column - 1 :].strip()
     if context_place is not None and (is_at_end or "could not find expected ':'" in problem):
         line, column = context_place
     if "mapping values are not allowed" in problem or "document start" in problem:

@@ -43,7 +43,7 @@ def guess_key(text: str, section: str) -> tuple[str, float]:
 
 
 def _plain(text: str) -> str:
-    return (_CAPITAL.sub("_", text) if not text.isupper() else text).lower().replace("-", "_")
+    return (_CAPITAL.sub("_", text) if not text.isupper() else text).strip().lower().replace("-", "_")
 
 
 def _by_name(plain: str, known: dict[str, Key]) -> str:

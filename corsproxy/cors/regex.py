@@ -79,6 +79,14 @@ class Regex:
         # Every consuming state: the bytes it takes, and the states (closed over empty moves) it leads to.
         self._steps = {state: (allowed, builder.closure(to)) for state, (allowed, to) in builder.consuming.items()}
 
+    def __eq__(self, other: object) -> bool:
+        """Compare by what is written: a file that is loaded again says the same."""
+        return isinstance(other, Regex) and self.pattern == other.pattern
+
+    def __hash__(self) -> int:
+        """Stand for the pattern."""
+        return hash(self.pattern)
+
     def fullmatch(self, value: bytes) -> bool:
         """Tell whether the whole value matches."""
         return self._accept in self._walk(value)
