@@ -89,6 +89,14 @@ def test_a_valid_file_loads_and_pleases_the_schema(path: Path) -> None:
     assert complaints(path) == []
 
 
+@each_valid
+def test_a_valid_file_is_warned_of_what_it_asks_for_by_name_and_of_nothing_else(path: Path) -> None:
+    asked_for = {"CP251": "dangerously_", "CP262": "passthrough"}
+
+    said = {each.problem.code for each in load(path).diagnostics}
+    assert said == {code for code, word in asked_for.items() if word in path.read_text()}
+
+
 @each_bad
 def test_a_file_with_a_mistake_is_answered_with_its_text(path: Path) -> None:
     said = render(load(path).diagnostics)
@@ -126,6 +134,7 @@ def test_the_schema_sees_most_mistakes() -> None:
     counts = Counter(map(verdict, BAD))
 
     assert len(BAD) > 300
+    assert len(VALID) > 45
     assert counts["not seen"] == sum(path.read_bytes().startswith(CANNOT_SAY) for path in BAD)
     assert counts["refused"] > 2 * counts["not seen"], counts
 
