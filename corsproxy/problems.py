@@ -95,7 +95,7 @@ DUPLICATE_KEY: Final = Problem(
     "CP104",
     "duplicate key",
     "YAML readers keep the last of two equal keys and forget the first, which hides half of a policy.",
-    "Keep one of them; put what both say into it.",
+    "Keep one of them.",
 )
 WRONG_TYPE: Final = Problem(
     "CP105",
