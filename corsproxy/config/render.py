@@ -17,7 +17,7 @@ MAX_MESSAGE: Final = 400
 
 _TAB: Final = "    "
 _ELLIPSIS: Final = "…"
-_ESCAPED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_ESCAPED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 _BOLD, _RESET, _BLUE, _CYAN = "1", "0", "1;34", "1;36"
 _COLOURS: Final = {Severity.ERROR: "1;31", Severity.WARNING: "1;33", Severity.NOTE: "1;32"}
 
@@ -109,8 +109,10 @@ def _window(widths: list[int], start: int, end: int) -> tuple[int, int]:
 
 
 def escape(text: str, *, tab: str = r"\t") -> str:
-    """Make a text safe for a terminal: control, format and lone surrogate characters are written as escapes."""
-    return "".join(tab if each == "\t" else _escaped(each) if unicodedata.category(each) in _ESCAPED else each for each in text)
+    """Make a text safe for a terminal: control and format characters, lone surrogates and odd spaces are written as escapes."""
+    return "".join(
+        tab if each == "\t" else _escaped(each) if unicodedata.category(each) in _ESCAPED and each != " " else each for each in text
+    )
 
 
 def _escaped(character: str) -> str:

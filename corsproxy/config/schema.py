@@ -166,7 +166,7 @@ KEYS: Final = (
         children=UPSTREAM,
         precedent="nginx `upstream`",
         example="http://localhost:9000",
-        also=("backend", "target", "proxy_pass", "to", "origin", "upstreams", "destination"),
+        also=("backend", "target", "proxy_pass", "reverse_proxy", "to", "origin", "upstreams", "destination", "proxy", "service"),
         lead="The API to stand in front of; `upstream: http://localhost:9000` is short for this. A path is put before the request's.",
     ),
     Key(
@@ -187,7 +187,7 @@ KEYS: Final = (
         children=CORS,
         choices=tuple(CorsMode),
         precedent="Istio `corsPolicy`",
-        also=("policy", "cors_policy", "corspolicy"),
+        also=("policy", "cors_policy", "cors_options", "globalcors"),
         lead="Who may call from a page on another origin, and how. The policy of every route that names none.",
     ),
     Key(
@@ -302,7 +302,7 @@ KEYS: Final = (
         "The upstream of this route: it replaces the file's block as a whole.",
         children=UPSTREAM,
         example="http://reports.internal:8000",
-        also=("backend", "target", "proxy_pass", "to", "destination"),
+        also=("backend", "target", "proxy_pass", "reverse_proxy", "to", "destination"),
         implied="the file's",
     ),
     Key(
@@ -313,7 +313,7 @@ KEYS: Final = (
         children=CORS,
         choices=tuple(CorsMode),
         example="none",
-        also=("policy", "cors_policy"),
+        also=("policy", "cors_policy", "cors_options"),
         implied="the file's",
     ),
     Key(
