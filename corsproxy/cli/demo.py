@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         except OSError as error:
             complain(
                 CANNOT_LISTEN,
-                f"cannot listen: {error.strerror or error}",
+                f"cannot listen: {(error.strerror or str(error)).lower()}",
                 "choose another port with `--port`, or let it choose with `--port 0`",
             )
             return EXIT_STARTUP
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             return app.run_on_loop(_serve(loaded.settings, policy, ports, words, api, page))
         except CannotListen as error:
-            complain(CANNOT_LISTEN, f"cannot listen on {error}")
+            complain(CANNOT_LISTEN, f"cannot listen on {error}", error.help)
             return EXIT_STARTUP
 
 

@@ -1,4 +1,4 @@
-"""`corsproxy dev-cert`: a certificate for development, and the local authority that signs it."""
+"""Make a certificate for https in development, and the local authority that signs it; no trust store is changed."""
 
 import argparse
 import ipaddress
@@ -36,7 +36,8 @@ Browsers refuse it until they trust {ca}. No trust store was changed; to change 
   Firefox           Settings, Privacy & Security, View Certificates, Authorities, Import
   curl              curl --cacert {ca_quoted} https://{host}:PORT/
 
-Keep {ca_key} to yourself, and off other machines: whoever has it can impersonate ANY site to everybody who trusts {ca}.
+Keep {ca_key} to yourself, and off other machines:
+whoever has it can impersonate ANY site to everybody who trusts {ca}.
 """
 
 

@@ -92,7 +92,7 @@ def source_of(arguments: argparse.Namespace) -> PolicySource | None:
         complain(
             NO_POLICY,
             "there is neither " + " nor ".join(f"`{each}`" if each.startswith("/") else f"`./{each}`" for each in DEFAULT_FILES),
-            "name one:     corsproxy --config FILE",
+            "name one:      corsproxy --config FILE",
             "or do without: corsproxy --upstream http://localhost:9000 --allow-origin https://app.example.com",
             "or begin one:  corsproxy init",
             "or look first: corsproxy demo",
@@ -134,7 +134,7 @@ def _strange_variables(environ: Mapping[str, str]) -> list[Diagnostic]:
     found = []
     for name in environment.strangers(environ):
         near = environment.nearest(name)
-        help_ = f"did you mean `{near}`?" if near else "see docs/configuration.md for those that are"
+        help_ = f"did you mean `{near}`?" if near else "run `corsproxy schema --env` for those that are"
         # The name is shown and not the value, which may be anything.
         span = Source("environment", (name,), is_file=False).span(1, len(name) + 1)
         found.append(diagnostic(UNKNOWN_VARIABLE, span, f"`{name}` is not one that corsproxy knows", help_))

@@ -6,6 +6,7 @@ It knows addresses, names and TLS; it does not know requests.
 
 import asyncio
 import ipaddress
+import os
 import socket
 import ssl
 from collections import OrderedDict, deque
@@ -117,7 +118,7 @@ class UpstreamPool:
         except (BadTlsFile, UnicodeError) as error:  # a name that IDNA does not take
             raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {error}") from error
         except (ConnectionRefusedError, FileNotFoundError) as error:
-            raise UpstreamUnavailable(problems.UPSTREAM_REFUSED, f"connecting to {where}: {error.strerror}") from error
+            raise UpstreamUnavailable(problems.UPSTREAM_REFUSED, f"connecting to {where}: {_reason(error)}") from error
         except (OSError, RuntimeError) as error:  # aiohappyeyeballs hands uvloop's RuntimeError through
             raise UpstreamUnavailable(problems.UPSTREAM_UNREACHABLE, f"connecting to {where}: {error}") from error
         finally:
@@ -304,3 +305,8 @@ def _client_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _reason(error: OSError) -> str:
+    """Name why there is no connection, in the system's words: event loops put each address into theirs."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)
