@@ -152,7 +152,7 @@ def test_json_says_which_upstream_and_how_long_each_part_took() -> None:
 
 
 FOUND = load_text(
-    "upstream: http://localhost:9000\ncors: {allow_orgins: [https://a.example], max_age: 9h}\nlistn: 1\n", "f.yaml"
+    "upstream: http://localhost:9000\ncors: {allow_orgins: [https://a.example], max_age: 9h}\nlistn: 127.0.0.1:1\n", "f.yaml"
 ).diagnostics
 
 
