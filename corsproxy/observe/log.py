@@ -107,14 +107,14 @@ def format_text(record: ExchangeRecord) -> str:
     milliseconds = (record.ended - record.started) * 1000
     said = record.reason or (decision.reason.value if decision and decision.kind is not Kind.NOT_CORS else "")
     if record.problem is not None:
-        said = f"{record.problem.code} {record.problem.title}" + (f" ({said})" if said else "")
+        # Errors carry the id to the page, so people may ask for it.
+        more = ", ".join(filter(None, (said, f"id {_printable(record.request_id)}" if record.request_id else "")))
+        said = f"{record.problem.code} {record.problem.title}" + (f" ({more})" if more else "")
     if record.failure:
         said += f": {_printable(record.failure)}"
     origin = f" from {_printable(decision.origin.decode('latin-1'))}" if decision and decision.origin else ""
-    # Whose machine it is needs no word; nor does a name for what went well: errors carry theirs to the page.
+    # This very machine needs no word.
     client = "" if record.client.startswith(_OWN_MACHINE) or not record.client else f" by {_printable(record.client)}"
-    if record.request_id and record.problem is not None:
-        said += f" (id {_printable(record.request_id)})"
     clock = datetime.fromtimestamp(record.time).astimezone().strftime("%H:%M:%S")
     return (
         f"{clock} {record.status or '---'} {record.method.decode('latin-1'):7} {path} {milliseconds:.1f}ms{client}{origin}  {said}".rstrip()

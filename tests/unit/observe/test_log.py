@@ -185,7 +185,7 @@ def test_logfmt_holds_each_diagnostic_in_one_line() -> None:
 
     assert line.endswith(
         ' message="CP511 refused" corsproxy.problem=CP511 corsproxy.diagnostics="f.yaml:2:8: error[CP103]: `allow_orgins` is not a key of'
-        " `cors` = help: did you mean `allow_origins`?; f.yaml:2:45: note[CP252]: Chromium caps `max_age` at 2h, Safari at 10m;"
+        " `cors` = help: did you mean `allow_origins`?; f.yaml:2:52: note[CP252]: Chromium caps `max_age` at 2h, Safari at 10m;"
         ' f.yaml:3:1: error[CP103]: `listn` is not a key of the file = help: did you mean `listen`?"'
     )
 
