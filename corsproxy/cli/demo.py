@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             words = _certify(stack) if arguments.tls else dict.fromkeys(("tls", "trust", "cacert"), "") | {"scheme": "http"}
         except CannotCertify as error:
-            complain(error.problem, str(error), error.help)
+            complain(error.problem, str(error), *error.help)
             return EXIT_STARTUP
         ports = {name: sockets[0].getsockname()[1] for name, sockets in (("proxy", proxy), ("api", api), ("page", page))}
         policy = _POLICY.format(**ports, **words, proxy6=f', "[::1]:{ports["proxy"]}"' if len(proxy) > 1 else "")

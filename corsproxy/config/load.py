@@ -57,8 +57,8 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...]
     source: Source
     root: Node | None = field(default=None, repr=False)
-    files: tuple[str, ...] = ()
-    places: Given[tuple[str, str], Span] = field(default_factory=dict)
+    files: tuple[str, ...] = field(default=(), repr=False)
+    places: Given[tuple[str, str], Span] = field(default_factory=dict, repr=False)
     secrets: Secrets = field(default_factory=Secrets)
 
 
