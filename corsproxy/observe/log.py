@@ -139,7 +139,9 @@ class EventFormatter(logging.Formatter):
         fields: dict[str, Any] = {"@timestamp": _timestamp(record.created), "log.level": level, "message": message}
         if self._shape is LogFormat.JSON:
             return json.dumps(fields | details.as_objects(), separators=(",", ":"))
-        return " ".join(f"{name}={_logfmt_value(value)}" for name, value in (fields | details.as_texts()).items())
+        # The first field is called as in a line of an exchange.
+        texts = {"time": fields.pop("@timestamp")} | fields | details.as_texts()
+        return " ".join(f"{name}={_logfmt_value(value)}" for name, value in texts.items())
 
 
 def configure_events(settings: LogSettings, stream: TextIO) -> None:

@@ -219,7 +219,7 @@ def test_a_taken_address_is_a_start_up_failure_that_says_so(tmp_path: Path) -> N
 
 def test_what_is_doubtful_is_said_before_the_banner_as_the_log_is_written(tmp_path: Path) -> None:
     file = tmp_path / "f.yaml"
-    for form, first in (("text", "note[CP253]: "), ("json", '{"@timestamp":'), ("logfmt", "@timestamp=")):
+    for form, first in (("text", "note[CP253]: "), ("json", '{"@timestamp":'), ("logfmt", "time=")):
         file.write_text(
             f"listen: 127.0.0.1:0\nupstream: http://localhost:9\nlog: {{format: {form}}}\n"
             f"cors: {{allow_origins: [{ORIGIN}], allow_methods: [PUT]}}\n"

@@ -183,6 +183,7 @@ def test_programs_get_problem_and_diagnostics_as_fields() -> None:
 def test_logfmt_holds_each_diagnostic_in_one_line() -> None:
     line = EventFormatter(LogFormat.LOGFMT).format(event_of(logging.ERROR, "CP511 refused", details(problems.RELOAD_REFUSED, FOUND)))
 
+    assert line.startswith("time=2")
     assert line.endswith(
         ' message="CP511 refused" corsproxy.problem=CP511 corsproxy.diagnostics="f.yaml:2:8: error[CP103]: `allow_orgins` is not a key of'
         " `cors` = help: did you mean `allow_origins`?; f.yaml:2:52: note[CP252]: Chromium caps `max_age` at 2h, Safari at 10m;"
