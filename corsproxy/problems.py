@@ -733,7 +733,7 @@ RELOAD_REFUSED: Final = Problem(
     "CP511",
     "new configuration refused",
     "The file has changed, or a reload was asked for, and what it says now is wrong. Nothing of it is in force: the proxy goes on under the configuration that it had.",
-    "Mend what the log shows below this line. A changed file is loaded by itself.",
+    "Mend what the log shows with this line. A changed file is loaded by itself.",
 )
 NEEDS_RESTART: Final = Problem(
     "CP512",

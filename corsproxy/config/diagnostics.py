@@ -122,27 +122,62 @@ class Diagnostic:
         return self.span.end_column if self.span is not None and self.span.source.is_file else 0
 
 
+class Secrets:
+    """
+    Values that must not show, each with what shows in its place: the reference that stands in the file.
+
+    They do not show in a representation either. A value that is too short to be told from a part of a word is not kept.
+    """
+
+    def __init__(self) -> None:
+        self._shown: dict[str, str] = {}
+        self._pattern: re.Pattern[str] | None = None
+
+    def __repr__(self) -> str:
+        """Say how many there are."""
+        return f"<{len(self._shown)} secrets>"
+
+    def add(self, secret: str, instead: str = _STRUCK) -> None:
+        """Keep a secret; the first thing to show in its place stays."""
+        plain = secret.strip()
+        if len(plain) < _MIN_STRUCK:
+            return
+        self._shown.setdefault(plain.lower(), instead)
+        # A secret that is part of another one must not break it up.
+        longest_first = sorted(self._shown, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+
+    def strike(self, text: str) -> str:
+        """Return a text without them, in whatever case they are written."""
+        if self._pattern is None:
+            return text
+        return self._pattern.sub(lambda match: self._shown.get(match[0].lower(), _STRUCK), text)
+
+    def strike_from(self, each: "Diagnostic") -> "Diagnostic":
+        """Return a diagnostic that says nothing of them."""
+        if self._pattern is None:
+            return each
+        return replace(each, message=self.strike(each.message), help=self.strike(each.help), note=self.strike(each.note))
+
+
 class Report:
     """Collects the diagnostics about one source; what is said twice is kept once."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self._found: dict[Diagnostic, None] = {}
-        self._secrets: list[str] = []
+        self.secrets = Secrets()
         self.has_errors = False
         # Where a file is named: by the key and its name.
         self.places: dict[tuple[str, str], Span] = {}
 
-    def hide(self, secret: str) -> None:
+    def hide(self, secret: str, instead: str = _STRUCK) -> None:
         """
         Strike a secret out of everything that is said from now on.
 
         This is the second line, for messages that quote a value from another place than their own; the first is `diagnostic`.
         """
-        plain = secret.strip()
-        if len(plain) >= _MIN_STRUCK:
-            # A secret that is part of another one must not break it up.
-            self._secrets = sorted({*self._secrets, plain}, key=len, reverse=True)
+        self.secrets.add(secret, instead)
 
     def add(
         self,
@@ -160,15 +195,7 @@ class Report:
         """
         if span is not None and span.interpolation is not None and span.interpolation.is_faulty:
             return
-        made = diagnostic(problem, span, message, help, file=self.source.name, also=also)
-        if self._secrets:
-            made = replace(made, message=self._strike(made.message), help=self._strike(made.help), note=self._strike(made.note))
-        self.keep([made])
-
-    def _strike(self, text: str) -> str:
-        for secret in self._secrets:
-            text = re.sub(re.escape(secret), _STRUCK, text, flags=re.IGNORECASE)
-        return text
+        self.keep([self.secrets.strike_from(diagnostic(problem, span, message, help, file=self.source.name, also=also))])
 
     def add_fault(self, fault: Fault, span: Span | None) -> None:
         """Record what a floor without a file found."""

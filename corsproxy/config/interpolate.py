@@ -129,7 +129,7 @@ class _Interpolator:
             origins.append(found[1])
             if part.path or part.name in self.secret_names:
                 is_secret = True
-                self.report.hide(found[0])
+                self.report.hide(found[0], part.written)
             if sum(map(len, texts)) > MAX_VALUE:
                 faults.append(
                     (part.written, Fault(problems.OUT_OF_RANGE, (), f"the value is longer than {MAX_VALUE} characters", "shorten it"))

@@ -15,7 +15,7 @@ from typing import Final
 from corsproxy import problems
 from corsproxy.config import nodes
 from corsproxy.config.decode import decode
-from corsproxy.config.diagnostics import Diagnostic, Report, Source, Span, diagnostic
+from corsproxy.config.diagnostics import Diagnostic, Report, Secrets, Source, Span, diagnostic
 from corsproxy.config.interpolate import interpolate
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.schema import SINGLE_KEYS, UPSTREAM, Kind
@@ -48,7 +48,8 @@ class Loaded:
 
     `root` is the tree that the settings were read from, flags, variables and secrets put into it; None if there is none.
     `files` are the absolute paths of everything that was read, or would have been, or will be: the file, and those
-    of its secrets and of TLS. `places` says by key and name which line names a file of TLS.
+    of its secrets and of TLS. `places` says by key and name which line names a file of TLS. `secrets` are those of the file:
+    whatever is said of the settings must be struck clean of them.
     """
 
     # They may hold secrets.
@@ -58,6 +59,7 @@ class Loaded:
     root: Node | None = field(default=None, repr=False)
     files: tuple[str, ...] = field(default=(), repr=False)
     places: Given[tuple[str, str], Span] = field(default_factory=dict, repr=False)
+    secrets: Secrets = field(default_factory=Secrets)
 
 
 def load_file(path: str | Path, overrides: Given[str, Override] | None = None, environ: Given[str, str] | None = None) -> Loaded:
@@ -151,7 +153,7 @@ def _finish(root: Node, report: Report, files: tuple[str, ...] = ()) -> Loaded:
     settings = decode(root, report)
     named = (str(Path(name).absolute()) for _, name in report.places)
     files = tuple(dict.fromkeys((*files, *named)))
-    return Loaded(None if report.has_errors else settings, report.in_order(), report.source, root, files, report.places)
+    return Loaded(None if report.has_errors else settings, report.in_order(), report.source, root, files, report.places, report.secrets)
 
 
 def _not_utf8(content: bytes, error: UnicodeDecodeError, name: str) -> Diagnostic:

@@ -6,6 +6,7 @@ It knows addresses, names and TLS; it does not know requests.
 
 import asyncio
 import ipaddress
+import os
 import socket
 import ssl
 from collections import OrderedDict, deque
@@ -103,6 +104,7 @@ class UpstreamPool:
     async def _open(self, timeout_s: float) -> UpstreamConnection:
         """Open a fresh connection: name, TCP and TLS within `timeout_s`. Raises UpstreamUnavailable."""
         where = self._where
+        is_secret = self._is_secret
         self._opening += 1
         connection = None
         try:
@@ -113,13 +115,17 @@ class UpstreamPool:
         except socket.gaierror as error:
             raise UpstreamUnavailable(problems.UPSTREAM_UNRESOLVED, f"resolving {where}: {error.strerror}") from error
         except TlsFailed as error:
-            raise UpstreamUnavailable(problems.UPSTREAM_TLS, str(error)) from error
+            # What OpenSSL says of names has them in it.
+            said = f"TLS with {where}: the handshake failed" if is_secret else str(error)
+            raise UpstreamUnavailable(problems.UPSTREAM_TLS, said) from error
         except (BadTlsFile, UnicodeError) as error:  # a name that IDNA does not take
-            raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {error}") from error
+            said = "the name cannot be used" if is_secret else str(error)
+            raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {said}") from error
         except (ConnectionRefusedError, FileNotFoundError) as error:
-            raise UpstreamUnavailable(problems.UPSTREAM_REFUSED, f"connecting to {where}: {error.strerror}") from error
+            raise UpstreamUnavailable(problems.UPSTREAM_REFUSED, f"connecting to {where}: {_reason(error)}") from error
         except (OSError, RuntimeError) as error:  # aiohappyeyeballs hands uvloop's RuntimeError through
-            raise UpstreamUnavailable(problems.UPSTREAM_UNREACHABLE, f"connecting to {where}: {error}") from error
+            said = "no address answers" if is_secret else str(error)
+            raise UpstreamUnavailable(problems.UPSTREAM_UNREACHABLE, f"connecting to {where}: {said}") from error
         finally:
             self._opening -= 1
             # An attempt that failed leaves its place to whoever waits.
@@ -224,8 +230,15 @@ class UpstreamPool:
         return connection
 
     @property
+    def _is_secret(self) -> bool:
+        """Whether people see a reference instead of the URL, so that its host must not show either."""
+        return "${" in self.upstream.url
+
+    @property
     def _where(self) -> str:
-        return self.upstream.unix_path or f"{self.upstream.host}:{self.upstream.port}"
+        """Name the upstream for an operator."""
+        upstream = self.upstream
+        return upstream.url if self._is_secret else upstream.unix_path or f"{upstream.host}:{upstream.port}"
 
     async def _resolve(self) -> _AddrInfos:
         host, port = self.upstream.host, self.upstream.port
@@ -304,3 +317,8 @@ def _client_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _reason(error: OSError) -> str:
+    """Name why there is no connection, in the system's words: event loops put each address into theirs."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)

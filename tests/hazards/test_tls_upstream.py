@@ -494,3 +494,15 @@ def test_the_stream_means_the_same_on_asyncios_own_loop(
     else:
         assert isinstance(lost, TlsFailed)
         assert str(lost) == "TLS with legacy:8443: closed without close_notify"
+
+
+async def test_a_failed_handshake_with_an_upstream_from_a_secret_tells_none_of_its_names(
+    proxy: ProxyFactory, secure: Secure, authority: Authority
+) -> None:
+    upstream = secure(authority.issue("elsewhere"))
+    told = replace(upstream.told(ClientTls(authority.ca_file)), url="${file:/run/secrets/upstream}")
+    front = await proxy(route(told))
+    assert (await front.ask(get())).status == 502
+
+    (record,) = await front.recorded()
+    assert record.failure == "TLS with ${file:/run/secrets/upstream}: the handshake failed"
