@@ -54,13 +54,17 @@ def _senseless(settings: Settings, test: PolicyTest, rehearsal: Rehearsal) -> Di
     if problem is not None and problem.status != 403:
         words = why_exchange(settings, rehearsal.actual).words
         message = f"{_named(test)} tests no policy: the proxy answers {problem.status}, because {words}"
-        return diagnostic(
-            problems.BAD_TEST, test.span, message, f"name a {'host' if problem is problems.MISDIRECTED else 'path'} that is served"
-        )
+        return diagnostic(problems.BAD_TEST, test.span, message, _served(settings, is_host=problem is problems.MISDIRECTED))
     if isinstance(test.expect, Expectation) and rehearsal.actual.planned.context.cors is CorsMode.PASSTHROUGH and test.origin:
         message = f"{_named(test)} tests no policy: its route says `cors: passthrough`, so the upstream decides"
         return diagnostic(problems.BAD_TEST, test.span, message, "take the test out, or give the route a policy")
     return None
+
+
+def _served(settings: Settings, *, is_host: bool) -> str:
+    if is_host:
+        return f"name a host that is served, as `host: {min(settings.hosts.names, default=b'localhost').decode()}`"
+    return f"name a path that is served, as `path: {settings.routes[0].path.decode()}`"
 
 
 def _judge(settings: Settings, test: PolicyTest, expect: Expectation, rehearsal: Rehearsal) -> Diagnostic | None:

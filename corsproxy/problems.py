@@ -89,7 +89,7 @@ UNKNOWN_KEY: Final = Problem(
     "CP103",
     "unknown key",
     "A key that is ignored looks as if it worked. A misspelt security setting must not pass in silence.",
-    "Use the name that the message suggests, or take the key out. Top-level keys that begin with `x-` are left alone.",
+    "Use the name that the message suggests, or take the key out; `docs/configuration.md` lists all keys. Top-level keys that begin with `x-` are left alone.",
 )
 DUPLICATE_KEY: Final = Problem(
     "CP104",
@@ -138,13 +138,13 @@ YAML_TRAP: Final = Problem(
     "CP111",
     "YAML reads this differently than it looks",
     "YAML gives some plain spellings a meaning of its own: `no` is false, `*name` is an alias, `{` opens a mapping.",
-    "Put the value in quotes.",
+    "Put the value in quotes. For yes and no, write `true` and `false`; indent with spaces.",
 )
 OUT_OF_RANGE: Final = Problem(
     "CP112",
     "out of range",
-    "The number lies outside of what can work.",
-    "Use a number within the range that the message names.",
+    "The number is one that the proxy could not honour, or that would refuse every request.",
+    "Use a number within the range that the message names; `docs/configuration.md` has every default.",
 )
 BAD_ROUTE: Final = Problem(
     "CP113",
@@ -156,7 +156,7 @@ TOO_LARGE: Final = Problem(
     "CP114",
     "the file is too large",
     "Aliases can make a small file expand into a huge one.",
-    "Keep the file under 1,000 values after its aliases are expanded.",
+    "Keep the file under 1,000 values after its aliases are expanded: let routes share a policy under `policies` instead of repeating it.",
 )
 COMMAND_LINE: Final = Problem(
     "CP115",
@@ -264,7 +264,7 @@ TLS_UNUSED: Final = Problem(
 
 BAD_FIELD: Final = Problem(
     "CP141",
-    "not a header field",
+    "not a header field that HTTP can carry",
     "A name or a value that HTTP cannot carry would break the message that it stands in.",
     "Write a name of letters, digits and `-`, and a value on one line.",
 )
@@ -288,7 +288,7 @@ WILDCARD_WITH_CREDENTIALS: Final = Problem(
     "CP202",
     "any origin together with credentials",
     "Every web site could then act with the cookies of every visitor and read the answers. Browsers refuse the combination.",
-    "List the origins, or take `allow_credentials` out.",
+    "List the origins: `allow_origins: [https://app.example.com]`; or take `allow_credentials` out, if the data is for everybody.",
 )
 NULL_ORIGIN: Final = Problem(
     "CP203",
@@ -300,7 +300,7 @@ NULL_WITH_CREDENTIALS: Final = Problem(
     "CP204",
     "the origin `null` together with credentials",
     "Any web site can make a request whose origin is `null`; with credentials it could act as the visitor.",
-    "Take one of the two out.",
+    "Take `null` out: a page that needs the visitor's credentials is best served from an origin of its own.",
 )
 INSECURE_ORIGIN: Final = Problem(
     "CP205",
@@ -314,7 +314,7 @@ REGEX_SUBSET: Final = Problem(
     "a pattern that is not safe to match",
     "Patterns are matched whole and in linear time. That needs a subset: literals, classes, groups, alternation, `?`, `{m,n}`; "
     "`*` and `+` on one character or class, not inside a repeated group, at most two of them.",
-    "Write the pattern with fewer means, or list the origins.",
+    "Write the pattern with fewer means, as `https://[a-z0-9-]{1,40}\\.example\\.com`; or `https://*.example.com`, or list the origins.",
 )
 BAD_METHOD: Final = Problem(
     "CP207",
@@ -326,13 +326,13 @@ BAD_REQUEST_HEADER: Final = Problem(
     "CP208",
     "not a request header that a script can set",
     "Browsers do not let scripts set this header, so allowing it has no effect but to mislead the reader.",
-    "Take it out.",
+    "Take it out. Cookies need `allow_credentials: true` instead, and what scripts should read stands in `expose_headers`.",
 )
 BAD_RESPONSE_HEADER: Final = Problem(
     "CP209",
     "not a response header that a script can read",
     "Browsers never expose this header to scripts, or it is a request header.",
-    "Take it out.",
+    "Take it out. Cookies need `allow_credentials: true` instead, and what scripts should set stands in `allow_headers`.",
 )
 BAD_MAX_AGE: Final = Problem(
     "CP210",
@@ -383,7 +383,7 @@ UNESCAPED_DOT: Final = Problem(
     "CP254",
     "an unescaped dot in a host name",
     "A plain `.` in a pattern stands for any character: `app.example` also matches `appxexample`.",
-    r"Write `\.`.",
+    r"Write `\.`: `https://pr-\d+\.example\.com`.",
     severity=Severity.WARNING,
 )
 ANY_HOST: Final = Problem(
@@ -398,7 +398,7 @@ TRUSTS_EVERYBODY: Final = Problem(
     "CP261",
     "every client is believed",
     "A network of all addresses makes every client a trusted proxy: it can claim any address, host and scheme.",
-    "Name the networks of the proxies in front.",
+    "Name the networks of the proxies in front: `trusted_proxies: [10.0.0.0/8]`.",
     severity=Severity.WARNING,
 )
 PASSTHROUGH: Final = Problem(
@@ -733,7 +733,7 @@ RELOAD_REFUSED: Final = Problem(
     "CP511",
     "new configuration refused",
     "The file has changed, or a reload was asked for, and what it says now is wrong. Nothing of it is in force: the proxy goes on under the configuration that it had.",
-    "Mend what the log shows below this line. A changed file is loaded by itself.",
+    "Mend what the log shows with this line. A changed file is loaded by itself.",
 )
 NEEDS_RESTART: Final = Problem(
     "CP512",

@@ -24,9 +24,10 @@ from corsproxy import problems
 from corsproxy.changes import changes, hold_back
 from corsproxy.config.diagnostics import Diagnostic, diagnostic
 from corsproxy.config.load import Loaded
-from corsproxy.config.render import render, summary
+from corsproxy.config.render import summary
 from corsproxy.config.settings import Settings
 from corsproxy.gateway.contexts import BadTlsFile
+from corsproxy.observe.details import details
 from corsproxy.problems import Severity
 
 _log = logging.getLogger("corsproxy")
@@ -37,6 +38,7 @@ WATCH_INTERVAL_S: Final = 2.0
 # What stands behind these bytes of a file is compared by its size alone.
 _MAX_DIGESTED_BYTES: Final = 4 * 1024 * 1024
 _NO_REGULAR_FILE: Final = b""
+_STAYS: Final = "%s %s: the one in force stays"
 
 # What each file holds: a digest, None when it cannot be read, b"" when it is a pipe or a device, which can be read but once.
 Snapshot = dict[str, bytes | None]
@@ -114,7 +116,7 @@ class Reloader:
                 return asked
             if not self.files:
                 problem = problems.NOTHING_TO_RELOAD
-                _log.warning("%s %s: corsproxy runs without a file", problem.code, problem.title)
+                _log.warning("%s %s: corsproxy runs without a file", problem.code, problem.title, extra=details(problem))
                 asked.set_result(ReloadOutcome(True, (), (), False, time.time()))
                 return asked
             self._asked = asked
@@ -166,7 +168,7 @@ class Reloader:
         now = time.time()
         if loaded.settings is None:
             problem = problems.RELOAD_REFUSED
-            _log.error("%s %s: the one in force stays\n%s", problem.code, problem.title, render(loaded.diagnostics).rstrip())
+            _log.error(_STAYS, problem.code, problem.title, extra=details(problem, loaded.diagnostics))
             return ReloadOutcome(False, loaded.diagnostics, (), False, now)
         settings, needs_restart = hold_back(self.settings, loaded.settings)
         changed = changes(self.settings, settings)
@@ -175,7 +177,8 @@ class Reloader:
             self._apply(settings)
         except BadTlsFile as error:
             # It was sound when it was checked, a moment ago.
-            _log.error("%s %s: the one in force stays\n%s", problems.RELOAD_REFUSED.code, problems.RELOAD_REFUSED.title, error)
+            problem = problems.RELOAD_REFUSED
+            _log.error(_STAYS, problem.code, problem.title, extra=details(problem, lines=[str(error)]))
             return ReloadOutcome(False, loaded.diagnostics, (), False, now)
         self.settings = settings
         self._files_in_force = self.files = loaded.files
@@ -193,11 +196,11 @@ def _say(outcome: ReloadOutcome, changed: Sequence[str]) -> None:
     if outcome.needs_restart:
         problem = problems.NEEDS_RESTART
         named = ", ".join(f"`{path}`" for path in outcome.needs_restart)
-        _log.warning("%s %s: the value in force stays: %s", problem.code, problem.title, named)
+        _log.warning("%s %s: the value in force stays: %s", problem.code, problem.title, named, extra=details(problem))
     if outcome.diagnostics:
         level = logging.WARNING if any(each.severity is Severity.WARNING for each in outcome.diagnostics) else logging.INFO
-        said = render(outcome.diagnostics).rstrip()
-        _log.log(level, "the new configuration is in force, with %s\n%s", summary(outcome.diagnostics), said)
+        said = summary(outcome.diagnostics)
+        _log.log(level, "the new configuration is in force, with %s", said, extra=details(diagnostics=outcome.diagnostics))
 
 
 @contextmanager

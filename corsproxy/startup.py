@@ -14,8 +14,8 @@ from corsproxy.config.load import Loaded
 def checked(loaded: Loaded) -> Loaded:
     """Try the certificates of what was loaded, and run its tests: the settings are gone if one fails, and the diagnostics say which. Never raises."""
     loaded = check_certificates(loaded)
-    failures = policy_tests.run(loaded.settings) if loaded.settings is not None else ()
+    failures = tuple(map(loaded.secrets.strike_from, policy_tests.run(loaded.settings) if loaded.settings is not None else ()))
     if not failures:
         return loaded
-    together = sorted((*loaded.diagnostics, *map(loaded.secrets.strike_diagnostic, failures)), key=lambda each: (each.line, each.column))
+    together = sorted((*loaded.diagnostics, *failures), key=lambda each: (each.line, each.column))
     return replace(loaded, settings=None, diagnostics=tuple(together))

@@ -52,4 +52,6 @@ def _written(loaded: Loaded, form: str) -> str:
         return to_github(loaded.diagnostics)
     colour = wants_colour(sys.stdout)
     problems = render(loaded.diagnostics, colour=colour) or f"{loaded.source.name}: {summary(())}\n"
-    return problems if loaded.settings is None else f"{problems}\n{loaded.secrets.strike(review(loaded.settings, colour=colour))}"
+    if loaded.settings is None:
+        return problems
+    return f"{problems}\n{loaded.secrets.strike(review(loaded.settings, root=loaded.root, colour=colour))}"

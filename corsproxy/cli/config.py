@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print it; returns the exit code."""
-    loaded = load(arguments)
+    loaded = load(arguments, is_tested=False)
     if loaded is None:
         return EXIT_USAGE
     if loaded.diagnostics:

@@ -86,14 +86,14 @@ def run(arguments: argparse.Namespace) -> int:
         except OSError as error:
             complain(
                 CANNOT_LISTEN,
-                f"cannot listen: {error.strerror or error}",
+                f"cannot listen: {(error.strerror or str(error)).lower()}",
                 "choose another port with `--port`, or let it choose with `--port 0`",
             )
             return EXIT_STARTUP
         try:
             words = _certify(stack) if arguments.tls else dict.fromkeys(("tls", "trust", "cacert"), "") | {"scheme": "http"}
         except CannotCertify as error:
-            complain(error.problem, str(error), error.help)
+            complain(error.problem, str(error), *error.help)
             return EXIT_STARTUP
         ports = {name: sockets[0].getsockname()[1] for name, sockets in (("proxy", proxy), ("api", api), ("page", page))}
         policy = _POLICY.format(**ports, **words, proxy6=f', "[::1]:{ports["proxy"]}"' if len(proxy) > 1 else "")
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             return app.run_on_loop(_serve(loaded.settings, policy, ports, words, api, page))
         except CannotListen as error:
-            complain(CANNOT_LISTEN, f"cannot listen on {error}")
+            complain(CANNOT_LISTEN, f"cannot listen on {error}", error.help)
             return EXIT_STARTUP
 
 

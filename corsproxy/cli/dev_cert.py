@@ -1,4 +1,4 @@
-"""`corsproxy dev-cert`: a certificate for development, and the local authority that signs it."""
+"""Make a certificate for https in development, and the local authority that signs it; no trust store is changed."""
 
 import argparse
 import ipaddress
@@ -37,17 +37,18 @@ Browsers refuse it until they trust {ca}. No trust store was changed; to change 
   Firefox           Settings, Privacy & Security, View Certificates, Authorities, Import
   curl              curl --cacert {ca_quoted} https://{host}:PORT/
 
-Keep {ca_key} to yourself, and off other machines: whoever has it can impersonate ANY site to everybody who trusts {ca}.
+Keep {ca_key} to yourself, and off other machines:
+whoever has it can impersonate ANY site to everybody who trusts {ca}.
 """
 
 
 class CannotCertify(Exception):
-    """No certificate can be made. `problem` is the catalogue's entry, `help` what to do."""
+    """No certificate can be made. `problem` is the catalogue's entry, `help` what to do where that does not say it."""
 
     def __init__(self, problem: Problem, message: str, help_: str = "") -> None:
         super().__init__(message)
         self.problem = problem
-        self.help = help_ or problem.fix
+        self.help = (help_,) if help_ else ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         authority, issued = certify(Path(arguments.dir), list(dict.fromkeys(hosts)))
     except CannotCertify as error:
-        complain(error.problem, str(error), error.help)
+        complain(error.problem, str(error), *error.help)
         return EXIT_STARTUP
     made = "made an authority" if authority.is_new else "the authority is"
     write_out(f"{made}: {authority.ca_file}, until {authority.ends:%Y-%m-%d}\n")

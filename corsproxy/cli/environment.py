@@ -1,6 +1,7 @@
 """The environment variables that speak to corsproxy."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,8 +11,13 @@ from corsproxy.config.schema import ENVIRONMENT
 CONFIG: Final = "CORSPROXY_CONFIG"
 # Variable → key path of the file.
 KEYS: Final = ENVIRONMENT
-# Kubernetes sets these for a Service that is called corsproxy; they are not meant for us.
-_SERVICE_LINKS: Final = ("CORSPROXY_PORT", "CORSPROXY_SERVICE_")
+# Kubernetes sets these for a Service that is called corsproxy, or corsproxy-admin and the like; they are not meant for us.
+_SERVICE_LINK: Final = re.compile(
+    r"CORSPROXY_(?:PORT|SERVICE_).*|CORSPROXY_.+_(?:SERVICE_(?:HOST|PORT(?:_.+)?)|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_.+)?)"
+)
+# Such a name alone may also be a misspelt one.
+_PORT_LINK: Final = re.compile(r"CORSPROXY_.+_PORT")
+_PORT_LINK_VALUE: Final = re.compile(r"(?:tcp|udp|sctp)://.*")
 
 
 def overrides(environ: Mapping[str, str]) -> dict[str, Override]:
@@ -29,7 +35,15 @@ def listed() -> str:
 def strangers(environ: Mapping[str, str]) -> list[str]:
     """Return the variables that look as if they were meant for corsproxy, and are not known."""
     known = {CONFIG, *KEYS}
-    return sorted(n for n in environ if n.startswith("CORSPROXY_") and n not in known and not n.startswith(_SERVICE_LINKS))
+    return sorted(
+        name for name, value in environ.items() if name.startswith("CORSPROXY_") and name not in known and not _is_service_link(name, value)
+    )
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    if _SERVICE_LINK.fullmatch(name):
+        return True
+    return _PORT_LINK.fullmatch(name) is not None and _PORT_LINK_VALUE.fullmatch(value) is not None
 
 
 def nearest(stranger: str) -> str:

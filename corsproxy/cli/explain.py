@@ -1,4 +1,4 @@
-"""`corsproxy explain`: what becomes of one cross-origin call, why, and which line of the policy says so; nothing is sent."""
+"""Say what becomes of one cross-origin call, why, and which line of the policy decides; nothing is sent."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from typing import Any, Final
 from corsproxy.cli.exits import EXIT_CONFIG, EXIT_OK, EXIT_PROBLEMS, EXIT_USAGE
 from corsproxy.cli.loading import add_source_arguments, load
 from corsproxy.cli.term import wants_colour, write_out
-from corsproxy.config.diagnostics import Span, shown_line
+from corsproxy.config.diagnostics import Secrets, Span, shown_line
 from corsproxy.config.render import escape, pointer, render
 from corsproxy.config.requests import parse_header_name, parse_origin_of_page, parse_request_host, parse_request_path
 from corsproxy.config.settings import Settings
@@ -65,9 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
     call = Call(arguments.origin, arguments.method, arguments.path, arguments.host, credentials, tuple(arguments.header))
     rehearsal = rehearse(loaded.settings, call)
     if arguments.json:
-        write_out(json.dumps(loaded.secrets.strike_all(as_json(loaded.settings, rehearsal)), indent=2) + "\n")
+        text = json.dumps(_struck(as_json(loaded.settings, rehearsal), loaded.secrets), indent=2) + "\n"
     else:
-        write_out(loaded.secrets.strike(as_text(loaded.settings, rehearsal, colour=wants_colour(sys.stdout))))
+        text = loaded.secrets.strike(as_text(loaded.settings, rehearsal, colour=wants_colour(sys.stdout)))
+    write_out(text)
     return EXIT_OK if rehearsal.ending is Ending.WORKS else EXIT_PROBLEMS
 
 
@@ -227,6 +228,15 @@ def _parse_method(text: str) -> bytes | Fault:
     # What a browser makes of an odd method is worth explaining, so any token will do.
     method = text.encode("utf-8", "replace")
     return method if is_token(method) else Fault(BAD_TEST, (), f"`{text}` is no method name", "write one as `GET`")
+
+
+def _struck(value: Any, secrets: Secrets) -> Any:
+    """Strike secrets out of every text before it is written as JSON: what stands in their place may need escapes."""
+    if isinstance(value, dict):
+        return {name: _struck(each, secrets) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_struck(each, secrets) for each in value]
+    return secrets.strike(value) if isinstance(value, str) else value
 
 
 def _text(value: bytes) -> str:

@@ -116,10 +116,11 @@ def _serious(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
 def _teach(name: str) -> None:
     is_default = Path(name) == Path(DEFAULT_FILES[0])
     check, run_ = ("", "") if is_default else (f" {shlex.quote(name)}", f" --config {shlex.quote(name)}")
+    width = max(len(f"corsproxy run{run_}"), len("docs/configuration.md"))
     sys.stderr.write(
         f"wrote {name}\n\n"
         "next:\n"
-        f"  1. corsproxy check{check}   says in words what it lets in\n"
-        f"  2. corsproxy run{run_}   runs it\n"
-        "  3. docs/configuration.md explains every key\n"
+        f"  {f'corsproxy check{check}':{width}}   says in words what it lets in\n"
+        f"  {f'corsproxy run{run_}':{width}}   runs it\n"
+        f"  {'docs/configuration.md':{width}}   explains every key\n"
     )

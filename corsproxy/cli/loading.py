@@ -16,7 +16,7 @@ from corsproxy.cli import environment
 from corsproxy.cli.term import complain
 from corsproxy.config.diagnostics import Diagnostic, Source, diagnostic
 from corsproxy.config.load import MAX_FILE_BYTES, Loaded, Override, load_file, load_flags, load_text
-from corsproxy.problems import NO_POLICY, UNKNOWN_VARIABLE
+from corsproxy.problems import NO_POLICY, UNKNOWN_VARIABLE, USAGE
 from corsproxy.startup import checked
 
 DEFAULT_FILES: Final = ("corsproxy.yaml", "/etc/corsproxy/corsproxy.yaml")
@@ -80,9 +80,14 @@ def load_first(source: PolicySource, *, is_tested: bool = True) -> Loaded:
 
 def source_of(arguments: argparse.Namespace) -> PolicySource | None:
     """Return what the command line names, to be loaded again and again; None, said on stderr, when there is nothing to load."""
+    for flag, value in (("--config", arguments.config), ("--upstream", arguments.upstream)):
+        if value == "":
+            # A variable of a shell that is not set must not lead to another policy, or upstream.
+            complain(USAGE, f"`{flag}` is empty", "give it a value, or take it out")
+            return None
     found = environment.overrides(os.environ)
     name = arguments.config or os.environ.get(environment.CONFIG) or None
-    if name is None and (arguments.upstream or arguments.allow_origin):
+    if name is None and (arguments.upstream is not None or arguments.allow_origin):
         return _flags(arguments, found)
     if name is None:
         name = next((each for each in DEFAULT_FILES if Path(each).is_file()), None)
@@ -92,7 +97,7 @@ def source_of(arguments: argparse.Namespace) -> PolicySource | None:
         complain(
             NO_POLICY,
             "there is neither " + " nor ".join(f"`{each}`" if each.startswith("/") else f"`./{each}`" for each in DEFAULT_FILES),
-            "name one:     corsproxy --config FILE",
+            "name one:      corsproxy --config FILE",
             "or do without: corsproxy --upstream http://localhost:9000 --allow-origin https://app.example.com",
             "or begin one:  corsproxy init",
             "or look first: corsproxy demo",
@@ -122,7 +127,7 @@ def _flags(arguments: argparse.Namespace, found: Mapping[str, Override]) -> Poli
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, Override]:
     given = (
-        ("upstream.url", "--upstream", [arguments.upstream] if arguments.upstream else []),
+        ("upstream.url", "--upstream", [arguments.upstream] if arguments.upstream is not None else []),
         ("cors.allow_origins", "--allow-origin", arguments.allow_origin),
         ("cors.allow_credentials", "--allow-credentials", ["true"] if arguments.allow_credentials else []),
         ("listen", "--listen", arguments.listen),
@@ -134,7 +139,7 @@ def _strange_variables(environ: Mapping[str, str]) -> list[Diagnostic]:
     found = []
     for name in environment.strangers(environ):
         near = environment.nearest(name)
-        help_ = f"did you mean `{near}`?" if near else "see docs/configuration.md for those that are"
+        help_ = f"did you mean `{near}`?" if near else "run `corsproxy schema --env` for those that are"
         # The name is shown and not the value, which may be anything.
         span = Source("environment", (name,), is_file=False).span(1, len(name) + 1)
         found.append(diagnostic(UNKNOWN_VARIABLE, span, f"`{name}` is not one that corsproxy knows", help_))

@@ -80,7 +80,8 @@ keep the policy in a file (config.example.yaml shows every key):
   corsproxy --config corsproxy.yaml
 
 signals: SIGTERM lets exchanges in flight end, SIGINT (Ctrl-C) ends at once, SIGHUP loads the file again.
-exit codes: 0 ended as asked, 1 `check` found problems, 2 wrong usage, 3 cannot start (address taken), 78 the configuration is wrong."""
+exit codes: 0 ended as asked, 1 `check` found problems or `explain` a call that does not work,
+2 wrong usage, 3 cannot start (address taken), 78 the configuration is wrong."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

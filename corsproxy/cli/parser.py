@@ -17,6 +17,7 @@ _CHOICE: Final = re.compile(
 )
 _KIND: Final = re.compile(r"argument (?P<name>\S+).*: invalid (?P<kind>\w+) value: '(?P<value>.*)'")
 _LACKS: Final = re.compile(r"argument (?P<name>[^\s/]+).*: expected .*argument.*")
+_BAD: Final = re.compile(r"argument (?P<name>\S+?): (?P<said>.*)")
 _MISSING: Final = re.compile(r"the following arguments are required: (?P<names>.*)")
 _KINDS: Final = {"int": "whole number", "float": "number"}
 
@@ -90,4 +91,8 @@ def _in_our_words(message: str) -> tuple[str, list[str]]:
     if found := _MISSING.fullmatch(message):
         names = [each.strip() for each in found["names"].split(",")]
         return f"{' and '.join(f'`{each}`' for each in names)} {'is' if len(names) == 1 else 'are'} missing", []
+    if found := _BAD.fullmatch(message):
+        # What our own reader of a value said: a message and, behind a semicolon, what to write.
+        said, _, help_ = found["said"].partition("; ")
+        return f"`{found['name']}`: {said}", [help_] if help_ else []
     return message, []

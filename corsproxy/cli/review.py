@@ -1,15 +1,19 @@
 """
 A policy in words, for those who have to answer for it: who may call what, with what.
 
-It says what the settings mean and not what the file says: defaults and what CORS itself lets in are named too.
-What deserves a second look comes first, and is marked.
+It says what the settings mean and not what the file says: of a policy, defaults and what CORS itself lets in are named too; of all
+else, what differs from the default. What deserves a second look comes first, and is marked.
 """
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from corsproxy.config.render import escape
-from corsproxy.config.settings import CorsMode, HostRules, Route, Settings
+from corsproxy.cli import words
+from corsproxy.config.nodes import Mapping, Node, Scalar, Sequence
+from corsproxy.config.render import MAX_LINE, escape
+from corsproxy.config.settings import CorsMode, Route, RouteLimits, Settings
+from corsproxy.config.suffixes import is_public_suffix
 from corsproxy.cors.max_age import remembered_s
 from corsproxy.cors.names import SAFELISTED_METHODS
 from corsproxy.cors.pattern import OriginPattern, PatternKind
@@ -17,24 +21,24 @@ from corsproxy.cors.policy import CorsPolicy
 
 _LABEL_WIDTH: Final = 17
 # `enforce` protects visitors with browsers and is no authentication, so what it lets pass is said in the same breath.
-_REFUSED: Final = "cross-origin gets 403, before the upstream sees it; requests that carry no Origin pass"
+_REFUSED: Final = "cross-origin: 403, and the upstream never sees it; requests without Origin pass"
 _BOLD, _ALARM, _RESET = "\x1b[1m", "\x1b[1;33m", "\x1b[0m"
 
 
-def review(settings: Settings, *, colour: bool = False) -> str:
+def review(settings: Settings, *, root: Node | None = None, colour: bool = False) -> str:
     """
-    Say in words what a policy lets in, route by route.
+    Say in words what a policy lets in, route by route. `root` is the tree that the settings were read from.
 
-    Pure. Holds no control character but line ends, and ANSI colours if asked for.
+    Pure. Holds no control character but line ends, and ANSI colours if asked for. It may hold secrets that are no header values.
     """
     page = _Page(colour=colour)
-    page.row("listens on", ", ".join(map(str, settings.listen)))
-    page.row("answers for", _hosts_in_words(settings.hosts))
-    if settings.hosts.any_host:
-        page.mark("any Host name: a web page can make its own name lead here, and is then of the same origin (DNS rebinding)")
-    for route in settings.routes:
+    _write_proxy(settings, root, page)
+    are_limited = any(route.limits != RouteLimits() for route in settings.routes)
+    # Routes for certain hosts are asked first.
+    for route in sorted(settings.routes, key=lambda route: not route.hosts):
         _write_route(route, page)
-    if all(route.path != b"/" for route in settings.routes):
+        page.rows((("limits", words.limits(route.limits) if are_limited else ""), ("written in", _place_in_words(route))))
+    if all(route.path != b"/" or route.hosts for route in settings.routes):
         page.heading("any other path")
         page.row("answer", "404")
     if page.marked:
@@ -55,19 +59,73 @@ class _Page:
 
     def row(self, label: str, *texts: str) -> None:
         for text in texts:
-            self.lines.append(f"  {label:{_LABEL_WIDTH}} {escape(text)}")
-            label = ""
+            for line in _folded(escape(text), MAX_LINE - _LABEL_WIDTH - 3):
+                self.lines.append(f"  {label:{_LABEL_WIDTH}} {line}")
+                label = ""
+
+    def rows(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Write those that have something to say."""
+        for label, text in rows:
+            if text:
+                self.row(label, text)
 
     def mark(self, text: str) -> None:
-        self.lines.append(self._paint(f"! {escape(text)}", _ALARM))
+        for number, line in enumerate(_folded(escape(text), MAX_LINE - 2)):
+            self.lines.append(self._paint(f"{' ' if number else '!'} {line}", _ALARM))
         self.marked += 1
 
     def _paint(self, text: str, code: str) -> str:
         return f"{code}{text}{_RESET}" if self._colour else text
 
 
+def _folded(text: str, width: int) -> list[str]:
+    """Break a text at spaces; what has none stays whole, because an origin in two pieces is none."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _write_proxy(settings: Settings, root: Node | None, page: _Page) -> None:
+    """Write what is so for every route."""
+    tls, forwarding = settings.tls, settings.forwarding
+    page.row("listens on", words.listening(settings.listen, tls))
+    if tls is not None and tls.client_ca_file:
+        page.row("clients", words.client_certificates(tls))
+        if not tls.requires_client_certificate:
+            page.mark("client_certificate: optional: who shows no certificate passes too")
+    page.row("answers for", words.hosts(settings.hosts))
+    if settings.hosts.any_host:
+        page.mark("any Host name: a web page can make its own name lead here, and is then of the same origin (DNS rebinding)")
+    if forwarding.trusted:
+        page.row("believes", words.believed(forwarding))
+        for network in words.open_networks(forwarding):
+            page.mark(f"{network}: every client says itself who it is, and by which scheme and host it came")
+    page.rows(
+        (
+            ("tells upstreams", "" if words.is_usual_told(forwarding) else words.told(forwarding)),
+            ("request ids", words.request_ids(forwarding)),
+            ("unused policies", ", ".join(_unused_policies(root))),
+        )
+    )
+    tests = len(settings.tests)
+    held = f"{tests}, {'which holds' if tests == 1 else 'and all hold'}"
+    page.row("policy tests", held if tests else "none yet: write calls that must work, and calls that must not, under `tests`")
+
+
+def _unused_policies(root: Node | None) -> list[str]:
+    """Name the policies that no `cors` names."""
+    if not isinstance(root, Mapping) or "policies" not in root.entries:
+        return []
+    policies, routes = root.entries["policies"].value, root.entries.get("routes")
+    places = [root, *(routes.value.items if routes is not None and isinstance(routes.value, Sequence) else ())]
+    said = [place.entries["cors"].value for place in places if isinstance(place, Mapping) and "cors" in place.entries]
+    used = {node.text for node in said if isinstance(node, Scalar)}
+    return [name for name in policies.entries if name not in used] if isinstance(policies, Mapping) else []
+
+
 def _write_route(route: Route, page: _Page) -> None:
-    page.heading(f"{route.path.decode()} to {route.upstream.url}")
+    on = f" on {', '.join(route.hosts)}" if route.hosts else ""
+    page.heading(f"{route.path.decode()}{on} to {route.upstream.url}")
+    for mark in (*words.dangers_of_upstream(route), *_dangers_of_cookies(route)):
+        page.mark(mark)
     policy = route.cors
     if isinstance(policy, CorsPolicy):
         for mark in _dangers(policy):
@@ -79,8 +137,20 @@ def _write_route(route: Route, page: _Page) -> None:
     else:
         page.row("origins", "none")
         page.row("anything else", _REFUSED)
+    page.row("upstream", *words.upstream(route))
+    page.row("cookies", *words.cookies(route.cookies))
+    page.rows(
+        (
+            ("to the upstream", words.header_rules(route.request_headers)),
+            ("to the client", words.header_rules(route.response_headers)),
+            ("redirects", words.redirects(route.redirects)),
+        )
+    )
+
+
+def _place_in_words(route: Route) -> str:
     name = f"`{route.policy_name}`, " if route.policy_name not in ("", "cors") else ""
-    page.row("written in", f"{name}{route.place}")
+    return f"{name}{route.place}"
 
 
 def _write_policy(policy: CorsPolicy, page: _Page) -> None:
@@ -94,6 +164,12 @@ def _write_policy(policy: CorsPolicy, page: _Page) -> None:
         _REFUSED if policy.enforce else "reaches the upstream all the same, without grants: the browser hides the answer",
     )
     page.row("preflights", _memory_in_words(policy.max_age_s))
+    page.rows(
+        (
+            ("timing", "scripts of these origins see where the time of a call goes" if policy.timing else ""),
+            ("embedding", f"Cross-Origin-Resource-Policy: {policy.resource_policy.decode()}" if policy.resource_policy else ""),
+        )
+    )
 
 
 def _dangers(policy: CorsPolicy) -> Iterator[str]:
@@ -111,6 +187,13 @@ def _dangers(policy: CorsPolicy) -> Iterator[str]:
         yield f"any request header{', and Authorization' if policy.lists_authorization else ', but Authorization'}"
     if policy.exposed is None:
         yield "any response header: also what an answer says by mistake"
+    if policy.private_network:
+        yield "allow_private_network: pages from the internet may call this proxy inside a private network"
+
+
+def _dangers_of_cookies(route: Route) -> Iterator[str]:
+    if route.cookies.same_site == b"None":
+        yield "SameSite=None: browsers send the upstream's cookies along from every site, even with images"
 
 
 def _dangers_of_origin(pattern: OriginPattern, policy: CorsPolicy) -> Iterator[str]:
@@ -120,7 +203,9 @@ def _dangers_of_origin(pattern: OriginPattern, policy: CorsPolicy) -> Iterator[s
     if pattern.kind is PatternKind.REGEX:
         yield f"regex: whoever can get a name that `{text}` matches may call"
     if pattern.suffix:
-        yield f"{text}: whoever controls any name below {pattern.suffix.decode().removeprefix('.')}, or a page there, may call"
+        below = pattern.suffix.decode().removeprefix(".")
+        who = "everybody can have a name" if is_public_suffix(below) else "whoever controls any name"
+        yield f"{text}: {who} below {below}, {'and' if is_public_suffix(below) else 'or a page there,'} may call"
     if pattern.any_port:
         yield f"{text}: whatever serves pages on any port there may call"
     if pattern.is_insecure:
@@ -158,19 +243,5 @@ def _exposed_in_words(policy: CorsPolicy) -> str:
 def _memory_in_words(max_age_s: int) -> str:
     if max_age_s == 0:
         return "are not remembered"
-    each = ", ".join(f"{browser} {_duration(seconds)}" for browser, seconds in remembered_s(max_age_s).items())
-    return f"are remembered for {_duration(max_age_s)}: {each}"
-
-
-def _duration(seconds: int) -> str:
-    for unit, length in (("h", 3600), ("m", 60)):
-        if seconds % length == 0:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"
-
-
-def _hosts_in_words(hosts: HostRules) -> str:
-    if hosts.any_host:
-        return "any Host name"
-    names = sorted(name.decode() for name in hosts.names) + [f"*{suffix.decode()}" for suffix in hosts.suffixes]
-    return ", ".join([*names, *(["localhost, *.localhost, IP addresses"] if hosts.loopback else [])])
+    each = ", ".join(f"{browser} {words.duration(seconds)}" for browser, seconds in remembered_s(max_age_s).items())
+    return f"are remembered for {words.duration(max_age_s)}: {each}"

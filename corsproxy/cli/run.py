@@ -10,15 +10,16 @@ from corsproxy.cli.exits import EXIT_CONFIG, EXIT_STARTUP, EXIT_USAGE
 from corsproxy.cli.loading import add_source_arguments, load_first, source_of
 from corsproxy.cli.summary import summarize
 from corsproxy.cli.term import complain, wants_colour
-from corsproxy.config.diagnostics import Secrets
+from corsproxy.config.diagnostics import Diagnostic
 from corsproxy.config.load import Loaded
-from corsproxy.config.render import render
-from corsproxy.config.settings import Listen, Settings
+from corsproxy.config.render import render, summary
+from corsproxy.config.settings import Listen, LogFormat, Settings
 from corsproxy.gateway._aiohttp import CannotRun, check_aiohttp
 from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.gateway.server import CannotListen
-from corsproxy.observe.log import configure_events
-from corsproxy.problems import CANNOT_LISTEN
+from corsproxy.observe.details import details
+from corsproxy.observe.log import configure_events, resolve_format
+from corsproxy.problems import CANNOT_LISTEN, Severity
 
 _log = logging.getLogger("corsproxy")
 
@@ -34,25 +35,26 @@ def run(arguments: argparse.Namespace) -> int:
     if source is None:
         return EXIT_USAGE
     loaded = load_first(source)
-    if loaded.diagnostics:
-        sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
     if loaded.settings is None:
+        # How to log is not known, so it is said to people.
+        sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
         return EXIT_CONFIG
-    return start(loaded.settings, source, loaded.files, loaded.secrets)
+    return _start(loaded.settings, loaded, source)
 
 
-def start(settings: Settings, load: Callable[[], Loaded], files: Sequence[str], secrets: Secrets) -> int:
-    """Start a proxy with valid settings; returns the exit code. What is said of the settings passes `secrets`."""
+def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded]) -> int:
     configure_events(settings.log, sys.stderr)
+    _warn(settings, loaded.diagnostics)
 
     def announce(listening: Sequence[Listen]) -> None:
-        _log.info("corsproxy %s %s", __version__, secrets.strike("\n  ".join(summarize(settings, listening))))
+        first, *lines = map(loaded.secrets.strike, summarize(settings, listening))
+        _log.info("corsproxy %s %s", __version__, first, extra=details(lines=lines, name="corsproxy.routes"))
 
     try:
         check_aiohttp()
-        return app.run(settings, announce, load, files)
+        return app.run(settings, announce, load, loaded.files)
     except CannotListen as error:
-        complain(CANNOT_LISTEN, f"cannot listen on {error}")
+        complain(CANNOT_LISTEN, f"cannot listen on {error}", error.help)
     except BadTlsFile as error:
         # It was sound when it was checked, a moment ago.
         complain(error.problem, str(error), error.help)
@@ -60,3 +62,14 @@ def start(settings: Settings, load: Callable[[], Loaded], files: Sequence[str], 
     except CannotRun as error:
         complain(error.problem, str(error))
     return EXIT_STARTUP
+
+
+def _warn(settings: Settings, diagnostics: Sequence[Diagnostic]) -> None:
+    """Say what is doubtful about valid settings: to people as `check` does, to programs as a line of the log."""
+    if not diagnostics:
+        return
+    if resolve_format(settings.log, sys.stderr) is LogFormat.TEXT:
+        sys.stderr.write(render(diagnostics, colour=wants_colour(sys.stderr)))
+        return
+    level = logging.WARNING if any(each.severity is Severity.WARNING for each in diagnostics) else logging.INFO
+    _log.log(level, "the configuration is in force, with %s", summary(diagnostics), extra=details(diagnostics=diagnostics))

@@ -1,22 +1,29 @@
 """A policy in words, for the lines that a proxy prints when it starts."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from corsproxy.config.settings import CorsMode, Listen, Route, Settings
 from corsproxy.cors.policy import CorsPolicy
+
+# `check` lists them all.
+_MOST_ORIGINS: Final = 4
 
 
 def summarize(settings: Settings, listening: Sequence[Listen]) -> list[str]:
     """Say where a proxy listens, what it fronts, and whom each route lets in: one line each."""
     lines = [f"listening on {', '.join(_url(address, is_tls=settings.tls is not None) for address in listening)}"]
-    width = max((len(route.path) for route in settings.routes), default=0)
-    for route in settings.routes:
-        path = f"{route.path.decode():{width}} " if len(settings.routes) > 1 else ""
-        lines.append(f"{path}to {route.upstream.url}: {policy_in_words(route)}")
+    # Routes for certain hosts are asked first.
+    routes = sorted(settings.routes, key=lambda route: not route.hosts)
+    places = [route.path.decode() + (f" on {', '.join(route.hosts)}" if route.hosts else "") for route in routes]
+    width = max(map(len, places), default=0)
+    for place, route in zip(places, routes, strict=True):
+        shown = f"{place:{width}} " if len(routes) > 1 or route.hosts else ""
+        lines.append(f"{shown}to {route.upstream.url}: {_policy_in_words(route)}")
     return lines
 
 
-def policy_in_words(route: Route) -> str:
+def _policy_in_words(route: Route) -> str:
     """Say in one line what a route's policy lets in."""
     policy = route.cors
     if policy is CorsMode.NONE:
@@ -24,7 +31,9 @@ def policy_in_words(route: Route) -> str:
     if policy is CorsMode.PASSTHROUGH:
         return "the upstream does CORS itself"
     assert isinstance(policy, CorsPolicy)  # noqa: S101 - the two modes are above
-    origins = "any origin" if policy.any_origin else ", ".join(pattern.text for pattern in policy.patterns)
+    listed = [pattern.text for pattern in policy.patterns]
+    more = [f"and {len(listed) - _MOST_ORIGINS} more"] if len(listed) > _MOST_ORIGINS else []
+    origins = "any origin" if policy.any_origin else ", ".join(listed[:_MOST_ORIGINS] + more)
     methods = "any method" if policy.methods is None else " ".join(method.decode() for method in policy.methods)
     parts = [origins, methods]
     if policy.headers is None:

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import TextIO
 
-from corsproxy.config.render import escape
+from corsproxy.config.render import advice, escape, headline
 from corsproxy.problems import Problem
 
 
@@ -40,6 +40,13 @@ def wants_colour(stream: TextIO) -> bool:
 
 def complain(problem: Problem, message: str, *help_lines: str) -> None:
     """Write a problem that is about no place in a file to stderr, in the form of all others."""
-    lines = [f"{problem.severity.value}[{problem.code}]: {escape(message)}"]
-    lines += [f"{'  = help: ' if place == 0 else '          '}{escape(line)}" for place, line in enumerate(help_lines or (problem.fix,))]
+    colour = wants_colour(sys.stderr)
+    first, *others = help_lines or (_as_help(problem.fix),)
+    lines = [headline(problem, message, colour=colour), f"  {advice('help', first, colour=colour)}"]
+    lines += [f"          {escape(line)}" for line in others]
     sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _as_help(fix: str) -> str:
+    """Write what the catalogue says in sentences as messages say it."""
+    return fix[0].lower() + fix[1:].removesuffix(".")

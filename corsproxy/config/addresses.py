@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from corsproxy import problems
+from corsproxy.config.paths import parse_base_path
 from corsproxy.config.settings import Listen, Upstream
 from corsproxy.cors.origin import looks_like_ipv4, parse_origin, respell
 from corsproxy.problems import Fault
-from corsproxy.semantics.forwarded import UNIX, Network, parse_network
+from corsproxy.semantics.networks import UNIX, Network, parse_network
 
 # `sun_path` holds 108 bytes on Linux and 104 on macOS, a NUL at the end included.
 MAX_UNIX_PATH_BYTES: Final = 103
@@ -24,11 +25,6 @@ MAX_URL: Final = 2000
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
-# RFC 3986 3.3: pchar and "/".
-_PATH: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
-_DOT_SEGMENT: Final = re.compile(r"(?:^|/)(?:\.|%2[Ee]){1,2}(?:/|$)")
-# A route is compared with paths in every form that a server may read them in; what one of those drops (`;`) can never match.
-_ODD_IN_ROUTE: Final = re.compile(r"[^A-Za-z0-9._~!$&'()+,=:@/-]")
 # UTS 46 section 7, table 4.
 _DEVIATIONS: Final = re.compile("[ßẞς\u200c\u200d]")
 _NUMBERS: Final = re.compile("([0-9]+):[0-9]+")
@@ -95,19 +91,20 @@ def parse_upstream(text: str) -> Upstream | Fault:
     if text.startswith(_UNIX) and not text.startswith("unix://"):
         return _unix_upstream(text)
     if "@" in re.split(r"[/?#]", text.partition("://")[2] or text, maxsplit=1)[0]:
-        return _bad("an upstream's URL has no user name and no password", "take out what stands before the `@`")
+        help_ = 'take out what stands before the `@`, and write `headers: {request: {set: {Authorization: "${UPSTREAM_AUTHORIZATION}"}}}`'
+        return _bad("an upstream's URL has no user name and no password", help_)
     scheme, rest = _scheme(text)
     if isinstance(rest, Fault):
         return rest
     split = re.split(r"(?=[/?#])", rest, maxsplit=1)
     authority, tail = split[0], split[1] if len(split) > 1 else ""
-    fault = _tail_fault(tail)
+    fault = _tail_fault(tail, text)
     if fault is not None:
         return fault
     found = _authority(authority, is_listen=False)
     if isinstance(found, Fault):
         return found
-    path = _base_path(tail)
+    path = parse_base_path(tail)
     if isinstance(path, Fault):
         return path
     default = _DEFAULT_PORTS[scheme]
@@ -214,40 +211,6 @@ def parse_trusted(text: str) -> Network | str | Fault:
     return _bad(f"`{text}` is neither an address nor a network", "write `10.0.0.0/8`, `192.0.2.7`, `fd00::/8` or `unix`")
 
 
-def parse_route_path(text: str) -> bytes | Fault:
-    """
-    Read a route's path in normal form, without a slash at its end unless it is the root.
-
-    Pure; never raises.
-
-    Spec: RFC 3986 3.3, 6.2.2.
-    """
-
-    def bad(message: str, help_: str) -> Fault:
-        return Fault(problems.BAD_ROUTE, (), message, help_)
-
-    if not text:
-        return bad("the path is empty", "write `/` for every path")
-    if "://" in text:
-        return bad(f"`{text}` is a URL, and a route takes only its path", "write `/api`")
-    if "*" in text:
-        plain = "/" + re.sub(r"/*\*.*", "", text).strip("/")
-        return bad(f"`{text}` has a `*`, and a route takes every path below its own", f"write `{plain}`")
-    if not text.startswith("/"):
-        return bad(f"`{text}` does not begin with a slash", f"write `/{text}`")
-    if "//" in text:
-        return bad(f"`{text}` has an empty segment", f"write `{re.sub('//+', '/', text)}`")
-    if _DOT_SEGMENT.search(text):
-        return bad(f"`{text}` has a dot segment, which no path in normal form has", "write the path that it leads to")
-    odd = _ODD_IN_ROUTE.search(text)
-    if odd is not None:
-        reason = "which ends a path" if odd[0] in "?#" else "which no path in normal form has"
-        return bad(
-            f"`{text}` holds `{odd[0]}`, {reason}", f"write `{text[: odd.start()]}`" if odd[0] in "?#" and odd.start() else "take it out"
-        )
-    return (text.removesuffix("/") or "/").encode()
-
-
 def _no_host(text: str, plain: str, authority: str, name: str) -> Fault | None:
     """Say why an entry of `hosts` cannot be read at all."""
     if plain.startswith(".") and plain[1:]:
@@ -276,7 +239,7 @@ def _unix_fault(text: str, path: str) -> Fault | None:
 
 def _unix_upstream(text: str) -> Upstream | Fault:
     socket, colon, base = text.removeprefix(_UNIX).partition(":/")
-    path = _base_path("/" + base if colon else "")
+    path = parse_base_path("/" + base if colon else "")
     fault = _unix_fault(_UNIX + socket, socket)
     if fault is not None:
         return fault
@@ -304,6 +267,8 @@ def _scheme(text: str) -> tuple[str, str | Fault]:
         return scheme, _bad(f"`{scheme}` is not a scheme of an upstream", f"write `http://{rest}` or `https://{rest}`")
     if text.isascii() and text.isdigit():
         return scheme, _bad(f"`{text}` is a port, not a URL", f"write `http://localhost:{text}`")
+    if text.startswith("$") and "://" not in text:
+        return scheme, _bad(f"`{text}` is no URL, and a variable has braces", f"write `${{{text[1:]}}}`")
     if text.startswith("/"):
         return scheme, _bad(f"`{text}` is a path, not a URL", f"write `unix:{text}` for a unix socket, or `http://localhost:9000{text}`")
     plain = re.sub(r"^https?:/*", "", text, flags=re.IGNORECASE)
@@ -311,11 +276,12 @@ def _scheme(text: str) -> tuple[str, str | Fault]:
     return scheme, _bad(f"`{text}` has no scheme", f"write `{name}://{plain or 'localhost:9000'}`")
 
 
-def _tail_fault(tail: str) -> Fault | None:
+def _tail_fault(tail: str, text: str) -> Fault | None:
+    help_ = f"write `{re.split('[?#]', text)[0]}`"
     if "?" in tail:
-        return _bad(f"an upstream's URL has no query, and this has `{tail[tail.index('?') :]}`", "take the query out")
+        return _bad(f"an upstream's URL has no query, and this has `{tail[tail.index('?') :]}`", help_)
     if "#" in tail:
-        return _bad(f"an upstream's URL has no fragment, and this has `{tail[tail.index('#') :]}`", "take the fragment out")
+        return _bad(f"an upstream's URL has no fragment, and this has `{tail[tail.index('#') :]}`", help_)
     return None
 
 
@@ -385,11 +351,3 @@ def _punycode_help(text: str) -> str:
         with suppress(UnicodeError):
             return f"write `{text.encode('idna').decode()}`"
     return "write the name in punycode (`xn--…`)"
-
-
-def _base_path(text: str) -> bytes | Fault:
-    if _PATH.fullmatch(text) is None:
-        return _bad(f"`{text}` is not a path as URLs spell it", "percent-encode what is no letter, digit or one of `-._~!$&'()*+,;=:@`")
-    if _DOT_SEGMENT.search(text):
-        return _bad(f"`{text}` has a dot segment", "write the path that it leads to")
-    return text.rstrip("/").encode()

@@ -4,6 +4,7 @@ From nodes to settings, with everything that is wrong on the way.
 It knows how the parts of the file go together: what a route inherits, what is implied, what must be there.
 """
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from corsproxy.config.plaintext import judge_plaintext
 from corsproxy.config.policies import Chosen, read_cors, read_policies
 from corsproxy.config.policy_tests import read_tests
 from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
-from corsproxy.config.schema import FILE, ROUTE, SECTIONS
+from corsproxy.config.schema import ENVIRONMENT, FILE, ROUTE, SECTIONS
 from corsproxy.config.settings import (
     DEFAULT_LISTEN,
     ForwardingSettings,
@@ -41,6 +42,7 @@ from corsproxy.config.settings import (
     Upstream,
 )
 from corsproxy.config.tls import build_server_tls
+from corsproxy.config.unknown import nested
 from corsproxy.config.values import Section, place_of_url, read_block, read_entries, read_fields, read_section, read_upstream
 from corsproxy.cors.policy import CorsPolicy
 
@@ -140,12 +142,26 @@ def _refuse_root(root: Node, report: Report) -> None:
         help_ = "write `upstream: http://localhost:9000` and `cors: {allow_origins: [https://app.example.com]}`"
         report.add(problems.MISSING_KEY, None, "the file is empty", help_)
         return
-    help_ = "begin with `upstream: http://localhost:9000`"
+    message, help_ = f"the file is {kind_of(root)}, not a mapping of keys to values", ""
     if isinstance(root, Scalar) and isinstance(root.value, str):
-        key, colon, rest = root.text.partition(":")
-        if colon and key in SECTIONS[FILE]:
-            help_ = f"write `{key}: {rest.strip()}`, with a space behind the colon"
-    report.add(problems.WRONG_TYPE, root.span, f"the file is {kind_of(root)}, not a mapping of keys to values", help_)
+        message, help_ = _of_another_form(root.text, message)
+    report.add(problems.WRONG_TYPE, root.span, message, help_ or "begin with `upstream: http://localhost:9000`")
+
+
+def _of_another_form(text: str, message: str) -> tuple[str, str]:
+    """Say what a file that is one text looks like: it may have been written for another program."""
+    key, sign, rest = re.fullmatch("([^:={]*)([:={]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    value = rest.split(" ", 1)[0]
+    if sign == "{":
+        return "the file looks like one of nginx or Caddy, and this one is YAML", ""
+    if sign == "=" and key in ENVIRONMENT:
+        return (
+            "the file holds environment variables, and this one is YAML",
+            f"write `{nested(ENVIRONMENT[key], value)}`, or set the variables",
+        )
+    if sign == "=":
+        return "the file has `key=value`, and YAML has `key: value`", f"write `{nested(key, value)}`" if key in SECTIONS[FILE] else ""
+    return message, f"write `{key}: {value}`, with a space behind the colon" if sign and key in SECTIONS[FILE] else ""
 
 
 def _read_defaults(
@@ -202,13 +218,16 @@ def _read_routes(section: Section, defaults: _Defaults, report: Report) -> list[
     if entry is None:
         return []
     if not isinstance(entry.value, Sequence):
-        refuse_kind(entry.value, entry.value_span, SECTIONS[FILE]["routes"], report, "write a list: `- path: /api`")
+        keys = list(entry.value.entries) if isinstance(entry.value, Mapping) else []
+        path = keys[0] if keys and keys[0].startswith("/") else "/api"
+        refuse_kind(entry.value, entry.value_span, SECTIONS[FILE]["routes"], report, f"write a list: `- path: {path}`")
         return []
     drafts: list[_Draft] = []
     seen: dict[tuple[bytes, str], Span] = {}
     for item in entry.value.items:
         if not isinstance(item, Mapping):
-            report.add(problems.WRONG_TYPE, place_of_item(item), f"a route is {kind_of(item)}, not a mapping", "write `- path: /api`")
+            path = item.text if isinstance(item, Scalar) and item.text.startswith("/") else "/api"
+            report.add(problems.WRONG_TYPE, place_of_item(item), f"a route is {kind_of(item)}, not a mapping", f"write `- path: {path}`")
             continue
         draft = _read_route(item, defaults, report)
         if draft is None:

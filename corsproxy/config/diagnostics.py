@@ -8,7 +8,7 @@ it does not know how one looks on a terminal.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from corsproxy.problems import Fault, Problem, Severity
 
@@ -124,42 +124,40 @@ class Diagnostic:
 
 class Secrets:
     """
-    Texts that must never show, struck out of what people read.
+    Values that must not show, each with what shows in its place: the reference that stands in the file.
 
-    This is the second line, for what quotes a value from another place than its own; the first is `diagnostic`.
+    They do not show in a representation either. A value that is too short to be told from a part of a word is not kept.
     """
 
     def __init__(self) -> None:
-        self._texts: set[str] = set()
+        self._shown: dict[str, str] = {}
         self._pattern: re.Pattern[str] | None = None
 
-    def add(self, secret: str) -> None:
-        """Strike a text out from now on."""
+    def __repr__(self) -> str:
+        """Say how many there are."""
+        return f"<{len(self._shown)} secrets>"
+
+    def add(self, secret: str, instead: str = _STRUCK) -> None:
+        """Keep a secret; the first thing to show in its place stays."""
         plain = secret.strip()
-        if len(plain) >= _MIN_STRUCK and plain not in self._texts:
-            self._texts.add(plain)
-            self._pattern = None
+        if len(plain) < _MIN_STRUCK:
+            return
+        self._shown.setdefault(plain.lower(), instead)
+        self._pattern = None
 
     def strike(self, text: str) -> str:
-        """Return a text without the secrets. They may stand there in any case, as whoever compares names writes them."""
-        if not self._texts:
+        """Return a text without them, in whatever case they are written."""
+        if not self._shown:
             return text
         if self._pattern is None:
             # A secret that is part of another one must not break it up.
-            self._pattern = re.compile("|".join(map(re.escape, sorted(self._texts, key=len, reverse=True))), re.IGNORECASE)
-        return self._pattern.sub(_STRUCK, text)
+            longest_first = sorted(self._shown, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+        return self._pattern.sub(lambda match: self._shown.get(match[0].lower(), _STRUCK), text)
 
-    def strike_all(self, value: Any) -> Any:
-        """Return a value of JSON without the secrets; names of members stay."""
-        if isinstance(value, dict):
-            return {name: self.strike_all(each) for name, each in value.items()}
-        if isinstance(value, list):
-            return [self.strike_all(each) for each in value]
-        return self.strike(value) if isinstance(value, str) else value
-
-    def strike_diagnostic(self, each: Diagnostic) -> Diagnostic:
-        """Return a diagnostic that says nothing of the secrets."""
-        if not self._texts:
+    def strike_from(self, each: "Diagnostic") -> "Diagnostic":
+        """Return a diagnostic that says nothing of them."""
+        if not self._shown:
             return each
         return replace(each, message=self.strike(each.message), help=self.strike(each.help), note=self.strike(each.note))
 
@@ -174,6 +172,14 @@ class Report:
         self.has_errors = False
         # Where a file is named: by the key and its name.
         self.places: dict[tuple[str, str], Span] = {}
+
+    def hide(self, secret: str, instead: str = _STRUCK) -> None:
+        """
+        Strike a secret out of everything that is said from now on.
+
+        This is the second line, for messages that quote a value from another place than their own; the first is `diagnostic`.
+        """
+        self.secrets.add(secret, instead)
 
     def add(
         self,
@@ -191,7 +197,7 @@ class Report:
         """
         if span is not None and span.interpolation is not None and span.interpolation.is_faulty:
             return
-        self.keep([self.secrets.strike_diagnostic(diagnostic(problem, span, message, help, file=self.source.name, also=also))])
+        self.keep([self.secrets.strike_from(diagnostic(problem, span, message, help, file=self.source.name, also=also))])
 
     def add_fault(self, fault: Fault, span: Span | None) -> None:
         """Record what a floor without a file found."""

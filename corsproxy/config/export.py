@@ -21,7 +21,12 @@ def to_json(diagnostics: Iterable[Diagnostic]) -> str:
     Pure. The end lies behind the last character. What the file holds beyond ASCII is written as escapes, so that
     the text can be shown anywhere.
     """
-    return json.dumps([_object(each) for each in diagnostics], indent=2) + "\n"
+    return json.dumps(to_objects(diagnostics), indent=2) + "\n"
+
+
+def to_objects(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
+    """Return diagnostics as `to_json` writes them, for what is written as JSON with other things. Pure."""
+    return [_object(each) for each in diagnostics]
 
 
 def to_github(diagnostics: Iterable[Diagnostic]) -> str:

@@ -18,7 +18,8 @@ from corsproxy.config.settings import CookiePath, ForwardingSettings, SameSite
 from corsproxy.config.values import Listed, Section, read_block, read_entries, read_fields, read_section
 from corsproxy.semantics.cookies import CookieRules
 from corsproxy.semantics.fields import FieldLine
-from corsproxy.semantics.forwarded import UNIX, ForwardedMode
+from corsproxy.semantics.forwarded import ForwardedMode
+from corsproxy.semantics.networks import UNIX
 from corsproxy.semantics.rules import NO_RULES, HeaderRules, compile_rules
 
 _DOMAINS: Final = {"keep": None, "remove": b""}

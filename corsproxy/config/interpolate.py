@@ -131,7 +131,7 @@ class _Interpolator:
             origins.append(found[1])
             if part.path or part.name in self.secret_names:
                 is_secret = True
-                self.report.secrets.add(found[0])
+                self.report.hide(found[0], part.written)
             length += len(found[0])
             if length > MAX_VALUE:
                 faults.append(

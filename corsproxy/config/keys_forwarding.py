@@ -6,7 +6,8 @@ from corsproxy.config.key import COOKIES, FILE, HEADER_RULES, HEADERS, REQUEST_I
 from corsproxy.config.settings import CookiePath, OriginHeader, Redirects, SameSite
 from corsproxy.semantics.forwarded import ForwardedMode
 
-FORWARDING_KEYS: Final = (
+# Who calls, and what the exchange is called.
+CLIENT_KEYS: Final = (
     Key(
         FILE,
         "trusted_proxies",
@@ -77,6 +78,10 @@ FORWARDING_KEYS: Final = (
         also=("start", "create", "generate"),
         comment="true: one is begun where none came",
     ),
+)
+
+# What is changed on the way.
+CHANGE_KEYS: Final = (
     Key(
         FILE,
         "headers",
@@ -204,6 +209,9 @@ FORWARDING_KEYS: Final = (
         precedent="nginx `proxy_redirect default`",
         also=("redirect", "proxy_redirect", "locations_rewrite"),
     ),
+)
+
+UPSTREAM_HEAD_KEYS: Final = (
     Key(
         UPSTREAM,
         "host_header",

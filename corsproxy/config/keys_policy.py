@@ -20,7 +20,11 @@ POLICY_KEYS: Final = (
         "The origins whose pages may call: exact, `https://*.example.com`, `http://localhost:*`, `regex: '…'`, or `\"*\"` for any.",
         precedent="Starlette CORSMiddleware `allow_origins`",
         example="[https://app.example.com]",
-        also=("origins", "origin", "allowed_origins", "allow_origin", "allowed_origin", "allow_origin_regex", "alloworigins"),
+        also=(
+            *("origins", "origin", "allowed_origins", "allow_origin", "allowed_origin"),
+            *("allow_origin_regex", "allow_origin_list", "allow_origin_string_match", "allowed_origin_regexes"),
+            *("allowed_origin_patterns", "allow_origin_list_regex"),
+        ),
         is_required=True,
         comment='a list, or "*"',
         block=_ORIGINS_EXAMPLE,

@@ -48,8 +48,8 @@ class Loaded:
 
     `root` is the tree that the settings were read from, flags, variables and secrets put into it; None if there is none.
     `files` are the absolute paths of everything that was read, or would have been, or will be: the file, and those
-    of its secrets and of TLS. `places` says by key and name which line names a file of TLS. Whatever is said of the settings passes
-    `secrets` before people see it.
+    of its secrets and of TLS. `places` says by key and name which line names a file of TLS. `secrets` are those of the file:
+    whatever is said of the settings must be struck clean of them.
     """
 
     # They may hold secrets.
@@ -59,7 +59,7 @@ class Loaded:
     root: Node | None = field(default=None, repr=False)
     files: tuple[str, ...] = field(default=(), repr=False)
     places: Given[tuple[str, str], Span] = field(default_factory=dict, repr=False)
-    secrets: Secrets = field(default_factory=Secrets, repr=False)
+    secrets: Secrets = field(default_factory=Secrets)
 
 
 def load_file(path: str | Path, overrides: Given[str, Override] | None = None, environ: Given[str, str] | None = None) -> Loaded:

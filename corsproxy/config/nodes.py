@@ -7,14 +7,14 @@ know a single key. It reads events one by one, so neither depth nor aliases can 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import yaml
 
 from corsproxy import problems
 from corsproxy.config import traps
-from corsproxy.config.diagnostics import Diagnostic, Report, Source, Span, diagnostic
+from corsproxy.config.diagnostics import Diagnostic, Interpolation, Report, Source, Span, diagnostic
 
 # Precedent: config.md rule 1. A proxy with a hundred routes has some six hundred values.
 MAX_VALUES: Final = 1000
@@ -234,7 +234,9 @@ class _Builder:
     def _span(self, event: yaml.Event, start: Any = None) -> Span:
         begin: Any = start or event.start_mark
         end: Any = event.end_mark
-        return Span(self.source, begin.line + 1, begin.column + 1, end.line + 1, end.column + 1)
+        lines = self.source.lines
+        (line, column), (end_line, end_column) = (traps.inside((mark.line + 1, mark.column + 1), lines) for mark in (begin, end))
+        return Span(self.source, line, column, end_line, end_column)
 
     def _expects_key(self) -> bool:
         return bool(self.frames) and self.frames[-1].is_mapping and len(self.frames[-1].nodes) % 2 == 0
@@ -259,6 +261,11 @@ class _Builder:
         if _SURROGATE.search(event.value):
             raise Unreadable(diagnostic(problems.NOT_YAML, span, *traps.HALF_A_CHARACTER))
         is_key = self._expects_key()
+        if not event.style and event.value.startswith(traps.TYPOGRAPHIC):
+            plain = event.value.strip("".join(traps.TYPOGRAPHIC))
+            message = f"`{event.value[:1]}` is no quote to YAML, but a part of the text"
+            self.report.add(problems.YAML_TRAP, span, message, f'write `"{plain}"`')
+            span, event.value = replace(span, interpolation=Interpolation(event.value, is_faulty=True)), plain
         node = Scalar(span, event.value, event.value, is_quoted=True) if event.style else plain_scalar(event.value, span)
         if not is_key:
             self._count(1, span)
@@ -270,12 +277,12 @@ class _Builder:
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         span = self._span(event)
-        name = event.anchor
+        name = str(event.anchor)
         if any(frame.anchor == name for frame in self.frames):
             message = f"the alias `*{name}` stands inside of what it stands for, so it has no end"
             raise Unreadable(diagnostic(problems.TOO_LARGE, span, message, "take the alias out"))
         if name not in self.anchors:
-            help_ = f'put it in quotes: `"*{name}"`; or mark what it stands for with `&{name}`'
+            help_ = traps.alias_help(self.source, name)
             message = f"YAML reads `*{name}` as an alias, and nothing is marked `&{name}` before it"
             raise Unreadable(diagnostic(problems.YAML_TRAP, span, message, help_))
         if self._expects_key():
@@ -299,6 +306,8 @@ class _Builder:
         frame = self.frames.pop()
         span = self._span(event, frame.start)
         if frame.is_key:
+            if frame.is_mapping and self.source.line(span.line)[: span.column].endswith("{{"):
+                raise Unreadable(diagnostic(problems.YAML_TRAP, replace(span, column=span.column - 1), *traps.TEMPLATE))
             self.report.add(
                 problems.WRONG_TYPE,
                 span,

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from corsproxy import problems
 from corsproxy.config.diagnostics import Report, Span
-from corsproxy.config.nodes import Entry, Mapping, Scalar
-from corsproxy.config.scalars import kind_of, nearest, refuse_kind
+from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
+from corsproxy.config.scalars import kind_of, nearest, refuse_kind, without_space
 from corsproxy.config.schema import FILE, SECTIONS, Key
 from corsproxy.config.settings import CorsMode, Place, PolicyPlaces
 from corsproxy.config.suffixes import is_public_suffix
@@ -21,6 +21,7 @@ from corsproxy.problems import Fault
 # Stands in for origins that could not be read, so that the rest of the policy is judged all the same.
 _PLACEHOLDER: Final = ("https://placeholder.invalid",)
 _NEGATIONS: Final = frozenset({"off", "no", "false"})
+_INHERITED: Final = frozenset({"default", "inherit", "global", "parent"})
 _AFFIRMATIONS: Final = frozenset({"on", "yes", "true"})
 
 
@@ -49,7 +50,7 @@ def read_policies(entry: Entry, report: Report) -> dict[str, Chosen | None]:
     for name, each in entry.value.entries.items():
         if name in tuple(CorsMode):
             message = f"`{name}` cannot be a policy's name: `cors: {name}` has a meaning of its own"
-            report.add(problems.NOT_A_CHOICE, each.key.span, message, "choose another name")
+            report.add(problems.NOT_A_CHOICE, each.key.span, message, f"choose another name, as `{name}_policy`")
         if not name or not name.isprintable():
             what = f"`{name}` cannot be shown, so it" if name else "an empty text"
             report.add(problems.WRONG_TYPE, each.key.span, f"{what} is no name for a policy", "use letters")
@@ -72,7 +73,7 @@ def read_cors(entry: Entry, key: Key, named: dict[str, Chosen | None], name: str
     if isinstance(node, Mapping):
         return _read_policy(node, entry, "`cors`", name, report)
     if not isinstance(node, Scalar) or node.is_null:
-        refuse_kind(node, entry.value_span, key, report, "write `cors: {allow_origins: [https://app.example.com]}`, or `cors: none`")
+        refuse_kind(node, entry.value_span, key, report, _instead_of_list(node, named))
         return None
     if isinstance(node.value, str):
         if node.text in tuple(CorsMode):
@@ -87,6 +88,14 @@ def read_cors(entry: Entry, key: Key, named: dict[str, Chosen | None], name: str
     return None
 
 
+def _instead_of_list(node: Node, named: dict[str, Chosen | None]) -> str:
+    texts = [item.shown for item in node.items if isinstance(item, Scalar)] if isinstance(node, Sequence) else []
+    if texts and all(text in named for text in texts):
+        return f"write `cors: {texts[0]}`: there is one policy for a route"
+    origins = ", ".join(text for text in texts if "://" in text) or "https://app.example.com"
+    return f"write `cors: {{allow_origins: [{origins}]}}`, or `cors: none`"
+
+
 def _word_fault(node: Scalar, named: dict[str, Chosen | None]) -> Fault:
     text = node.text
     if text.lower() in (*_NEGATIONS, *_AFFIRMATIONS):
@@ -97,11 +106,17 @@ def _word_fault(node: Scalar, named: dict[str, Chosen | None]) -> Fault:
         return Fault(problems.YAML_TRAP, (), f"`{text}` is a boolean to some YAML readers and a word to others", help_)
     if text == "*":
         return Fault(problems.WRONG_TYPE, (), "`*` is not a policy", 'write `cors: {allow_origins: "*"}`')
+    if key := without_space(node):
+        return Fault(problems.WRONG_TYPE, (), f"`{text}` is not a policy", key)
     if "://" in text:
         return Fault(problems.WRONG_TYPE, (), f"`{text}` is not a policy", f"write `cors: {{allow_origins: [{text}]}}`")
     guess, _ = nearest(text, (*named, *CorsMode))
     if guess:
         return Fault(problems.UNKNOWN_POLICY, (), f"no policy is called `{text}`", f"did you mean `{guess}`?")
+    if text.lower() in _INHERITED:
+        return Fault(
+            problems.UNKNOWN_POLICY, (), f"no policy is called `{text}`", "take `cors` out of a route that should have the file's policy"
+        )
     known = f"use one of {', '.join(f'`{name}`' for name in named)}, or " if named else ""
     return Fault(problems.UNKNOWN_POLICY, (), f"no policy is called `{text}`", f"{known}define it under `policies`")
 

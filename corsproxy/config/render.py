@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from corsproxy.config.diagnostics import Diagnostic, Span, shown_line
-from corsproxy.problems import Severity
+from corsproxy.problems import Problem, Severity
 
 # Precedent: rustc assumes 140 columns where it knows no width; most terminals show 100 beside an editor.
 MAX_LINE: Final = 100
@@ -17,7 +17,7 @@ MAX_MESSAGE: Final = 400
 
 _TAB: Final = "    "
 _ELLIPSIS: Final = "…"
-_ESCAPED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_ESCAPED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 _BOLD, _RESET, _BLUE, _CYAN = "1", "0", "1;34", "1;36"
 _COLOURS: Final = {Severity.ERROR: "1;31", Severity.WARNING: "1;33", Severity.NOTE: "1;32"}
 
@@ -42,16 +42,27 @@ def summary(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def _block(each: Diagnostic, *, colour: bool) -> str:
-    def paint(text: str, code: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[{_RESET}m" if colour else text
-
-    hue = _COLOURS[each.severity]
-    lines = [f"{paint(f'{each.severity}[{each.problem.code}]', hue)}{paint(f': {_short(each.message)}', _BOLD)}"]
-    lines += _pointer(each.file, each.span, each.source_line, hue, colour=colour)
+    lines = [headline(each.problem, each.message, colour=colour)]
+    lines += _pointer(each.file, each.span, each.source_line, _COLOURS[each.severity], colour=colour)
     gutter = " " * max(1, len(str(each.line or "")))
     said = (("note", each.note), ("help", each.help))
-    lines += [f"{gutter} {paint('=', _BLUE)} {paint(name, _CYAN)}: {_short(text)}" for name, text in said if text]
+    lines += [f"{gutter} {advice(name, text, colour=colour)}" for name, text in said if text]
     return "\n".join(lines) + "\n"
+
+
+def headline(problem: Problem, message: str, *, colour: bool = False) -> str:
+    """Write what a diagnostic says first: `error[CP103]: …`. Pure."""
+    name = f"{problem.severity}[{problem.code}]"
+    return f"{_paint(name, _COLOURS[problem.severity], colour=colour)}{_paint(f': {_short(message)}', _BOLD, colour=colour)}"
+
+
+def advice(name: str, text: str, *, colour: bool = False) -> str:
+    """Write what a diagnostic says last: `= help: …`. Pure."""
+    return f"{_paint('=', _BLUE, colour=colour)} {_paint(name, _CYAN, colour=colour)}: {_short(text)}"
+
+
+def _paint(text: str, code: str, *, colour: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[{_RESET}m" if colour else text
 
 
 def pointer(span: Span, *, colour: bool = False) -> str:
@@ -60,18 +71,19 @@ def pointer(span: Span, *, colour: bool = False) -> str:
 
 
 def _pointer(file: str, span: Span | None, source_line: str, hue: str, *, colour: bool) -> list[str]:
-    def paint(text: str, code: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[{_RESET}m" if colour else text
-
     number = str(span.line) if span is not None and span.source.is_file else ""
     gutter = " " * max(1, len(number))
     place = f"{file}:{number}:{span.column}" if span is not None and number else file
-    lines = [f"{gutter[1:]} {paint('-->', _BLUE)} {escape(place)}"]
+    lines = [f"{gutter[1:]} {_paint('-->', _BLUE, colour=colour)} {escape(place)}"]
     if span is not None:
-        bar = paint("|", _BLUE)
+        bar = _paint("|", _BLUE, colour=colour)
         shown, before, width = _excerpt(source_line, span)
-        numbered = paint(number.ljust(len(gutter)), _BLUE)
-        lines += [f"{gutter} {bar}", f"{numbered} {bar} {shown}".rstrip(), f"{gutter} {bar} {' ' * before}{paint('^' * width, hue)}"]
+        numbered = _paint(number.ljust(len(gutter)), _BLUE, colour=colour)
+        lines += [
+            f"{gutter} {bar}",
+            f"{numbered} {bar} {shown}".rstrip(),
+            f"{gutter} {bar} {' ' * before}{_paint('^' * width, hue, colour=colour)}",
+        ]
     return lines
 
 
@@ -109,8 +121,10 @@ def _window(widths: list[int], start: int, end: int) -> tuple[int, int]:
 
 
 def escape(text: str, *, tab: str = r"\t") -> str:
-    """Make a text safe for a terminal: control, format and lone surrogate characters are written as escapes."""
-    return "".join(tab if each == "\t" else _escaped(each) if unicodedata.category(each) in _ESCAPED else each for each in text)
+    """Make a text safe for a terminal: control and format characters, lone surrogates and odd spaces are written as escapes."""
+    return "".join(
+        tab if each == "\t" else _escaped(each) if unicodedata.category(each) in _ESCAPED and each != " " else each for each in text
+    )
 
 
 def _escaped(character: str) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 from corsproxy import problems
 from corsproxy.cors import names
 from corsproxy.cors.origin import NULL, respell
+from corsproxy.cors.pattern import spelling_help
 from corsproxy.problems import Fault
 from corsproxy.semantics.tokens import is_token
 
@@ -29,7 +30,7 @@ def parse_origin_of_page(text: str) -> bytes | Fault:
         return _fault(f"`{text}` stands for many origins, and a request comes from one", "write one of them: `https://app.example.com`")
     right, reason = respell(text)
     if reason:
-        return _fault(f"no browser sends the origin `{text}`: {reason}", f"write `{right.decode()}`" if right else "")
+        return _fault(f"no browser sends the origin `{text}`: {reason}", spelling_help(text, right))
     return text.encode()
 
 
@@ -67,14 +68,15 @@ def parse_request_host(text: str) -> bytes | Fault:
     """Read a host as it stands in a Host field."""
     if "://" in text or "/" in text:
         right = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://", "", text).partition("/")[0]
-        return _fault(f"`{text}` is a URL, not a host", f"write `{right}`" if right else "")
+        return _fault(f"`{text}` is a URL, not a host", f"write `{right or 'api.example.com'}`")
     if "*" in text:
         return _fault(f"`{text}` stands for many hosts, and a request is for one", "write one of them: `api.example.com`")
     for scheme in ("https", "http"):
         spelled, reason = respell(f"{scheme}://{text}")
         if reason:
             return _fault(
-                f"no browser sends the host `{text}`: {reason}", f"write `{spelled.decode().partition('://')[2]}`" if spelled else ""
+                f"no browser sends the host `{text}`: {reason}",
+                f"write `{spelled.decode().partition('://')[2] if spelled else 'api.example.com'}`",
             )
     return text.encode()
 
@@ -87,7 +89,8 @@ def parse_header_name(text: str) -> bytes | Fault:
     if not is_token(name):
         first = text.partition(":")[0].strip()
         return _fault(
-            f"`{text}` is no header name", f"write the name alone: `{first}`" if is_token(first.encode("utf-8", "replace")) else ""
+            f"`{text}` is no header name",
+            f"write the name alone: `{first}`" if is_token(first.encode("utf-8", "replace")) else "use letters, digits and `-`",
         )
     if names.is_forbidden_request_header(name.lower()):
         return _fault(f"no script can set `{text}`: the browser keeps it to itself", "take it out")

@@ -15,13 +15,16 @@ from corsproxy.config.addresses import parse_host
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.key import Key, Kind
 from corsproxy.config.nodes import Mapping, Node, Scalar, Sequence
-from corsproxy.config.units import format_size, parse_duration, parse_size
+from corsproxy.config.units import format_duration, format_size, parse_duration, parse_size
+from corsproxy.cors.policy import MAX_MAX_AGE_S
 from corsproxy.problems import Fault
 
 Reader = Callable[[Node, Span, Key, Report], Any]
 
 # asyncio's clock takes any float; a week is longer than anyone waits for an upstream.
 MAX_TIMEOUT_S: Final = 7 * 24 * 3600.0
+_LONGEST: Final = format_duration(MAX_TIMEOUT_S)
+_LONGEST_PREFLIGHT: Final = format_duration(MAX_MAX_AGE_S)
 # Longer values are never right, and quoting them helps nobody.
 MAX_TEXT: Final = 2000
 # Above this likeness a name is worth asking about.
@@ -32,6 +35,7 @@ AUTO: Final = "auto"
 NONE: Final = "none"
 # Eighteen digits fit everywhere; other systems let people part thousands.
 _COUNT: Final = re.compile("-?[0-9]{1,18}")
+_JOINED_KEY: Final = re.compile(r"([a-z_]+):([^\s/].*)")
 _PARTED: Final = re.compile("[_ ,']")
 _OTHER_NONE: Final = frozenset({"0", "-1", "no", "off", "false", "unlimited", "infinite", "infinity", "inf"})
 
@@ -49,8 +53,14 @@ def nearest(text: str, known: Any) -> tuple[str, float]:
 def refuse_kind(node: Node, span: Span, key: Key, report: Report, help_: str = "") -> None:
     """Report that a value is of another kind than its key takes."""
     default = key.example or key.default
-    help_ = help_ or (f"write `{key.name}: {default}`" if default else "")
+    help_ = without_space(node) or help_ or (f"write `{key.name}: {default}`" if default else f"write {key.kind}")
     report.add(problems.WRONG_TYPE, span, f"`{key.name}` takes {key.kind}, and this is {kind_of(node)}", help_)
+
+
+def without_space(node: Node) -> str:
+    """Say how to write a text that is a key and its value with nothing behind the colon; empty if it is none."""
+    match = _JOINED_KEY.fullmatch(node.text) if isinstance(node, Scalar) and not node.is_quoted else None
+    return f"write `{match[1]}: {match[2]}`, with a space behind the colon" if match else ""
 
 
 def kind_of(node: Node) -> str:
@@ -100,15 +110,14 @@ def read_duration(node: Node, span: Span, key: Key, report: Report) -> float | N
     text = _text(node, span, key, report)
     if text is None:
         return None
-    found = parse_duration(text)
+    found = parse_duration(text, longest=_LONGEST)
     if isinstance(found, Fault):
         report.add_fault(found, span)
         return None
     if not 0 < found <= MAX_TIMEOUT_S:
         bound = "a week at most" if found > 0 else "a time above zero"
-        report.add(
-            problems.OUT_OF_RANGE, span, f"`{key.name}` takes {bound}, and this is `{text}`", f"write a time such as `{key.default}`"
-        )
+        help_ = f"write a time such as `{key.default}`; the longest is `{_LONGEST}`"
+        report.add(problems.OUT_OF_RANGE, span, f"`{key.name}` takes {bound}, and this is `{text}`", help_)
         return None
     return found
 
@@ -118,7 +127,7 @@ def read_seconds(node: Node, span: Span, key: Key, report: Report) -> int | None
     text = _text(node, span, key, report)
     if text is None:
         return None
-    found = parse_duration(text, bare_seconds=True)
+    found = parse_duration(text, bare_seconds=True, longest=_LONGEST_PREFLIGHT)
     if isinstance(found, Fault):
         report.add_fault(found, span)
         return None

@@ -31,7 +31,7 @@ from corsproxy.config.key import (
     Key,
     Kind,
 )
-from corsproxy.config.keys_forwarding import FORWARDING_KEYS, ROUTE_FORWARDING_KEYS
+from corsproxy.config.keys_forwarding import CHANGE_KEYS, CLIENT_KEYS, ROUTE_FORWARDING_KEYS, UPSTREAM_HEAD_KEYS
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
 from corsproxy.config.keys_tests import TEST_KEYS
@@ -156,6 +156,7 @@ KEYS: Final = (
         also=("add_via", "via_header"),
         comment="false: no Via on requests; loops are then not found",
     ),
+    *CLIENT_KEYS,
     TLS_SECTION,
     Key(
         FILE,
@@ -165,7 +166,7 @@ KEYS: Final = (
         children=UPSTREAM,
         precedent="nginx `upstream`",
         example="http://localhost:9000",
-        also=("backend", "target", "proxy_pass", "to", "origin", "upstreams", "destination"),
+        also=("backend", "target", "proxy_pass", "reverse_proxy", "to", "origin", "upstreams", "destination", "proxy", "service"),
         lead="The API to stand in front of; `upstream: http://localhost:9000` is short for this. A path is put before the request's.",
     ),
     Key(
@@ -186,7 +187,7 @@ KEYS: Final = (
         children=CORS,
         choices=tuple(CorsMode),
         precedent="Istio `corsPolicy`",
-        also=("policy", "cors_policy", "corspolicy"),
+        also=("policy", "cors_policy", "cors_options", "globalcors"),
         lead="Who may call from a page on another origin, and how. The policy of every route that names none.",
     ),
     Key(
@@ -201,6 +202,7 @@ KEYS: Final = (
         comment="named policies, for `cors: NAME` in routes",
         block="partners:\n  allow_origins: [https://a.partner.example, https://b.partner.example]",
     ),
+    *CHANGE_KEYS,
     Key(
         FILE,
         "limits",
@@ -255,6 +257,7 @@ KEYS: Final = (
         is_live=True,
         flag="--upstream",
     ),
+    *UPSTREAM_HEAD_KEYS,
     UPSTREAM_TLS_SECTION,
     Key(
         UPSTREAM,
@@ -280,7 +283,6 @@ KEYS: Final = (
         also=("retry", "max_retries", "attempts"),
         comment="only where nothing was sent, or where sending twice does no harm; 0 = never",
     ),
-    *FORWARDING_KEYS,
     *POLICY_KEYS,
     *LIMIT_KEYS,
     *TLS_KEYS,
@@ -300,7 +302,7 @@ KEYS: Final = (
         "The upstream of this route: it replaces the file's block as a whole.",
         children=UPSTREAM,
         example="http://reports.internal:8000",
-        also=("backend", "target", "proxy_pass", "to", "destination"),
+        also=("backend", "target", "proxy_pass", "reverse_proxy", "to", "destination"),
         implied="the file's",
     ),
     Key(
@@ -311,7 +313,7 @@ KEYS: Final = (
         children=CORS,
         choices=tuple(CorsMode),
         example="none",
-        also=("policy", "cors_policy"),
+        also=("policy", "cors_policy", "cors_options"),
         implied="the file's",
     ),
     Key(

@@ -13,7 +13,8 @@ from corsproxy.config.diagnostics import Span
 from corsproxy.config.expectations import PolicyTest
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.semantics.cookies import CookieRules, PathMap
-from corsproxy.semantics.forwarded import UNIX, ForwardedMode, Network, trusts_in
+from corsproxy.semantics.forwarded import ForwardedMode
+from corsproxy.semantics.networks import UNIX, Network, trusts_in
 from corsproxy.semantics.rules import NO_RULES, HeaderRules
 
 

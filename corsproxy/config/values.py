@@ -13,7 +13,6 @@ from corsproxy.config.addresses import (
     parse_host,
     parse_listen,
     parse_public_url,
-    parse_route_path,
     parse_server_name,
     parse_trusted,
     parse_upstream,
@@ -21,13 +20,12 @@ from corsproxy.config.addresses import (
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.fields import read_name, read_names, read_values
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
+from corsproxy.config.paths import parse_route_path
 from corsproxy.config.requests import parse_header_name, parse_method, parse_origin_of_page, parse_request_host, parse_request_path
 from corsproxy.config.scalars import (
-    ALIKE,
     MAX_TEXT,
     Reader,
     kind_of,
-    nearest,
     place_of_item,
     read_boolean,
     read_choice,
@@ -42,9 +40,10 @@ from corsproxy.config.scalars import (
     refuse_kind,
     without_words,
 )
-from corsproxy.config.schema import EXPECT, EXTENSION_PREFIX, FILE, KEYS, ROUTE, SECTIONS, TESTS, UPSTREAM, Key, Kind
+from corsproxy.config.schema import EXTENSION_PREFIX, FILE, SECTIONS, UPSTREAM, Key, Kind
 from corsproxy.config.settings import OriginHeader, PoolSettings, Upstream
 from corsproxy.config.tls import build_client_tls
+from corsproxy.config.unknown import guess_key, unknown_help
 from corsproxy.cors.origin import NULL
 from corsproxy.cors.policy import ANY, RegexEntry
 from corsproxy.problems import Fault
@@ -90,45 +89,13 @@ def read_section(node: Mapping, name: str, label: str, at: Span | None, report: 
     for key, entry in node.entries.items():
         if key in known or (name == FILE and key.startswith(EXTENSION_PREFIX)):
             continue
-        guess, likeness = _nearest(key, known)
+        guess, likeness = guess_key(key, name)
         if guess:
             guessed.add(guess)
         if guess and likeness >= _SAME:
             entries.setdefault(guess, entry)
-        report.add(problems.UNKNOWN_KEY, entry.key.span, f"`{key}` is not a key of {label}", _unknown_help(key, guess, name))
+        report.add(problems.UNKNOWN_KEY, entry.key.span, f"`{key}` is not a key of {label}", unknown_help(key, guess, node, name))
     return Section(name, label, at, entries, frozenset(guessed))
-
-
-def _nearest(text: str, known: dict[str, Key]) -> tuple[str, float]:
-    plain = text.lower().replace("-", "_")
-    if " " in plain:
-        # A key and its value without the colon between them: the value is part of the key, so there is none to read.
-        first = plain.partition(" ")[0]
-        return (first, ALIKE) if first in known else ("", 0.0)
-    if plain in known:
-        return plain, 1.0
-    for name, key in known.items():
-        if plain in key.also or plain.replace("_", "") == name.replace("_", ""):
-            return name, 1.0
-    if any(key.name == text for key in KEYS):
-        # It is spelled well, and stands in the wrong place.
-        return "", 0.0
-    return nearest(plain, known)
-
-
-def _unknown_help(text: str, guess: str, section: str) -> str:
-    if guess and " " in text:
-        return f"write `{guess}: {text.partition(' ')[2].strip()}`, with a colon"
-    if guess:
-        return f"did you mean `{guess}`?"
-    # Who misses a key at the top level does not miss it in a test.
-    homes = [key.section for key in KEYS if key.name == text and key.section not in (TESTS, EXPECT)]
-    if FILE in homes:
-        return "write it at the top level of the file"
-    if homes and section in (FILE, ROUTE):
-        return "write it in one of the `routes`" if ROUTE in homes else f"write it under `{homes[0]}`"
-    known = ", ".join(f"`{name}`" for name in SECTIONS[section])
-    return f"take it out; {'the keys here are' if ',' in known else 'the only key here is'} {known}"
 
 
 def read_fields(section: Section, report: Report) -> dict[str, Any]:
@@ -150,14 +117,21 @@ def _read_list(node: Node, span: Span, key: Key, report: Report) -> Listed | Non
         # Whoever judges the list says what its emptiness means.
         return Listed((), ())
     if isinstance(node, Scalar) and not node.is_null:
-        parts = ", ".join(node.text.replace(",", " ").split())
-        refuse_kind(node, span, key, report, f"write a list: `[{parts}]`" if parts else "")
+        refuse_kind(node, span, key, report, _list_of(node, key))
         return None
     if not isinstance(node, Sequence):
         refuse_kind(node, span, key, report)
         return None
     items = [found for item in node.items if (found := _read_item(item, key, report)) is not None]
     return None if node.items and not items else Listed(tuple(value for value, _ in items), tuple(place for _, place in items))
+
+
+def _list_of(node: Scalar, key: Key) -> str:
+    """Say how to write a text that should be a list."""
+    if node.text.startswith("-") and not node.is_quoted:
+        return f"write `- {node.text[1:].lstrip()}`, with a space behind the dash"
+    parts = ", ".join(node.text.replace(",", " ").split()) if isinstance(node.value, str) else ""
+    return f"write a list: `{key.name}: [{parts}]`" if parts else ""
 
 
 def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, Span] | None:
@@ -178,9 +152,20 @@ def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, 
         return None
     help_ = "write one text an entry"
     if key.kind is Kind.ORIGINS:
-        help_ += ", or `regex: '…'`"
+        help_ = _origin_of(item)
     report.add(problems.WRONG_TYPE, span, f"an entry of `{key.name}` is {kind_of(item)}", help_)
     return None
+
+
+def _origin_of(item: Node) -> str:
+    """Say how to write an entry of `allow_origins` that is a mapping or a list, as Envoy and Istio have them."""
+    entries = list(item.entries.items()) if isinstance(item, Mapping) else []
+    if len(entries) == 1 and isinstance(entries[0][1].value, Scalar):
+        name, text = entries[0][0], entries[0][1].value.shown
+        if "reg" in name.lower() or "pattern" in name.lower():
+            return f"write `- regex: '{text}'`"
+        return f"write `- {text}`"
+    return "write one text an entry, as `- https://app.example.com`, or `- regex: '…'`"
 
 
 _read_plain_url: Final = read_parsed(parse_upstream)

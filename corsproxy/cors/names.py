@@ -6,6 +6,8 @@ Tables and predicates; names are compared lower-case, methods by bytes.
 
 from typing import Final
 
+from corsproxy.semantics.tokens import is_token
+
 # Spec: Fetch #cors-safelisted-method, #forbidden-method.
 SAFELISTED_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST"})
 FORBIDDEN_METHODS: Final = frozenset({b"CONNECT", b"TRACE", b"TRACK"})
@@ -55,3 +57,18 @@ def is_forbidden_request_header(name: bytes) -> bool:
     Spec: Fetch #forbidden-request-header.
     """
     return name in FORBIDDEN_REQUEST_HEADERS or name.startswith(_FORBIDDEN_REQUEST_PREFIXES)
+
+
+def meant_header(text: str) -> str:
+    """
+    Say what to write instead of a text that is no header name. Pure.
+
+    Spec: RFC 9110 5.1.
+    """
+    name = text.partition(":")[0].strip()
+    if name != text and is_token(name.encode("utf-8", "replace")):
+        return f"write the name alone: `{name}`"
+    parts = text.replace(",", " ").split()
+    if len(parts) > 1:
+        return f"write one name an entry: `[{', '.join(parts)}]`"
+    return "use letters, digits and `-`"

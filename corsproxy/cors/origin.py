@@ -21,6 +21,8 @@ _ORIGIN: Final = re.compile(
 )
 # > deviation characters (UTS 46 6, table 4)
 _DEVIATIONS: Final = frozenset("ßẞς\u200c\u200d")
+_ONE_TEXT: Final = re.compile("[^, ]*")
+_ONE_SLASH: Final = re.compile(r"(https?):/?([a-z0-9_.-]*[a-z_-][a-z0-9_.-]*(?::[0-9]+)?)", re.IGNORECASE)
 # Old Android web views send this for pages loaded from a file.
 _FILE_ORIGIN: Final = b"file://"
 
@@ -138,7 +140,12 @@ def respell(text: str) -> tuple[bytes | None, str]:
         return value, ""
     if not text.isascii():
         return _respell_idna(text), "browsers send host names in ASCII (punycode)"
+    if not _ONE_TEXT.fullmatch(text):
+        spaced = text != text.strip()
+        return (_respelled(text.strip()), "there are spaces around it") if spaced else (None, "an origin holds no space and no comma")
     if "://" not in text:
+        if match := _ONE_SLASH.fullmatch(text):
+            return _respelled(f"{match[1]}://{match[2]}"), "two slashes stand behind the scheme"
         return _respelled(f"https://{text}"), "the scheme is missing"
     scheme, _, rest = text.partition("://")
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]

@@ -82,6 +82,9 @@ class OriginPattern:
         return origin is not None and origin.scheme == b"http" and _LOOPBACK_HOST.fullmatch(origin.host) is None
 
 
+_EXAMPLES: Final = "write `https://*.example.com` for any subdomain, `http://localhost:*` for any port, or a `regex:`"
+
+
 def parse_pattern(text: str, *, regex: bool = False) -> OriginPattern | Fault:
     """
     Compile one entry of `allow_origins`; a Fault (with an empty path) says what is wrong with it.
@@ -91,6 +94,10 @@ def parse_pattern(text: str, *, regex: bool = False) -> OriginPattern | Fault:
     Spec: HTML #ascii-serialisation-of-an-origin.
     """
     if regex:
+        if text.startswith("/"):
+            return Fault(
+                problems.REGEX_SUBSET, (), f"`{text}` begins with a slash, and no origin does", f"write `{_without_slashes(text)}`"
+            )
         try:
             return OriginPattern(text, PatternKind.REGEX, regex=Regex(text))
         except RegexRefused as refused:
@@ -101,14 +108,35 @@ def parse_pattern(text: str, *, regex: bool = False) -> OriginPattern | Fault:
         return _parse_wildcard(text)
     right, reason = respell(text)
     if reason:
-        return Fault(problems.ORIGIN_SPELLING, (), f"`{text}` never matches: {reason}", f"write `{right.decode()}`" if right else "")
+        return Fault(problems.ORIGIN_SPELLING, (), f"`{text}` never matches: {reason}", spelling_help(text, right))
     return OriginPattern(text, PatternKind.EXACT)
+
+
+def spelling_help(text: str, right: bytes | None) -> str:
+    """Say how to write an origin, whose right spelling may not be known."""
+    if right:
+        return f"write `{right.decode()}`"
+    parts = [respell(part)[0] for part in re.split("[, ]+", text) if part]
+    if len(parts) > 1 and None not in parts:
+        return "write one origin an entry: " + ", ".join(f"`{part.decode()}`" for part in parts if part)
+    return "write scheme and host, as `https://app.example.com`"
+
+
+def _without_slashes(text: str) -> str:
+    """Take off what JavaScript puts around a pattern, and the anchors."""
+    plain = re.sub(r"/[a-z]*\Z", "", text.removeprefix("/")).replace("\\/", "/")
+    return plain.removeprefix("^").removesuffix("$")
 
 
 def _parse_wildcard(text: str) -> OriginPattern | Fault:
     scheme, separator, rest = text.partition("://")
     if separator and scheme.lower() not in ("http", "https"):
-        return Fault(problems.BAD_WILDCARD, (), f"`{text}` has a wildcard with a scheme other than http and https", "list the origins")
+        help_ = (
+            f"write `https://{rest}`, and `http://{rest}` if that is meant too"
+            if "*" in scheme
+            else f"list the origins, as `{scheme}://app`"
+        )
+        return Fault(problems.BAD_WILDCARD, (), f"`{text}` has a wildcard with a scheme other than http and https", help_)
     any_port = rest.endswith(":*")
     host_and_port = rest.removesuffix(":*")
     any_subdomain = host_and_port.startswith("*.")
@@ -118,13 +146,16 @@ def _parse_wildcard(text: str) -> OriginPattern | Fault:
     right, reason = respell(f"{scheme}://{plain}")
     origin = parse_origin(f"{scheme}://{plain}".encode()) if not reason else None
     if origin is None:
-        spelled = f"write `{_with_wildcards(right, any_subdomain=any_subdomain, any_port=any_port)}`" if right else ""
+        spelled = f"write `{_with_wildcards(right, any_subdomain=any_subdomain, any_port=any_port)}`" if right else _EXAMPLES
         return Fault(problems.ORIGIN_SPELLING, (), f"`{text}` never matches: {reason}", spelled)
     if any_port and origin.port is not None:
-        return Fault(problems.BAD_WILDCARD, (), f"`{text}` names a port and any port", f"write `{scheme}://{host_and_port}`")
+        return Fault(problems.BAD_WILDCARD, (), f"`{text}` names a port and any port", _either_port(text, origin.port))
     if any_subdomain and (origin.host.startswith(b"[") or looks_like_ipv4(origin.host)):
         return Fault(
-            problems.BAD_WILDCARD, (), f"`{text}` has a wildcard before an IP address, which has no subdomains", "list the origins"
+            problems.BAD_WILDCARD,
+            (),
+            f"`{text}` has a wildcard before an IP address, which has no subdomains",
+            f"write `{right.decode() if right else ''}`",
         )
     if any_subdomain and _WILDCARD_HOST.fullmatch(origin.host.decode()) is None:
         return Fault(problems.BAD_WILDCARD, (), f"`{text}` has an empty label in its host name", "write `https://*.example.com`")
@@ -139,12 +170,26 @@ def _parse_wildcard(text: str) -> OriginPattern | Fault:
     )
 
 
+def _either_port(text: str, port: int) -> str:
+    return f"write `{text.removesuffix(':*')}`, or `{text.removesuffix(f':{port}:*')}:*` for any port"
+
+
 def _wildcard_help(text: str) -> str:
     if text.startswith("*."):
         return f"write the scheme too: `https://{text}`"
-    if "://" not in text:
+    if text.startswith(("/", "^")) or "\\" in text:
+        return f"write it as a pattern: `- regex: '{_without_slashes(text)}'`"
+    scheme, separator, rest = text.partition("://")
+    if not separator:
         return 'write `"*"` alone for any origin, or name scheme and host: `https://*.example.com`'
-    return "write `https://*.example.com` for any subdomain, `http://localhost:*` for any port, or a `regex:`"
+    if rest == "*":
+        return f'write `"*"` alone for any origin, or name the domain: `{scheme}://*.example.com`'
+    if rest.endswith("/*") and "*" not in rest[:-1]:
+        return f"write `{scheme}://{rest.partition('/')[0]}`: an origin has no path"
+    if re.fullmatch(r"\*[a-z0-9-]+\.[a-z0-9.-]+", rest):
+        # Without the dot, `https://*example.com` would stand for a name that anybody can have: `evilexample.com`.
+        return f"write `{scheme}://*.{rest[1:]}` for any subdomain"
+    return _EXAMPLES
 
 
 def _with_wildcards(right: bytes, *, any_subdomain: bool, any_port: bool) -> str:

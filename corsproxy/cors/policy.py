@@ -363,12 +363,13 @@ def _judge_exposed(listed: tuple[str, ...], faults: list[Fault]) -> tuple[bytes,
 
 
 def _header_fault(name: bytes, text: str, problem: problems.Problem) -> Fault | None:
-    if is_token(name):
+    if is_token(name) and ANY not in text:
         return None
+    if ANY in text:
+        return Fault(problem, (), f"`{text}` has a `*` that stands for nothing", 'write each name, or `"*"` for any')
     if not text:
         return Fault(problem, (), "a header name is empty", "take it out")
-    help_ = f"write one name an entry: `[{', '.join(text.replace(',', ' ').split())}]`" if "," in text or " " in text.strip() else ""
-    return Fault(problem, (), f"`{text}` is no header name", help_)
+    return Fault(problem, (), f"`{text}` is no header name", names.meant_header(text))
 
 
 def _judge_max_age(max_age_s: int, faults: list[Fault]) -> None:

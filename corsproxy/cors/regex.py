@@ -25,7 +25,7 @@ class RegexRefused(ValueError):
     """
     The pattern lies outside of the subset.
 
-    `position` counts characters from the pattern's start; `help` is an imperative or empty.
+    `position` counts characters from the pattern's start; `help` is an imperative ; it is never empty.
     """
 
     def __init__(self, message: str, position: int, help: str = "") -> None:  # noqa: A002 - the field's name in every diagnostic
@@ -78,6 +78,14 @@ class Regex:
         self._start = builder.closure(builder.build(node, self._accept))
         # Every consuming state: the bytes it takes, and the states (closed over empty moves) it leads to.
         self._steps = {state: (allowed, builder.closure(to)) for state, (allowed, to) in builder.consuming.items()}
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by what is written: a file that is loaded again says the same."""
+        return isinstance(other, Regex) and self.pattern == other.pattern
+
+    def __hash__(self) -> int:
+        """Stand for the pattern."""
+        return hash(self.pattern)
 
     def fullmatch(self, value: bytes) -> bool:
         """Tell whether the whole value matches."""
@@ -185,7 +193,7 @@ class _Reader:
                 raise RegexRefused("the pattern is not ASCII", place, "write host names in punycode (`xn--…`)")
         node = self._choice()
         if self.at < len(self.text):
-            raise RegexRefused("a `)` without its `(`", self.at)
+            raise RegexRefused("a `)` without its `(`", self.at, r"take it out, or write `\)` for the character itself")
         return node
 
     def _peek(self) -> str:
@@ -271,11 +279,11 @@ class _Reader:
             self.at += 2
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise RegexRefused(f"groups nested deeper than {MAX_DEPTH}", start)
+            raise RegexRefused(f"groups nested deeper than {MAX_DEPTH}", start, "write several patterns")
         node = self._choice()
         self.depth -= 1
         if self._peek() != ")":
-            raise RegexRefused("a `(` without its `)`", start)
+            raise RegexRefused("a `(` without its `)`", start, r"close it, or write `\(` for the character itself")
         self.at += 1
         # A group of one character is still a group to the rule on `*` and `+`.
         return _Sequence((node,)) if isinstance(node, _Bytes) else node
@@ -300,13 +308,13 @@ class _Reader:
         members: set[int] = set()
         while self._peek() != "]":
             if not self._peek():
-                raise RegexRefused("a `[` without its `]`", start)
+                raise RegexRefused("a `[` without its `]`", start, r"close it, or write `\[` for the character itself")
             members |= self._class_member()
         self.at += 1
         allowed = _ANY - members if negated else frozenset(members)
         # `[^]` is empty too: to Python the `]` would be its first member.
         if not members or not allowed:
-            raise RegexRefused("an empty class", start)
+            raise RegexRefused("an empty class", start, "write the characters that may stand there, as `[a-z0-9-]`")
         return _Bytes(allowed)
 
     def _class_member(self) -> frozenset[int]:

@@ -26,6 +26,8 @@ _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----")
 _WRITTEN: Final = re.compile(_CERTIFICATE.pattern + rb"[^-]*")
 _KEY: Final = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
+# A SEQUENCE: what DER begins with, be it a certificate or a key.
+_DER: Final = b"\x30"
 _LEAF: Final = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 # `[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1006)`
 _ORIGIN_OF_ERROR: Final = re.compile(r"^\[[^\]]*\] | \(_ssl\.c:\d+\)$")
@@ -147,9 +149,9 @@ def _load_pair(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
     if not _CERTIFICATE.search(certificate):
         raise _no_certificate(cert_file, "cert_file", certificate)
     if not _KEY.search(key):
-        help_ = (
-            "name the file with the key" if _CERTIFICATE.search(key) else "convert it: `openssl pkey -inform DER -in FILE -out FILE.key`"
-        )
+        help_ = "name the file with the key: it has a line `-----BEGIN PRIVATE KEY-----`"
+        if key.startswith(_DER):
+            help_ = f"convert it: `openssl pkey -inform DER -in {key_file} -out {key_file}.pem`"
         raise BadTlsFile(problems.TLS_FILE_INVALID, "key_file", f"`{key_file}` holds no private key in PEM", help_)
 
     def refuse() -> str:
@@ -159,7 +161,7 @@ def _load_pair(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
     try:
         context.load_cert_chain(cert_file, key_file, refuse)
     except _HasPassword:
-        message, help_ = f"the key in `{key_file}` has a password", f"take it off: `openssl pkey -in {key_file} -out FILE.key`"
+        message, help_ = f"the key in `{key_file}` has a password", f"take it off: `openssl pkey -in {key_file} -out {key_file}.plain`"
         raise BadTlsFile(problems.TLS_FILE_INVALID, "key_file", message, help_) from None
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
@@ -182,7 +184,9 @@ def _is_bad_certificate(file: str) -> bool:
 
 
 def _no_certificate(file: str, key: str, content: bytes) -> BadTlsFile:
-    help_ = "convert it: `openssl x509 -inform DER -in FILE -out FILE.pem`"
+    help_ = "name the file with the certificate: it has a line `-----BEGIN CERTIFICATE-----`"
+    if content.startswith(_DER):
+        help_ = f"convert it: `openssl x509 -inform DER -in {file} -out {file}.pem`"
     if _KEY.search(content):
         help_ = "name the file with the certificate; this one holds a key"
     return BadTlsFile(problems.TLS_FILE_INVALID, key, f"`{file}` holds no certificate in PEM", help_)
@@ -190,7 +194,7 @@ def _no_certificate(file: str, key: str, content: bytes) -> BadTlsFile:
 
 def _unusable(file: str, key: str, error: OSError) -> BadTlsFile:
     reason = explain(error)
-    help_ = "make it anew, or look at it with `openssl x509 -noout -text -in FILE`"
+    help_ = f"make it anew, or look at it with `openssl x509 -noout -text -in {file}`"
     return BadTlsFile(problems.TLS_FILE_INVALID, key, f"OpenSSL cannot use `{file}`: {reason}", help_)
 
 

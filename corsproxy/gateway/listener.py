@@ -47,7 +47,19 @@ Taker = Callable[[socket.socket], Awaitable[None]]
 
 
 class CannotListen(OSError):
-    """An address cannot be listened on; the text says which and why."""
+    """An address cannot be listened on; the text says which and why, `help` what to do."""
+
+    def __init__(self, address: Listen, reason: OSError) -> None:
+        super().__init__(f"{address}: {(reason.strerror or str(reason)).lower()}")
+        self.help = _HELP.get(reason.errno or 0, "choose another address with `listen`")
+
+
+_HELP: Final = {
+    errno.EADDRINUSE: "stop what uses it, or choose another address with `listen`",
+    errno.EACCES: "choose a port above 1023, or a directory that the user that runs corsproxy may write to",
+    errno.EADDRNOTAVAIL: "choose an address of this machine, or `:port` for all of them",
+    errno.ENOENT: "make the directory first, or choose another path with `listen`",
+}
 
 
 def bind(address: Listen) -> list[socket.socket]:
@@ -59,7 +71,7 @@ def bind(address: Listen) -> list[socket.socket]:
     try:
         return [_bind_unix(address.unix_path)] if address.unix_path else _bind_tcp(address)
     except OSError as error:
-        raise CannotListen(f"{address}: {error.strerror or error}") from error
+        raise CannotListen(address, error) from error
 
 
 def _bind_tcp(address: Listen) -> list[socket.socket]:

@@ -6,6 +6,7 @@ It knows addresses, names and TLS; it does not know requests.
 
 import asyncio
 import ipaddress
+import os
 import socket
 import ssl
 from collections import OrderedDict, deque
@@ -104,6 +105,7 @@ class UpstreamPool:
     async def _open(self, timeout_s: float) -> UpstreamConnection:
         """Open a fresh connection: name, TCP and TLS within `timeout_s`. Raises UpstreamUnavailable."""
         where = self._where
+        is_secret = self._is_secret
         self._opening += 1
         connection = None
         try:
@@ -114,13 +116,17 @@ class UpstreamPool:
         except socket.gaierror as error:
             raise UpstreamUnavailable(problems.UPSTREAM_UNRESOLVED, f"resolving {where}: {error.strerror}") from error
         except TlsFailed as error:
-            raise UpstreamUnavailable(problems.UPSTREAM_TLS, self._said(error)) from error
+            # What OpenSSL says of names has them in it.
+            said = f"TLS with {where}: the handshake failed" if is_secret else str(error)
+            raise UpstreamUnavailable(problems.UPSTREAM_TLS, said) from error
         except (BadTlsFile, UnicodeError) as error:  # a name that IDNA does not take
-            raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {self._said(error)}") from error
+            said = "the name cannot be used" if is_secret else str(error)
+            raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {said}") from error
         except (ConnectionRefusedError, FileNotFoundError) as error:
-            raise UpstreamUnavailable(problems.UPSTREAM_REFUSED, f"connecting to {where}: {error.strerror}") from error
+            raise UpstreamUnavailable(problems.UPSTREAM_REFUSED, f"connecting to {where}: {_reason(error)}") from error
         except (OSError, RuntimeError) as error:  # aiohappyeyeballs hands uvloop's RuntimeError through
-            raise UpstreamUnavailable(problems.UPSTREAM_UNREACHABLE, f"connecting to {where}: {self._said(error)}") from error
+            said = "no address answers" if is_secret else str(error)
+            raise UpstreamUnavailable(problems.UPSTREAM_UNREACHABLE, f"connecting to {where}: {said}") from error
         finally:
             self._opening -= 1
             # An attempt that failed leaves its place to whoever waits.
@@ -138,21 +144,6 @@ class UpstreamPool:
             self._drop_oldest()
         while self._waiters and not self._is_full():
             self._pass_place_on()
-
-    @property
-    def _where(self) -> str:
-        """The address for the log, which has a secret URL as the file has it."""
-        upstream = self.upstream
-        return upstream.url if self._is_secret else upstream.unix_path or f"{upstream.host}:{upstream.port}"
-
-    @property
-    def _is_secret(self) -> bool:
-        # No URL has a brace in it, and every reference does.
-        return "${" in self.upstream.url
-
-    def _said(self, error: BaseException) -> str:
-        """Repeat what an error says; OpenSSL and resolvers name the host, which may be a secret."""
-        return str(error).replace(self.upstream.host or self.upstream.unix_path, "***") if self._is_secret else str(error)
 
     # --- places ---
 
@@ -239,6 +230,17 @@ class UpstreamPool:
             raise
         return connection
 
+    @property
+    def _is_secret(self) -> bool:
+        """Whether people see a reference instead of the URL, so that its host must not show either."""
+        return "${" in self.upstream.url
+
+    @property
+    def _where(self) -> str:
+        """Name the upstream for an operator."""
+        upstream = self.upstream
+        return upstream.url if self._is_secret else upstream.unix_path or f"{upstream.host}:{upstream.port}"
+
     async def _resolve(self) -> _AddrInfos:
         host, port = self.upstream.host, self.upstream.port
         try:
@@ -310,3 +312,8 @@ class UpstreamPool:
     def is_unused(self) -> bool:
         """Whether there is no connection, and nobody who waits for one."""
         return not self._taken and not self._waiters
+
+
+def _reason(error: OSError) -> str:
+    """Name why there is no connection, in the system's words: event loops put each address into theirs."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)

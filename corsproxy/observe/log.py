@@ -10,15 +10,17 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from corsproxy.config.settings import LogFormat, LogLevel, LogSettings
 from corsproxy.cors.decide import Kind
+from corsproxy.observe.details import Details
 from corsproxy.record import ExchangeRecord
 
 # Lines wait this long, so that a busy proxy writes once for many.
 _FLUSH_INTERVAL_S: Final = 0.05
 _Value = str | int | float
+_OWN_MACHINE: Final = ("127.", "::1", "unix")
 
 
 def resolve_format(settings: LogSettings, stream: TextIO) -> LogFormat:
@@ -105,12 +107,18 @@ def format_text(record: ExchangeRecord) -> str:
     milliseconds = (record.ended - record.started) * 1000
     said = record.reason or (decision.reason.value if decision and decision.kind is not Kind.NOT_CORS else "")
     if record.problem is not None:
-        said = f"{record.problem.code} {record.problem.title}" + (f" ({said})" if said else "")
+        # Errors carry the id to the page, so people may ask for it.
+        more = ", ".join(filter(None, (said, f"id {_printable(record.request_id)}" if record.request_id else "")))
+        said = f"{record.problem.code} {record.problem.title}" + (f" ({more})" if more else "")
     if record.failure:
         said += f": {_printable(record.failure)}"
     origin = f" from {_printable(decision.origin.decode('latin-1'))}" if decision and decision.origin else ""
+    # This very machine needs no word.
+    client = "" if record.client.startswith(_OWN_MACHINE) or not record.client else f" by {_printable(record.client)}"
     clock = datetime.fromtimestamp(record.time).astimezone().strftime("%H:%M:%S")
-    return f"{clock} {record.status or '---'} {record.method.decode('latin-1'):7} {path} {milliseconds:.1f}ms{origin}  {said}".rstrip()
+    return (
+        f"{clock} {record.status or '---'} {record.method.decode('latin-1'):7} {path} {milliseconds:.1f}ms{client}{origin}  {said}".rstrip()
+    )
 
 
 class EventFormatter(logging.Formatter):
@@ -125,13 +133,15 @@ class EventFormatter(logging.Formatter):
         message = record.getMessage()
         if record.exc_info:
             message += "\n" + self.formatException(record.exc_info)
-        level = record.levelname.lower()
+        level, details = record.levelname.lower(), Details.of(record)
         if self._shape is LogFormat.TEXT:
-            return message if record.levelno == logging.INFO else f"{level}: {message}"
-        fields: dict[str, _Value] = {"@timestamp": _timestamp(record.created), "log.level": level, "message": message}
+            return details.below(_headline(record.levelno, level, details.code, message))
+        fields: dict[str, Any] = {"@timestamp": _timestamp(record.created), "log.level": level, "message": message}
         if self._shape is LogFormat.JSON:
-            return json.dumps(fields, separators=(",", ":"))
-        return " ".join(f"{name}={_logfmt_value(value)}" for name, value in fields.items())
+            return json.dumps(fields | details.as_objects(), separators=(",", ":"))
+        # The first field is called as in a line of an exchange.
+        texts = {"time": fields.pop("@timestamp")} | fields | details.as_texts()
+        return " ".join(f"{name}={_logfmt_value(value)}" for name, value in texts.items())
 
 
 def configure_events(settings: LogSettings, stream: TextIO) -> None:
@@ -157,6 +167,13 @@ _FORMATS: Final[Mapping[LogFormat, Callable[[ExchangeRecord], str]]] = {
     LogFormat.JSON: format_json,
     LogFormat.LOGFMT: format_logfmt,
 }
+
+
+def _headline(number: int, level: str, code: str, message: str) -> str:
+    """Begin an event for people as diagnostics do: `warning[CP512]: …`."""
+    if code:
+        return f"{'note' if number == logging.INFO else level}[{code}]: {message.removeprefix(f'{code} ')}"
+    return message if number == logging.INFO else f"{level}: {message}"
 
 
 def _timestamp(seconds: float) -> str:

@@ -3,6 +3,7 @@
 import logging
 from typing import Final
 
+from corsproxy.observe.details import details
 from corsproxy.problems import Severity
 from corsproxy.rewrite import Notice
 
@@ -26,7 +27,7 @@ class Notices:
             if key in self._said or len(self._said) >= MAX_SAID:
                 continue
             self._said.add(key)
-            _log.log(_LEVELS[notice.problem.severity], "%s %s", notice.problem.code, notice.text)
+            _log.log(_LEVELS[notice.problem.severity], "%s %s", notice.problem.code, notice.text, extra=details(notice.problem))
 
     def forget(self) -> None:
         """Begin anew: under another configuration what was said may have been mended, or not."""

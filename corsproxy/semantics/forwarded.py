@@ -5,26 +5,20 @@ Only what a trusted proxy sent is read. Each proxy adds to the right end of a li
 is the first address that is not a trusted proxy's, and what stands left of it may be anybody's invention.
 """
 
-import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
 from corsproxy.semantics.fields import FieldLine
+from corsproxy.semantics.networks import UNIX, parse_address, peer_address
 from corsproxy.semantics.tokens import is_token, list_elements
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-UNIX: Final = "unix"
 # A chain of proxies is short; what is longer was made by a client. The nearest ones are kept.
 MAX_ELEMENTS: Final = 32
 MAX_BYTES: Final = 4096
-_MAX_ADDRESS_CHARACTERS: Final = 45
-# > ::ffff:0:0/96 (RFC 4291 2.5.5.2)
-_MAPPED_BITS: Final = 96
 _UNKNOWN: Final = "unknown"
 _DEFAULT_PORTS: Final = {b"http": b"80", b"https": b"443"}
 # What proxies write for the scheme of a WebSocket.
@@ -33,7 +27,6 @@ _X_NAMES: Final = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
 
 # Without the comma, which a Host may have and a list may not.
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(?::(?P<port>[0-9]{1,5}))?")
-_PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 _PORT: Final = re.compile(rb"[1-9][0-9]{0,4}")
 # Starts with one slash: `//evil.example` before a path names a host.
 _PREFIX: Final = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+;=:@%-]+)+")
@@ -112,43 +105,6 @@ class ClientFacts:
     told: Told = NOTHING_TOLD
 
 
-def parse_network(text: str) -> Network | None:
-    """
-    Read an address or a network in CIDR notation; None for anything else, and for one with host bits set.
-
-    IPv4-mapped IPv6 is IPv4, as it is for peers.
-
-    Spec: RFC 4632 3.1; RFC 4291 2.3, 2.5.5.2.
-    """
-    _, slash, length = text.partition("/")
-    if "%" in text or (slash and _PREFIX_LENGTH.fullmatch(length) is None):
-        return None
-    try:
-        network = ipaddress.ip_network(text)
-    except ValueError:
-        return None
-    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
-    # Whatever network begins with a mapped address is narrower than all of them.
-    if mapped is not None:
-        return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
-    return network
-
-
-def trusts_in(networks: Iterable[Network], *, unix: bool = False) -> Callable[[str], bool]:
-    """Make the predicate that tells of a peer ("unix", or an address as text) whether it is trusted; it remembers, within bounds."""
-    trusted = tuple(networks)
-
-    @lru_cache(maxsize=4096)
-    def trusts(peer: str) -> bool:
-        if peer == UNIX:
-            return unix
-        address = _parse_address(peer)
-        # A network of the other version contains nothing.
-        return address is not None and any(address in network for network in trusted)
-
-    return trusts
-
-
 def read_client(
     noted: Mapping[bytes, Sequence[bytes]],
     hop: Hop,
@@ -168,7 +124,7 @@ def read_client(
     """
     if not trusts(hop.peer):
         return _as_seen(hop.peer, hop.host, tls=hop.tls)
-    peer = _peer_address(hop.peer)
+    peer = peer_address(hop.peer)
     told = _read_told(noted, peer, trusts, mode)
     return ClientFacts(
         (told.address or peer).encode("ascii", "replace"),
@@ -200,7 +156,7 @@ def forwarded_lines(mode: ForwardedMode, hop: Hop, facts: ClientFacts, *, prefix
 @lru_cache(maxsize=1024)
 def _as_seen(peer: str, host: bytes, *, tls: bool) -> ClientFacts:
     """Return what is known of a client that nobody speaks for."""
-    return ClientFacts(_peer_address(peer).encode("ascii", "replace"), b"https" if tls else b"http", host, tls)
+    return ClientFacts(peer_address(peer).encode("ascii", "replace"), b"https" if tls else b"http", host, tls)
 
 
 @lru_cache(maxsize=1024)
@@ -219,7 +175,7 @@ def _lines(mode: ForwardedMode, hop: Hop, facts: ClientFacts, prefix: bytes, por
 
 def _x_lines(hop: Hop, facts: ClientFacts, prefix: bytes, port: int) -> list[FieldLine]:
     told = facts.told
-    addresses = told.nodes if hop.peer == UNIX else (*told.nodes, _peer_address(hop.peer))
+    addresses = told.nodes if hop.peer == UNIX else (*told.nodes, peer_address(hop.peer))
     lines = [(b"X-Forwarded-For", ", ".join(addresses).encode("ascii", "replace"))] if addresses else []
     lines.append((b"X-Forwarded-Proto", facts.proto))
     host = _HOST.fullmatch(facts.host)
@@ -240,7 +196,7 @@ def _x_lines(hop: Hop, facts: ClientFacts, prefix: bytes, port: int) -> list[Fie
 
 def _forwarded(hop: Hop, facts: ClientFacts) -> bytes:
     told = facts.told
-    peer = _UNKNOWN if hop.peer == UNIX else _peer_address(hop.peer)
+    peer = _UNKNOWN if hop.peer == UNIX else peer_address(hop.peer)
     if not told.nodes:
         return _element(peer, facts.host, facts.proto)
     own = _element(peer, hop.host, b"https" if hop.tls else b"http")
@@ -383,27 +339,5 @@ def _node(value: bytes) -> str:
 
 
 def _canonical(match: re.Match[bytes]) -> str:
-    address = _parse_address((match.group("v4") or match.group("v6")).decode("ascii"))
+    address = parse_address((match.group("v4") or match.group("v6")).decode("ascii"))
     return "" if address is None else str(address)
-
-
-@lru_cache(maxsize=1024)
-def _peer_address(peer: str) -> str:
-    address = None if peer == UNIX else _parse_address(peer)
-    return peer if address is None else str(address)
-
-
-def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    # The scope of a link-local address means something on this machine only.
-    text = text.partition("%")[0]
-    return _parse_short_address(text) if len(text) <= _MAX_ADDRESS_CHARACTERS else None
-
-
-@lru_cache(maxsize=1024)
-def _parse_short_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return address if mapped is None else mapped

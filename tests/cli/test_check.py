@@ -118,6 +118,100 @@ def test_checking_opens_no_socket_and_needs_no_server() -> None:
     assert set(done.stdout.splitlines()[-1].split()).isdisjoint({"aiohttp", "asyncio", "uvloop", "corsproxy.app"})
 
 
+def test_a_review_of_everything_is_golden_and_narrow() -> None:
+    """The files of TLS are not there, so it is no run of `check`."""
+    loaded = load_text((GOLDEN / "full.yaml").read_text(), "full.yaml")
+    assert loaded.settings is not None
+    found = review(loaded.settings, root=loaded.root)
+
+    assert found == (GOLDEN / "full.review").read_text()
+    assert "not-to-be-shown" not in found
+
+
+@pytest.mark.parametrize("name", ["safe.txt", "risky.txt", "full.review"])
+def test_a_review_is_as_wide_as_a_terminal(name: str) -> None:
+    text = (GOLDEN / name).read_text()
+
+    assert max(map(len, text[text.index("  listens on") :].splitlines())) <= 100
+
+
+def test_a_review_shows_no_secret(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in (("origin", "https://customer.example"), ("host", "api.customer.example")):
+        (tmp_path / name).write_text(f"{value}\n")
+    file = tmp_path / "f.yaml"
+    file.write_text(
+        f"""\
+upstream: http://localhost:9000
+hosts: ["${{file:{tmp_path}/host}}"]
+cors: {{allow_origins: ["${{file:{tmp_path}/origin}}"]}}
+headers: {{request: {{set: {{X-Api-Key: "${{file:{tmp_path}/origin}}"}}}}}}
+"""
+    )
+
+    assert main(["check", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "customer" not in out
+    assert f"  origins           ${{file:{tmp_path}/origin}}\n" in out
+    assert f"  answers for       ${{file:{tmp_path}/host}}\n" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "row"),
+    [
+        ("tests: [{origin: https://a.example, expect: allow}]", "  policy tests      1, which holds"),
+        ("", "  policy tests      none yet: write calls that must work, and calls that must not, under `tests`"),
+        ("forwarded: none", "  tells upstreams   nothing of the client"),
+        ("forwarded: forwarded", "  tells upstreams   of the client, in Forwarded"),
+        ("request_id: {header: X-Trace-Id}", "  request ids       X-Trace-Id, as clients send it"),
+        ("trusted_proxies: [10.0.0.0/8]", "  believes          10.0.0.0/8: what their X-Forwarded-* and Forwarded say of a client"),
+        ("cookies: {secure: true}", "  cookies           Secure"),
+        ("cookies: {path: keep}", "  cookies           Path stays as the upstream wrote it"),
+        ("limits: {request_body: 10MB}", "  limits            request bodies up to 10MB, pauses of up to 1m"),
+        ("headers: {request: {add: {X-A: secret}}}", "  to the upstream   X-A added"),
+        ("tls: {cert_file: c, key_file: k}", "  listens on        https://127.0.0.1:8080"),
+        (
+            "tls: {cert_file: c, key_file: k, client_ca_file: a}",
+            "  clients           must show a certificate signed by a, but for preflights; else 403",
+        ),
+    ],
+)
+def test_a_review_says_what_differs_from_the_default(more: str, row: str) -> None:
+    settings = load_text(SMALL + more, "f").settings
+    assert settings is not None
+    assert row in review(settings).splitlines()
+
+
+def test_a_review_of_a_small_file_says_nothing_of_what_it_does_not_set() -> None:
+    settings = load_text(SMALL, "f").settings
+    assert settings is not None
+    assert len(review(settings).splitlines()) == 13
+
+
+@pytest.mark.parametrize(
+    ("upstream", "is_marked"),
+    [
+        ("http://api.example.net", True),
+        ("http://10.0.0.1", False),
+        ("http://api.internal", False),
+        ("https://api.example.net", False),
+        ("unix:/run/app.sock", False),
+    ],
+)
+def test_a_review_marks_values_that_travel_in_clear_text(upstream: str, *, is_marked: bool) -> None:
+    text = SMALL.replace("http://localhost:9000", upstream) + "headers: {request: {set: {X-Api-Key: secret}}}\n"
+    settings = load_text(text, "f").settings
+    assert settings is not None
+    mark = "! plain http, maybe over the internet: X-Api-Key can be read on the way"
+    assert (mark in review(settings).splitlines()) is is_marked
+
+
+def test_a_root_route_for_some_hosts_leaves_other_paths_unanswered() -> None:
+    text = "cors: none\nroutes: [{path: /, hosts: [a.example], upstream: 'http://localhost:9000'}]\n"
+    settings = load_text(text, "f").settings
+    assert settings is not None
+    assert review(settings).endswith("\nany other path\n  answer            404\n")
+
+
 def test_a_review_in_colour_is_the_same_review() -> None:
     settings = load_text((GOLDEN / "risky.yaml").read_text(), "risky.yaml").settings
     assert settings is not None

@@ -164,7 +164,7 @@ def test_a_directory_that_cannot_be_written(directory: Path, capsys: pytest.Capt
 
     assert main(["dev-cert", "localhost"]) == 3
     assert capsys.readouterr().err == (
-        "error[CP522]: `corsproxy-certs` cannot be written or read: file exists\n  = help: Choose another directory with `--dir`.\n"
+        "error[CP522]: `corsproxy-certs` cannot be written or read: file exists\n  = help: choose another directory with `--dir`\n"
     )
 
 
@@ -204,6 +204,6 @@ def test_without_the_library_it_says_what_to_install(
     assert main(arguments) == 3
     assert capsys.readouterr().err == (
         "error[CP521]: certificates are made with the library `cryptography`, which is not installed\n"
-        "  = help: Install it: `pip install 'corsproxy[dev-cert]'`.\n"
+        "  = help: install it: `pip install 'corsproxy[dev-cert]'`\n"
     )
     assert not directory.exists()

@@ -64,6 +64,19 @@ def test_what_kubernetes_sets_for_a_service_called_corsproxy_is_passed_over() ->
     assert (overrides(links), strangers(links)) == ({}, [])
 
 
+def test_so_is_what_it_sets_for_a_service_whose_name_begins_so() -> None:
+    links = {
+        "CORSPROXY_ADMIN_SERVICE_HOST": "10.0.0.1",
+        "CORSPROXY_ADMIN_SERVICE_PORT_HTTP": "80",
+        "CORSPROXY_ADMIN_PORT": "tcp://10.0.0.1:80",
+        "CORSPROXY_ADMIN_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "CORSPROXY_ADMIN_PORT_80_TCP_PROTO": "tcp",
+    }
+
+    assert strangers(links) == []
+    assert strangers({"CORSPROXY_LISTEN_PORT": "8080"}) == ["CORSPROXY_LISTEN_PORT"]
+
+
 def test_no_key_has_a_name_that_kubernetes_would_give_to_a_link() -> None:
     # A Service called corsproxy-upstream, corsproxy-log … makes names such as CORSPROXY_UPSTREAM_SERVICE_HOST and CORSPROXY_LOG_PORT.
     assert not [name for name in KEYS if "_SERVICE_" in name or "_PORT" in name]

@@ -138,11 +138,11 @@ def test_json_says_that_nothing_is_sent(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--origin", "https://a.example/"], "argument --origin: no browser sends the origin `https://a.example/`: an origin ends without a slash; write `https://a.example`"),
-        (["--origin", "null", "--method", "F O"], "argument --method: `F O` is no method name; write one as `GET`"),
-        (["--origin", "null", "--path", "a"], "argument --path: `a` does not begin with `/`; write `/a`"),
-        (["--origin", "null", "--host", "A.example"], "argument --host: no browser sends the host `A.example`"),
-        (["--origin", "null", "--header", "Cookie"], "argument --header: no script can set `Cookie`: the browser keeps it to itself; take it out"),
+        (["--origin", "https://a.example/"], "`--origin`: no browser sends the origin `https://a.example/`: an origin ends without a slash\n  = help: write `https://a.example`"),
+        (["--origin", "null", "--method", "F O"], "`--method`: `F O` is no method name\n  = help: write one as `GET`"),
+        (["--origin", "null", "--path", "a"], "`--path`: `a` does not begin with `/`\n  = help: write `/a`"),
+        (["--origin", "null", "--host", "A.example"], "`--host`: no browser sends the host `A.example`"),
+        (["--origin", "null", "--header", "Cookie"], "`--header`: no script can set `Cookie`: the browser keeps it to itself\n  = help: take it out"),
         (["--origin", "null", "--credentials", "maybe"], "`maybe` is not one of the choices of `--credentials`"),
         ([], "`--origin` is missing"),
     ],
@@ -197,3 +197,18 @@ def test_a_pattern_cannot_speak_to_the_terminal(tmp_path: Path, capsys: pytest.C
     explain("--origin", "https://a.example", file=str(file))
 
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=str)
+def test_no_secret_shows(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Such a name would break JSON if it were put into the finished text.
+    secret = tmp_path / 'the "origin"'
+    secret.write_text("https://customer.example\n")
+    file = tmp_path / "f.yaml"
+    file.write_text(f"upstream: http://localhost:9000\ncors: {{allow_origins: ['${{file:{secret}}}']}}\n")
+
+    assert explain("--origin", "https://customer.example", *flags, file=str(file)) == 0
+    out = capsys.readouterr().out
+    assert "customer" not in out
+    if flags:
+        assert json.loads(out)["call"]["origin"] == f"${{file:{secret}}}"

@@ -9,6 +9,7 @@ import pytest
 
 from corsproxy.cli import loading
 from corsproxy.cli.loading import load, source_of
+from corsproxy.cli.main import main
 from corsproxy.cli.parser import Parser
 from corsproxy.config.load import Loaded
 
@@ -49,6 +50,27 @@ def test_an_empty_variable_names_no_file(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("CORSPROXY_CONFIG", "")
 
     assert origins(load(parsed())) == ["https://a.example"]
+
+
+@pytest.mark.parametrize("verb", ["check", "run", "explain --origin https://a.example", "config --effective"])
+def test_an_empty_flag_leads_to_no_other_file(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is what a shell makes of a variable that is not set."""
+    (tmp_path / "corsproxy.yaml").write_text(SMALL)
+
+    for flag in ("--config", "--upstream"):
+        assert main([*verb.split(), flag, ""]) == 2
+        assert capsys.readouterr() == ("", f"error[CP151]: `{flag}` is empty\n  = help: give it a value, or take it out\n")
+
+
+@pytest.mark.parametrize("flags", [["--allow-origin", ""], ["--listen", ""]], ids=" ".join)
+def test_an_empty_flag_leads_to_no_value_of_the_file(flags: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text(SMALL)
+    loaded = load(parsed("--config", str(file), *flags))
+
+    assert loaded is not None
+    assert loaded.settings is None
+    assert {each.file for each in loaded.diagnostics} == {f"flag {flags[0]}"}
 
 
 def test_the_second_default_is_taken_where_the_first_is_missing(tmp_path: Path) -> None:

@@ -57,8 +57,39 @@ def test_help_groups_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
         assert verb.help in out
 
 
-def test_help_fits_on_a_terminal() -> None:
-    assert [verb.name for verb in VERBS if len(verb.help) > 84] == []
+def test_help_fits_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = said(["--help"], capsys)
+
+    assert [line for line in out.splitlines() if len(line) > 110] == []
+
+
+@each_verb
+def test_the_help_of_a_verb_begins_with_what_it_does(verb: Verb) -> None:
+    assert (importlib.import_module(verb.module).__doc__ or "").lstrip()[0].isupper()
+
+
+@pytest.mark.parametrize(
+    ("variables", "begins"),
+    [
+        (
+            {"FORCE_COLOR": "1"},
+            "\x1b[1;31merror[CP151]\x1b[0m\x1b[1m: there is no verb `chekc`\x1b[0m\n  \x1b[1;34m=\x1b[0m \x1b[1;36mhelp\x1b[0m: ",
+        ),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, "error[CP151]: there is no verb `chekc`\n  = help: "),
+        ({}, "error[CP151]: there is no verb `chekc`\n  = help: "),
+    ],
+    ids=["forced", "forbidden", "no terminal"],
+)
+def test_a_complaint_has_colours_where_diagnostics_have(
+    variables: dict[str, str], begins: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    _, _, err = said(["chekc"], capsys)
+    assert err == f"{begins}did you mean `check`?\n"
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["version"]], ids=" ".join)

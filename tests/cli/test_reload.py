@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.certificates import Authority, Pair
 from tests.cli.test_run import ask, running, silent_upstream
@@ -25,11 +25,17 @@ def file_of(upstream: str = "http://127.0.0.1:9", more: str = "", origin: str = 
 
 
 def next_message(process: "subprocess.Popen[str]") -> str:
+    """The message of the next event."""
+    return str(next_event(process)["message"])
+
+
+def next_event(process: "subprocess.Popen[str]") -> dict[str, Any]:
     """The next event of a log in JSON. A proxy that says nothing more is ended by the test's time limit."""
     assert process.stderr is not None
     line = process.stderr.readline()
     assert line, "it ended"
-    return str(json.loads(line)["message"])
+    event: dict[str, Any] = json.loads(line)
+    return event
 
 
 def rewrite(file: Path, text: str) -> None:
@@ -179,9 +185,11 @@ async def refuse(process: "subprocess.Popen[str]", config: ConfigMap) -> None:
     """Make the file a wrong one; the clients see to it that the policy in force stays."""
     config.update("upstream: http://localhost:9\ncors: {allow_orgins: [https://other.example]}\n")
     process.send_signal(signal.SIGHUP)
-    while not (message := await asyncio.to_thread(next_message, process)).startswith("CP511 "):
-        assert message == "configuration reloaded: nothing changed"
-    assert "error[CP103]: `allow_orgins` is not a key of `cors`" in message
+    while (event := await asyncio.to_thread(next_event, process)).get("corsproxy.problem") != "CP511":
+        assert event["message"] == "configuration reloaded: nothing changed"
+    assert event["message"] == "CP511 new configuration refused: the one in force stays"
+    (found,) = (each for each in event["corsproxy.diagnostics"] if each["code"] == "CP103")
+    assert (found["message"], found["line"]) == ("`allow_orgins` is not a key of `cors`", 2)
 
 
 # --- what starts one ---
@@ -350,6 +358,6 @@ def test_a_file_that_was_found_is_the_one_that_is_loaded_again(tmp_path: Path) -
     with running(cwd=tmp_path) as (process, _):
         file.unlink()
         process.send_signal(signal.SIGHUP)
-        message = next_message(process)
-        assert message.startswith("CP511 ")
-        assert "`corsproxy.yaml` cannot be read" in message
+        event = next_event(process)
+        assert event["message"].startswith("CP511 ")
+        assert "`corsproxy.yaml` cannot be read" in event["corsproxy.diagnostics"][0]["message"]

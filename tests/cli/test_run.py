@@ -211,8 +211,53 @@ def test_a_taken_address_is_a_start_up_failure_that_says_so(tmp_path: Path) -> N
         said = corsproxy("--upstream", "http://127.0.0.1:9", "--allow-origin", ORIGIN, "--listen", f"127.0.0.1:{port}", cwd=tmp_path)
 
     assert said.returncode == 3
-    assert said.stderr.startswith(f"error[CP504]: cannot listen on 127.0.0.1:{port}: ")
-    assert "help:" in said.stderr
+    assert said.stderr == (
+        f"error[CP504]: cannot listen on 127.0.0.1:{port}: address already in use\n"
+        "  = help: stop what uses it, or choose another address with `listen`\n"
+    )
+
+
+def test_what_is_doubtful_is_said_before_the_banner_as_the_log_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    for form, first in (("text", "note[CP253]: "), ("json", '{"@timestamp":'), ("logfmt", "time=")):
+        file.write_text(
+            f"listen: 127.0.0.1:0\nupstream: http://localhost:9\nlog: {{format: {form}}}\n"
+            f"cors: {{allow_origins: [{ORIGIN}], allow_methods: [PUT]}}\n"
+        )
+        command = [sys.executable, "-m", "corsproxy", "-c", str(file)]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        assert process.stderr is not None
+        with process.stderr:
+            said = [process.stderr.readline()]
+            while "listening on" not in said[-1]:
+                said.append(process.stderr.readline())
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
+        assert said[0].startswith(first)
+        assert "CP253" in said[0]
+        if form == "json":
+            warned, banner = map(json.loads, said)
+            assert (warned["log.level"], warned["message"]) == ("info", "the configuration is in force, with 1 note")
+            assert [each["code"] for each in warned["corsproxy.diagnostics"]] == ["CP253"]
+            assert banner["corsproxy.routes"] == [f"to http://localhost:9: {ORIGIN}; PUT; request headers content-type; no credentials"]
+
+
+def test_the_banner_shows_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "origin").write_text("https://customer.example\n")
+    reference = f"${{file:{tmp_path}/origin}}"
+    (tmp_path / "corsproxy.yaml").write_text(
+        f"listen: 127.0.0.1:1\nupstream: http://localhost:9\ncors: {{allow_origins: ['{reference}']}}\nlog: {{format: text}}\n"
+    )
+    command = [sys.executable, "-m", "corsproxy", "--listen", "127.0.0.1:0"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert process.stderr is not None
+    with process.stderr:
+        said = process.stderr.readline() + process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    assert said.endswith(
+        f"\n  to http://localhost:9: {reference}; GET HEAD POST PUT PATCH DELETE; request headers content-type; no credentials\n"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])

@@ -1,6 +1,7 @@
 """https from the command line: what the start says, and what it does about files that cannot be used."""
 
 import http.client
+import json
 import re
 import signal
 import ssl
@@ -69,5 +70,7 @@ def test_a_certificate_that_has_expired_is_a_warning_at_the_start(tmp_path: Path
     said = corsproxy(cwd=tmp_path)
 
     assert said.returncode == 3
-    assert "warning[CP258]: the certificate in `" in said.stderr
-    assert "has expired at 20" in said.stderr
+    event = json.loads(said.stderr.splitlines()[0])
+    assert (event["log.level"], event["message"]) == ("warning", "the configuration is in force, with 2 warnings")
+    (found,) = (each for each in event["corsproxy.diagnostics"] if each["code"] == "CP258")
+    assert "has expired at 20" in found["message"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corsproxy.cli.main import DEFAULT, verb_parser
+from corsproxy.cli.main import DEFAULT, main, verb_parser
 from corsproxy.config.load import load_text
 from corsproxy.startup import checked
 
@@ -34,6 +34,20 @@ def test_the_readme_shows_the_message_that_a_user_gets() -> None:
     messages = [diagnostic.message for diagnostic in load_text(text, "corsproxy.yaml").diagnostics]
     assert "`allow_orgins` is not a key of `cors`" in messages
     assert "error[CP103]: `allow_orgins` is not a key of `cors`\n --> corsproxy.yaml:3:3" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/cli.md"])
+def test_a_document_shows_what_explain_says(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "corsproxy.yaml").write_text("upstream: http://localhost:9000\ncors:\n  allow_origins: [https://app.example.com]\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    (shown,) = re.findall(r"^\$ corsproxy (explain [^\n]*)\n(.*?)\n```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+    assert main(shown[0].split()) == 1
+    # A document may leave the end out, but nothing between.
+    assert capsys.readouterr().out.startswith(shown[1].rstrip("\n") + "\n")
 
 
 def test_help_names_every_flag_that_the_readme_uses() -> None:

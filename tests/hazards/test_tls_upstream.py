@@ -540,3 +540,15 @@ async def test_a_reload_with_files_that_broke_a_moment_ago_changes_nothing(
 
     assert front.gateway.settings is before
     assert list(front.gateway.pools) == []
+
+
+async def test_a_failed_handshake_with_an_upstream_from_a_secret_tells_none_of_its_names(
+    proxy: ProxyFactory, secure: Secure, authority: Authority
+) -> None:
+    upstream = secure(authority.issue("elsewhere"))
+    told = replace(upstream.told(ClientTls(authority.ca_file)), url="${file:/run/secrets/upstream}")
+    front = await proxy(route(told))
+    assert (await front.ask(get())).status == 502
+
+    (record,) = await front.recorded()
+    assert record.failure == "TLS with ${file:/run/secrets/upstream}: the handshake failed"

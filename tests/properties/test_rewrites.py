@@ -8,7 +8,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from corsproxy.semantics.cookies import CookieFault, CookieRules, PathMap, cookie_fault, cookie_name, rewrite_set_cookie
-from corsproxy.semantics.forwarded import ForwardedMode, Hop, forwarded_lines, parse_network, read_client, trusts_in
+from corsproxy.semantics.forwarded import ForwardedMode, Hop, forwarded_lines, read_client
+from corsproxy.semantics.networks import parse_network, trusts_in
 from corsproxy.semantics.redirects import Places, leaves, names_upstream, rewrite_location, rewrite_refresh, upstream_authorities
 from corsproxy.semantics.trace import begin, is_request_id, parse_traceparent
 

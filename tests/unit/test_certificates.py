@@ -89,12 +89,14 @@ def test_files_that_hold_something_else(directory: Path) -> None:
     (directory / "torn.key").write_text(Path("k.pem").read_text().replace("\nM", "\nN", 1))
 
     assert said(server(cert="der")) == [
-        "CP133 2:14 `der` holds no certificate in PEM | convert it: `openssl x509 -inform DER -in FILE -out FILE.pem`"
+        "CP133 2:14 `der` holds no certificate in PEM | convert it: `openssl x509 -inform DER -in der -out der.pem`"
     ]
     assert said(server(cert="k.pem", key="c.pem")) == [
         "CP133 2:14 `k.pem` holds no certificate in PEM | name the file with the certificate; this one holds a key"
     ]
-    assert said(server(key="c.pem")) == ["CP133 3:13 `c.pem` holds no private key in PEM | name the file with the key"]
+    assert said(server(key="c.pem")) == [
+        "CP133 3:13 `c.pem` holds no private key in PEM | name the file with the key: it has a line `-----BEGIN PRIVATE KEY-----`"
+    ]
     for loaded, place, name in ((server(cert="torn.pem"), "2:14", "torn.pem"), (server(key="torn.key"), "3:13", "torn.key")):
         (message,) = said(loaded)
         assert message.startswith(f"CP133 {place} OpenSSL cannot use `{name}`: ")
@@ -108,7 +110,7 @@ def test_a_key_with_a_password(directory: Path, authority: Authority) -> None:
     shutil.copy(locked.key_file, directory / "l.key")
 
     assert said(server("l.pem", "l.key")) == [
-        "CP133 3:13 the key in `l.key` has a password | take it off: `openssl pkey -in l.key -out FILE.key`"
+        "CP133 3:13 the key in `l.key` has a password | take it off: `openssl pkey -in l.key -out l.key.plain`"
     ]
 
 

@@ -119,11 +119,11 @@ FAILING = {
     ),
     "{host: evil.example, expect: allow}": (
         "CP121 19 `GET /` at `evil.example` without Origin tests no policy: the proxy answers 421, because this proxy does not answer for "
-        "that host | name a host that is served"
+        "that host | name a host that is served, as `host: localhost`"
     ),
     "{path: /open/..%2fnone, expect: deny}": (
         "CP121 19 `GET /open/..%2fnone` without Origin tests no policy: the proxy answers 400, because the path can be read in more than "
-        "one way | name a path that is served"
+        "one way | name a path that is served, as `path: /none`"
     ),
     "{origin: https://app.example.com, path: /pass, expect: refused}": (
         "CP121 19 `GET /pass` from `https://app.example.com` tests no policy: its route says `cors: passthrough`, so the upstream decides "
@@ -158,7 +158,7 @@ def test_a_path_without_a_route_tests_no_policy() -> None:
     text = "routes: [{path: /a, upstream: http://up, cors: none}]\ntests: [{path: /b, expect: refused}]\n"
 
     assert outcomes(text) == [
-        "CP121 2 `GET /b` without Origin tests no policy: the proxy answers 404, because no route matches this path | name a path that is served"
+        "CP121 2 `GET /b` without Origin tests no policy: the proxy answers 404, because no route matches this path | name a path that is served, as `path: /a`"
     ]
 
 

@@ -13,6 +13,7 @@ import pytest
 from corsproxy.config.load import Loaded, load_file, load_flags, load_text
 from corsproxy.config.settings import Listen, Settings
 from corsproxy.cors.policy import CorsPolicy
+from corsproxy.observe.details import Details
 from corsproxy.reload import Reloader, ReloadOutcome, Watcher, reloading, run_in_thread, take_snapshot
 from tests.harness import until
 
@@ -30,7 +31,7 @@ class Said(logging.Handler):
         self.lines: list[tuple[str, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append((record.levelname, record.getMessage()))
+        self.lines.append((record.levelname, Details.of(record).below(record.getMessage())))
 
     def take(self) -> list[tuple[str, str]]:
         lines, self.lines = self.lines, []

@@ -50,6 +50,35 @@ async def test_an_upstream_that_is_down_is_a_502(front: Proxy, upstream: Upstrea
     assert (await client.ask(get())).body == b"back"
 
 
+async def test_the_log_says_why_an_upstream_is_down(front: Proxy, upstream: Upstream) -> None:
+    await upstream.fall()
+    await front.ask(get())
+
+    (record,) = await front.recorded()
+    assert record.failure == f"connecting to 127.0.0.1:{upstream.port}: connection refused"
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("127.0.0.1", "connecting to ${file:/run/secrets/upstream}: connection refused"),
+        ("nowhere.invalid", "resolving ${file:/run/secrets/upstream}: "),
+    ],
+)
+async def test_the_log_names_an_upstream_from_a_secret_by_its_reference(proxy: ProxyFactory, host: str, said: str) -> None:
+    with socket.socket() as taken:
+        # Bound and not listening: whoever connects is refused.
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        front = await proxy(route(UpstreamSettings("${file:/run/secrets/upstream}", host, port, b"hidden")))
+        await front.ask(get())
+
+    (record,) = await front.recorded()
+    assert record.failure.startswith(said)
+    assert host not in record.failure
+    assert str(port) not in record.failure
+
+
 @origins
 async def test_a_name_that_does_not_resolve_is_a_502(proxy: ProxyFactory, origin: list[bytes]) -> None:
     front = await proxy(route(UpstreamSettings("http://nowhere.invalid", "nowhere.invalid", 80, b"nowhere.invalid")))

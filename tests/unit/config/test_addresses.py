@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_route_path, parse_upstream
+from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_upstream
+from corsproxy.config.paths import parse_route_path
 from corsproxy.config.settings import Listen, Upstream
 from corsproxy.problems import Fault
 
@@ -84,10 +85,10 @@ BAD_UPSTREAM = {
     "unix:a": "CP108 `unix:a` names no absolute path | write `unix:/run/a`",
     "unix://": "CP108 `unix://` is not how a unix socket is spelled | write `unix:/`",
     "unix:/run/a:/b?c": "CP108 `/b?c` is not a path as URLs spell it | percent-encode what is no letter, digit or one of `-._~!$&'()*+,;=:@`",
-    "http://me:pw@a": "CP108 an upstream's URL has no user name and no password | take out what stands before the `@`",
-    "me:pw@a": "CP108 an upstream's URL has no user name and no password | take out what stands before the `@`",
-    "http://a?b": "CP108 an upstream's URL has no query, and this has `?b` | take the query out",
-    "http://a/#b": "CP108 an upstream's URL has no fragment, and this has `#b` | take the fragment out",
+    "http://me:pw@a": 'CP108 an upstream\'s URL has no user name and no password | take out what stands before the `@`, and write `headers: {request: {set: {Authorization: "${UPSTREAM_AUTHORIZATION}"}}}`',
+    "me:pw@a": 'CP108 an upstream\'s URL has no user name and no password | take out what stands before the `@`, and write `headers: {request: {set: {Authorization: "${UPSTREAM_AUTHORIZATION}"}}}`',
+    "http://a?b": "CP108 an upstream's URL has no query, and this has `?b` | write `http://a`",
+    "http://a/#b": "CP108 an upstream's URL has no fragment, and this has `#b` | write `http://a/`",
     "http://": "CP108 the URL has no host | write `http://localhost:9000`",
     "http://:80": "CP108 the URL has no host | write `http://localhost:9000`",
     "http://::1": "CP108 `::1` is an IPv6 address without brackets | write `[::1]`",
@@ -96,8 +97,8 @@ BAD_UPSTREAM = {
     "http://a..b": "CP108 `a..b` is not a host name | use letters, digits, `-`, `_` and single dots",
     "http://*.a": "CP108 `*.a` is not a host name | use letters, digits, `-`, `_` and single dots",
     "http://0x7f.1": "CP108 `0x7f.1` is not an IPv4 address | write four numbers from 0 to 255: `127.0.0.1`",
-    "http://a/../b": "CP108 `/../b` has a dot segment | write the path that it leads to",
-    "http://a/%2e/b": "CP108 `/%2e/b` has a dot segment | write the path that it leads to",
+    "http://a/../b": "CP108 `/../b` has a dot segment | write `/b`, to which it leads",
+    "http://a/%2e/b": "CP108 `/%2e/b` has a dot segment | write `/b`, to which it leads",
     "http://a/%zz": "CP108 `/%zz` is not a path as URLs spell it | percent-encode what is no letter, digit or one of `-._~!$&'()*+,;=:@`",
 }
 
@@ -151,12 +152,12 @@ BAD_ROUTE = {
     "*": "CP113 `*` has a `*`, and a route takes every path below its own | write `/`",
     "/a/**/b": "CP113 `/a/**/b` has a `*`, and a route takes every path below its own | write `/a`",
     "/a//b": "CP113 `/a//b` has an empty segment | write `/a/b`",
-    "/.": "CP113 `/.` has a dot segment, which no path in normal form has | write the path that it leads to",
-    "/a b": "CP113 `/a b` holds ` `, which no path in normal form has | take it out",
+    "/.": "CP113 `/.` has a dot segment, which no path in normal form has | write `/`, to which it leads",
+    "/a b": "CP113 `/a b` holds ` `, which no path in normal form has | write `/`: a route takes every path below its own",
     "/a#b": "CP113 `/a#b` holds `#`, which ends a path | write `/a`",
-    "/a;b": "CP113 `/a;b` holds `;`, which no path in normal form has | take it out",
-    "/caf\u00e9": "CP113 `/caf\u00e9` holds `\u00e9`, which no path in normal form has | take it out",
-    "/a\\b": "CP113 `/a\\b` holds `\\`, which no path in normal form has | take it out",
+    "/a;b": "CP113 `/a;b` holds `;`, which no path in normal form has | write `/`: a route takes every path below its own",
+    "/caf\u00e9": "CP113 `/caf\u00e9` holds `\u00e9`, which no path in normal form has | write `/`: a route takes every path below its own",
+    "/a\\b": "CP113 `/a\\b` holds `\\`, which no path in normal form has | write `/`: a route takes every path below its own",
 }
 
 

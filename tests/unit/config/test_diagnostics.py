@@ -3,7 +3,7 @@
 import pytest
 
 from corsproxy import problems
-from corsproxy.config.diagnostics import Diagnostic, Interpolation, Report, Source, Span, diagnostic
+from corsproxy.config.diagnostics import Diagnostic, Interpolation, Report, Secrets, Source, Span, diagnostic
 from corsproxy.problems import Fault
 
 SOURCE = Source("f", ("one", "two: https://me:secret@host", "three"))
@@ -112,9 +112,22 @@ def test_nothing_more_is_said_of_a_value_that_could_not_be_had() -> None:
 
 def test_a_secret_is_struck_out_of_what_is_said_elsewhere() -> None:
     report = Report(SOURCE)
-    report.secrets.add("hunter")
-    report.secrets.add(" Hunter2-and-more\n")
-    report.secrets.add("one")
+    report.hide("hunter")
+    report.hide(" Hunter2-and-more\n")
+    report.hide("one")
     report.add(problems.BAD_ADDRESS, at(1, OPEN), "HUNTER2-AND-MORE, one, xhunterx", "write `hunter`")
 
     assert [(each.message, each.help) for each in report.in_order()] == [("***, one, x***x", "write `***`")]
+
+
+def test_what_shows_in_the_place_of_a_secret_is_not_searched_for_others() -> None:
+    secrets = Secrets()
+    secrets.add("hunter2-and-more", "${file:/run/secrets/hunter}")
+    secrets.add("hunter")
+
+    assert secrets.strike("Hunter2-and-more, hunter") == "${file:/run/secrets/hunter}, ***"
+    assert "hunter" not in repr(secrets)
+
+
+def test_nothing_is_struck_where_there_is_no_secret() -> None:
+    assert Secrets().strike("all of it") == "all of it"

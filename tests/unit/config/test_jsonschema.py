@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from corsproxy.config import nodes, patterns
-from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_route_path, parse_upstream
+from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_upstream
 from corsproxy.config.jsonschema import json_schema
 from corsproxy.config.load import load_text
+from corsproxy.config.paths import parse_route_path
 from corsproxy.config.schema import KEYS, LOG, SECTIONS, SINGLE_KEYS, Kind
 from corsproxy.config.units import parse_duration, parse_size
 from corsproxy.cors.names import SENDABLE_METHODS

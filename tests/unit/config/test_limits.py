@@ -131,7 +131,7 @@ CASES = {
     ),
     "a time of nothing": (
         UC + "limits: {keep_alive_timeout: 0s}\n",
-        ["CP112 3:30 `keep_alive_timeout` takes a time above zero, and this is `0s` | write a time such as `75s`"],
+        ["CP112 3:30 `keep_alive_timeout` takes a time above zero, and this is `0s` | write a time such as `75s`; the longest is `168h`"],
     ),
     "the names of nginx": (
         UC + "limits: {client_max_body_size: 10MB, keepalive_timeout: 60s}\n",

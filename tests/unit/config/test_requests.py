@@ -85,7 +85,7 @@ BAD: list[tuple[Parse, str, str, str]] = [
     (parse_header_name, "Cookie", "no script can set `Cookie`: the browser keeps it to itself", "take it out"),
     (parse_header_name, "sec-fetch-site", "no script can set `sec-fetch-site`: the browser keeps it to itself", "take it out"),
     (parse_header_name, "X-A: 1", "`X-A: 1` is no header name", "write the name alone: `X-A`"),
-    (parse_header_name, "X A", "`X A` is no header name", ""),
+    (parse_header_name, "X A", "`X A` is no header name", "use letters, digits and `-`"),
 ]
 
 

@@ -56,11 +56,11 @@ CASES = {
     ),
     "no colon at all": (
         "upstream http://localhost:9000\ncors: none\n",
-        ["CP102 1:1 a key without its colon | write `key: value`"],
+        ["CP102 1:1 a key without its colon | write `upstream: http://localhost:9000`"],
     ),
     "no colon, and a comment and an empty line below": (
         "upstream http://localhost:9000\n# who may call\n\ncors: none\n",
-        ["CP102 1:1 a key without its colon | write `key: value`"],
+        ["CP102 1:1 a key without its colon | write `upstream: http://localhost:9000`"],
     ),
     "a last line without a colon": (
         "cors: none\nupstream\n",
@@ -88,16 +88,16 @@ CASES = {
     ),
     "a value that begins with an at sign": (
         "listen: @here\n",
-        ["CP102 1:9 a value cannot begin with this character | put the value in quotes"],
+        ['CP102 1:9 a value cannot begin with `@` | put the value in quotes: `"@here"`'],
     ),
     "a value that begins with a backquote": (
         "listen: `here`\n",
-        ["CP102 1:9 a value cannot begin with this character | put the value in quotes"],
+        ["CP102 1:9 a value cannot begin with a backquote | put the value in quotes"],
     ),
     "two colons in one value": (
         "log: level: info\n",
         [
-            "CP102 1:11 a second `: ` in one value, or a key that is indented too far | put the value in quotes, or line the key up with its neighbours"
+            "CP102 1:11 a second `: ` in one value, or a key that is indented too far | write `log: {level: info}`, or put the value in quotes"
         ],
     ),
     "a key that is indented too far": (
@@ -108,11 +108,15 @@ CASES = {
     ),
     "a key that is indented too little": (
         "log:\n  level: info\n format: text\n",
-        ["CP102 3:2 this does not line up with what stands above it | begin every entry in the column where line 1 begins"],
+        [
+            "CP102 3:2 this does not line up with what stands above it | begin it in column 3, as line 2 does, or in column 1, as line 1 does"
+        ],
     ),
     "a list among keys": (
         "log:\n  level: info\n  - format\n",
-        ["CP102 3:3 this does not line up with what stands above it | begin every entry in the column where line 2 begins"],
+        [
+            "CP102 3:3 this does not line up with what stands above it | write `key: value` as the lines above do, or put this below a key of its own"
+        ],
     ),
     "a backslash in double quotes": (
         'cors:\n  allow_origins:\n    - regex: "https://\\d"\n',

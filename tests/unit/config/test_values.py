@@ -42,19 +42,19 @@ CASES = {
     ),
     "a timeout of nothing": (
         UC + "timeouts: {response: 0s}\n",
-        ["CP112 3:22 `response` takes a time above zero, and this is `0s` | write a time such as `60s`"],
+        ["CP112 3:22 `response` takes a time above zero, and this is `0s` | write a time such as `60s`; the longest is `168h`"],
     ),
     "a timeout of zero without a unit": (
         UC + "timeouts: {response: 0}\n",
-        ["CP112 3:22 `response` takes a time above zero, and this is `0` | write a time such as `60s`"],
+        ["CP112 3:22 `response` takes a time above zero, and this is `0` | write a time such as `60s`; the longest is `168h`"],
     ),
     "a negative timeout": (
         UC + "timeouts: {response: -5s}\n",
-        ["CP112 3:22 `response` takes a time above zero, and this is `-5s` | write a time such as `60s`"],
+        ["CP112 3:22 `response` takes a time above zero, and this is `-5s` | write a time such as `60s`; the longest is `168h`"],
     ),
     "a timeout of a year": (
         UC + "timeouts: {response: 8760h}\n",
-        ["CP112 3:22 `response` takes a week at most, and this is `8760h` | write a time such as `60s`"],
+        ["CP112 3:22 `response` takes a week at most, and this is `8760h` | write a time such as `60s`; the longest is `168h`"],
     ),
     "timeouts that are a number": (
         UC + "timeouts: 5s\n",
@@ -148,11 +148,13 @@ CASES = {
     ),
     "an upstream with a password": (
         "upstream: http://me:secret@api.internal\n" + C,
-        ["CP108 1:11 an upstream's URL has no user name and no password | take out what stands before the `@`"],
+        [
+            'CP108 1:11 an upstream\'s URL has no user name and no password | take out what stands before the `@`, and write `headers: {request: {set: {Authorization: "${UPSTREAM_AUTHORIZATION}"}}}`'
+        ],
     ),
     "an upstream with a query": (
         "upstream: {url: 'http://h/?a=b'}\n" + C,
-        ["CP108 1:17 an upstream's URL has no query, and this has `?a=b` | take the query out"],
+        ["CP108 1:17 an upstream's URL has no query, and this has `?a=b` | write `http://h/`"],
     ),
     "an upstream that is a port": (
         "upstream: 9000\n" + C,

@@ -201,7 +201,7 @@ def test_looks_like_ipv4(case: Any) -> None:
         "dotted IPv6": ("http://[::ffff:1.2.3.4]", b"http://[::ffff:102:304]", "browsers send an IP address in its shortest usual form"),
         "IPv6 that is none": ("http://[1::2::3]", None, "this is no IP address"),
         "IPv6 without its bracket": ("http://[::1", None, "this is no IP address"),
-        "a space": ("https://app example", None, "this is not a scheme, a host and a port"),
+        "a space": ("https://app example", None, "an origin holds no space and no comma"),
         "two ports": ("https://app.example:1:2", None, "this is not a scheme, a host and a port"),
         "a letter as port": ("https://app.example:x", None, "this is not a scheme, a host and a port"),
         "a host in another alphabet": (

@@ -139,8 +139,8 @@ def test_null_is_an_entry_of_its_own_and_case_sensitive() -> None:
         "no right spelling": (
             "https://a b",
             problems.ORIGIN_SPELLING,
-            "`https://a b` never matches: this is not a scheme, a host and a port",
-            "",
+            "`https://a b` never matches: an origin holds no space and no comma",
+            "write one origin an entry: `https://a`, `https://b`",
         ),
         "a star in the middle": (
             "https://a.*.example",
@@ -152,7 +152,7 @@ def test_null_is_an_entry_of_its_own_and_case_sensitive() -> None:
             "https://*",
             problems.BAD_WILDCARD,
             "`https://*` has a `*` that stands for nothing",
-            "write `https://*.example.com` for any subdomain, `http://localhost:*` for any port, or a `regex:`",
+            'write `"*"` alone for any origin, or name the domain: `https://*.example.com`',
         ),
         "a star as the host at any port": (
             "https://*:*",
@@ -170,7 +170,7 @@ def test_null_is_an_entry_of_its_own_and_case_sensitive() -> None:
             "https://*example.com",
             problems.BAD_WILDCARD,
             "`https://*example.com` has a `*` that stands for nothing",
-            "write `https://*.example.com` for any subdomain, `http://localhost:*` for any port, or a `regex:`",
+            "write `https://*.example.com` for any subdomain",
         ),
         "two stars": (
             "https://*.*.example",
@@ -194,13 +194,13 @@ def test_null_is_an_entry_of_its_own_and_case_sensitive() -> None:
             "*://a.example",
             problems.BAD_WILDCARD,
             "`*://a.example` has a wildcard with a scheme other than http and https",
-            "list the origins",
+            "write `https://a.example`, and `http://a.example` if that is meant too",
         ),
         "another scheme": (
             "ftp://*.example.com",
             problems.BAD_WILDCARD,
             "`ftp://*.example.com` has a wildcard with a scheme other than http and https",
-            "list the origins",
+            "list the origins, as `ftp://app`",
         ),
         "a wildcard in upper case": (
             "https://*.Example.com",
@@ -223,26 +223,26 @@ def test_null_is_an_entry_of_its_own_and_case_sensitive() -> None:
         "a wildcard without a right spelling": (
             "https://*.a b",
             problems.ORIGIN_SPELLING,
-            "`https://*.a b` never matches: this is not a scheme, a host and a port",
-            "",
+            "`https://*.a b` never matches: an origin holds no space and no comma",
+            "write `https://*.example.com` for any subdomain, `http://localhost:*` for any port, or a `regex:`",
         ),
         "a port and any port": (
             "http://localhost:3000:*",
             problems.BAD_WILDCARD,
             "`http://localhost:3000:*` names a port and any port",
-            "write `http://localhost:3000`",
+            "write `http://localhost:3000`, or `http://localhost:*` for any port",
         ),
         "subdomains of an IPv4 address": (
             "http://*.127.0.0.1",
             problems.BAD_WILDCARD,
             "`http://*.127.0.0.1` has a wildcard before an IP address, which has no subdomains",
-            "list the origins",
+            "write `http://127.0.0.1`",
         ),
         "subdomains of an IPv6 address": (
             "http://*.[::1]",
             problems.BAD_WILDCARD,
             "`http://*.[::1]` has a wildcard before an IP address, which has no subdomains",
-            "list the origins",
+            "write `http://[::1]`",
         ),
         "an empty label": (
             "https://*..example.com",

@@ -285,7 +285,7 @@ MESSAGES = {
     ),
     "`*` beside another": ("`*` makes the other origins meaningless", 'write `allow_origins: "*"` alone, or take `*` out'),
     "a bad spelling": ("`https://App.example` never matches: browsers send scheme and host in lower case", "write `https://app.example`"),
-    "a bad regex": ("at character 1 of `(a`: a `(` without its `)`", ""),
+    "a bad regex": ("at character 1 of `(a`: a `(` without its `)`", r"close it, or write `\(` for the character itself"),
     "null": (
         "`null` is an origin that any web site can take on",
         "take it out, or write `dangerously_allow_null_origin: true` in this policy",
@@ -314,19 +314,19 @@ MESSAGES = {
     "a response header to allow": ("`ETag` is a response header", "list it under `expose_headers` if scripts should read it"),
     "no header name": ("`X A` is no header name", "write one name an entry: `[X, A]`"),
     "an empty header name": ("a header name is empty", "take it out"),
-    "a header name that is no text": ("`\udcff` is no header name", ""),
+    "a header name that is no text": ("`\udcff` is no header name", "use letters, digits and `-`"),
     "Set-Cookie to expose": ("no script can read `set-cookie`, exposed or not", "take it out"),
     "a request header to expose": ("`Authorization` is a request header", "list it under `allow_headers` if scripts should set it"),
-    "no header name to expose": ("`é` is no header name", ""),
+    "no header name to expose": ("`é` is no header name", "use letters, digits and `-`"),
     "`*` beside a name to expose": ("`*` makes the other names meaningless", 'write `expose_headers: "*"` alone, or take `*` out'),
     "a negative max_age": ("`max_age` is negative: -1", "write `0` to switch the browser's cache off"),
     "a max_age over a day": ("`max_age` is over 86400 s, the most that any browser keeps", "write `24h` or less"),
     "a forbidden name that is also a response's": ("no script can set `Set-Cookie`: the browser keeps it to itself", "take it out"),
     "a forbidden name that is none": ("`Sec-Fetch Site` is no header name", "write one name an entry: `[Sec-Fetch, Site]`"),
     "two names with a comma": ("`X-A,X-B` is no header name", "write one name an entry: `[X-A, X-B]`"),
-    "a name with a space before it": ("` X-A` is no header name", ""),
+    "a name with a space before it": ("` X-A` is no header name", "write the name alone: `X-A`"),
     "a method that is no text": ("`\udcff` is no method name", "take it out"),
-    "a name to expose that is no text": ("`\udcff` is no header name", ""),
+    "a name to expose that is no text": ("`\udcff` is no header name", "use letters, digits and `-`"),
 }
 
 

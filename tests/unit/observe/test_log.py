@@ -4,13 +4,17 @@ import asyncio
 import io
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from corsproxy import problems
+from corsproxy.config.export import to_json
+from corsproxy.config.load import load_text
+from corsproxy.config.render import render
 from corsproxy.config.settings import LogFormat, LogSettings
 from corsproxy.cors.decide import Decision, Kind, Reason
+from corsproxy.observe.details import details
 from corsproxy.observe.log import AccessLog, EventFormatter, format_json, format_logfmt, format_text, resolve_format
 from corsproxy.record import ExchangeRecord
 
@@ -145,3 +149,63 @@ def test_json_says_which_upstream_and_how_long_each_part_took() -> None:
         1_000_000,
         200_000_000,
     )
+
+
+FOUND = load_text(
+    "upstream: http://localhost:9000\ncors: {allow_orgins: [https://a.example], max_age: 9h}\nlistn: 127.0.0.1:1\n", "f.yaml"
+).diagnostics
+
+
+def event_of(level: int, message: str, extra: Mapping[str, object]) -> logging.LogRecord:
+    return logging.getLogger("corsproxy").makeRecord("corsproxy", level, "", 0, message, (), None, extra=dict(extra))
+
+
+def test_a_problem_and_its_diagnostics_are_read_by_people_as_check_shows_them() -> None:
+    event = event_of(logging.ERROR, "CP511 refused", details(problems.RELOAD_REFUSED, FOUND))
+
+    assert EventFormatter(LogFormat.TEXT).format(event) == "error[CP511]: refused\n" + render(FOUND).rstrip()
+
+
+def test_a_note_is_called_one() -> None:
+    assert EventFormatter(LogFormat.TEXT).format(event_of(logging.INFO, "CP534 lost", details(problems.ORIGIN_LOST))) == (
+        f"note[{problems.ORIGIN_LOST.code}]: CP534 lost".replace(f"{problems.ORIGIN_LOST.code} ", "")
+    )
+
+
+def test_programs_get_problem_and_diagnostics_as_fields() -> None:
+    event = event_of(logging.ERROR, "CP511 refused", details(problems.RELOAD_REFUSED, FOUND))
+    entry = json.loads(EventFormatter(LogFormat.JSON).format(event))
+
+    assert (entry["message"], entry["corsproxy.problem"]) == ("CP511 refused", "CP511")
+    assert entry["corsproxy.diagnostics"] == json.loads(to_json(FOUND))
+
+
+def test_logfmt_holds_each_diagnostic_in_one_line() -> None:
+    line = EventFormatter(LogFormat.LOGFMT).format(event_of(logging.ERROR, "CP511 refused", details(problems.RELOAD_REFUSED, FOUND)))
+
+    assert line.startswith("time=2")
+    assert line.endswith(
+        ' message="CP511 refused" corsproxy.problem=CP511 corsproxy.diagnostics="f.yaml:2:8: error[CP103]: `allow_orgins` is not a key of'
+        " `cors` = help: did you mean `allow_origins`?; f.yaml:2:52: note[CP252]: Chromium caps `max_age` at 2h, Safari at 10m;"
+        ' f.yaml:3:1: error[CP103]: `listn` is not a key of the file = help: did you mean `listen`?"'
+    )
+
+
+def test_the_lines_of_an_event_stand_below_it_or_in_a_list() -> None:
+    event = event_of(logging.INFO, "listening", details(lines=["/a to b", "/ to c"], name="corsproxy.routes"))
+
+    assert EventFormatter(LogFormat.TEXT).format(event) == "listening\n  /a to b\n  / to c"
+    assert json.loads(EventFormatter(LogFormat.JSON).format(event))["corsproxy.routes"] == ["/a to b", "/ to c"]
+    assert EventFormatter(LogFormat.LOGFMT).format(event).endswith(' message=listening corsproxy.routes="/a to b; / to c"')
+
+
+def test_text_names_the_client_unless_it_is_on_this_machine() -> None:
+    assert " 250.0ms by 203.0.113.9" in format_text(record(client="203.0.113.9"))
+    assert [format_text(record(client=client)).endswith(" 250.0ms") for client in ("127.0.0.1", "::1", "")] == [True, True, True]
+
+
+def test_text_names_a_request_that_failed_as_its_error_body_does() -> None:
+    assert format_text(record(status=403, problem=problems.ORIGIN_REFUSED, request_id="abcdefgh")).endswith(
+        " CP301 origin not allowed (id abcdefgh)"
+    )
+    assert "abcdefgh" not in format_text(record(request_id="abcdefgh"))
