@@ -14,7 +14,7 @@ from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, ResponseHead
 from corsproxy.semantics.framing import Refusal
 
-# Queued content beyond which the upstream is not read on. One read of uvloop's can be 256 KiB, so the queue is short.
+# Queued content beyond which the upstream is not read on: two reads at most.
 _HIGH_WATER_BYTES = 64 * 1024
 
 

@@ -2,7 +2,8 @@
 The danger: a proxy that holds what it should pass on, and grows with every download.
 
 The promise: 200 MB each way pass byte-identical while the proxy's process grows by less than 20 MB (twice that here,
-because allocators and machines differ).
+because allocators and machines differ). A client that asks for much and takes nothing costs what is on its way to it, a quarter
+of a MiB.
 """
 
 import asyncio
@@ -16,10 +17,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ErrorLog
-from tests.harness import Client, Upstream, Wire, blocks, connect, head, ok
+from tests.harness import Client, Served, Upstream, Wire, blocks, connect, head, ok, stalled
 
 SIZE = 200_000_000
 MAX_GROWTH = 40_000_000
+READERS = 50
+MAX_GROWTH_BY_READERS = READERS * 2**20 // 4
 # A proxy that listens on loopback answers for loopback's names only.
 HOST = b"Host: localhost"
 STATUS = Path("/proc/self/status")
@@ -65,7 +68,7 @@ async def process(upstream: Upstream, quiet_loop: ErrorLog) -> AsyncIterator[Pro
     assert running.returncode == 0, rest
 
 
-async def warm_up(process: Process, upstream: Upstream, client: Client) -> Wire:
+async def warm_up(process: Process, upstream: Upstream, client: Client) -> Served:
     """Let the proxy allocate what any exchange needs."""
     await client.send(head(b"GET /warm HTTP/1.1", HOST))
     served = await upstream.accept()
@@ -123,3 +126,37 @@ async def test_a_200_mb_upload_is_identical_and_costs_no_memory(process: Process
         assert sent == received
         assert (await client.read_response()).body == b"stored"
         assert process.peak - before < MAX_GROWTH
+
+
+async def test_readers_that_take_nothing_cost_what_is_on_its_way_and_no_more(process: Process, upstream: Upstream) -> None:
+    with await connect(process.port) as client:
+        warm = await warm_up(process, upstream, client)
+    before = process.peak
+    readers: list[Client] = []
+    flooding: list[asyncio.Task[None]] = []
+    sent = 0
+
+    async def flood(served: Wire) -> None:
+        nonlocal sent
+        block = bytes(256 * 1024)
+        while True:
+            # Not `wire.send`: being held up for long is what is wanted here.
+            await served.loop.sock_sendall(served.sock, block)
+            sent += len(block)
+
+    for number in range(READERS):
+        readers.append(await connect(process.port, receive_buffer=16 * 1024))
+        await readers[-1].send(head(b"GET /big HTTP/1.1", HOST))
+        served = await upstream.accept() if number else warm
+        await served.read_request()
+        await served.send(head(b"HTTP/1.1 200 OK", b"Content-Length: %d" % SIZE))
+        flooding.append(asyncio.ensure_future(flood(served)))
+    held = await stalled(lambda: sent)
+    for reader in readers:
+        reader.close()
+    for task in flooding:
+        task.cancel()
+    await asyncio.wait(flooding)
+
+    assert held < READERS * SIZE
+    assert process.peak - before < MAX_GROWTH_BY_READERS
