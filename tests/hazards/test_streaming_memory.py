@@ -3,7 +3,7 @@ The danger: a proxy that holds what it should pass on, and grows with every down
 
 The promise: 200 MB each way pass byte-identical while the proxy's process grows by less than 20 MB (twice that here,
 because allocators and machines differ). A client that asks for much and takes nothing costs what is on its way to it, a quarter
-of a MiB, or half of one over TLS.
+of a MiB, or half of one over TLS; an upload that nobody takes costs one at most.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ from tests.harness import DEADLINE_S, Client, Served, Upstream, Wire, blocks, co
 SIZE = 200_000_000
 MAX_GROWTH = 40_000_000
 READERS = 50
+UPLOADS = 30
+MAX_GROWTH_BY_UPLOADS = UPLOADS * 2**20
 MAX_GROWTH_BY_READERS = READERS * 2**20 // 4
 MAX_GROWTH_BY_TLS_READERS = READERS * 2**20 // 2
 RECEIVE_BUFFER = 16 * 1024
@@ -179,6 +181,37 @@ async def test_so_do_readers_over_tls(tls_process: Process, upstream: Upstream, 
         return wrapped
 
     assert await cost_of_readers(tls_process, upstream, lambda: asyncio.to_thread(ask_now)) < MAX_GROWTH_BY_TLS_READERS
+
+
+async def test_uploads_that_nobody_takes_cost_what_is_on_its_way_and_no_more(process: Process, upstream: Upstream) -> None:
+    before = process.peak
+    upstream.receive_buffer = RECEIVE_BUFFER
+    clients: list[Client] = []
+    flooding: list[asyncio.Task[None]] = []
+    sent = 0
+
+    async def flood(client: Client) -> None:
+        nonlocal sent
+        for block in blocks(SIZE, 256 * 1024):
+            await client.loop.sock_sendall(client.sock, block)
+            sent += len(block)
+
+    for _ in range(UPLOADS):
+        client = await connect(process.port)
+        await client.send(head(b"PUT /big HTTP/1.1", HOST, b"Content-Length: %d" % SIZE))
+        await (await upstream.accept()).read_request_head()
+        clients.append(client)
+        flooding.append(asyncio.ensure_future(flood(client)))
+    held = await stalled(lambda: sent)
+    for task in flooding:
+        task.cancel()
+    await asyncio.wait(flooding)
+    # The upstream's end first: a client that leaves while nobody takes its body is noticed late.
+    for wire in (*upstream.served, *clients):
+        wire.close()
+
+    assert held < UPLOADS * SIZE
+    assert process.peak - before < MAX_GROWTH_BY_UPLOADS
 
 
 async def cost_of_readers(process: Process, upstream: Upstream, ask: Callable[[], Awaitable[socket.socket]]) -> int:
