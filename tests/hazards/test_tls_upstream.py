@@ -16,6 +16,7 @@ import pytest
 from corsproxy.config.settings import ClientTls, PoolSettings, Timeouts
 from corsproxy.config.settings import Upstream as UpstreamSettings
 from corsproxy.gateway.contexts import client_context
+from corsproxy.gateway.reading import InPieces, read_buffer
 from corsproxy.gateway.tls import TlsFailed, TlsStream
 from tests.certificates import Authority, Pair
 from tests.conftest import ErrorLog, ProxyFactory
@@ -393,10 +394,11 @@ async def test_bytes_on_an_idle_connection_close_it(proxy: ProxyFactory, secure:
 # --- the stream on both loops ---
 
 
-class Recorder(asyncio.Protocol):
+class Recorder(InPieces):
     """Takes note of what the stream says."""
 
     def __init__(self) -> None:
+        super().__init__(read_buffer())
         self.data = b""
         self.blocked: list[bool] = []
         self.lost: list[Exception | None] = []
