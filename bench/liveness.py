@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """
-How the proxy lives with slow, absent and vanishing peers: the figures of docs/reliability.md.
+How the proxy lives with slow, absent, vanishing, many and lasting peers: the figures of docs/reliability.md and docs/performance.md.
 
-    python bench/liveness.py                all rows, about four minutes
+    python bench/liveness.py                all rows, about six minutes
     python bench/liveness.py loris readers  some of them
     SOAK_MINUTES=60 python bench/liveness.py soak
 
 Everything runs on loopback: an upstream, the proxy as a process of its own, and clients. Each row is bounded in time. Figures depend on
-the machine; the ratios are what counts.
+the machine; the ratios are what counts. It raises its own soft limit on file descriptors to the hard one, and says so.
 """
 
 import argparse
@@ -15,7 +15,9 @@ import asyncio
 import os
 import platform
 import re
+import resource
 import signal
+import socket
 import statistics
 import sys
 import time
@@ -28,17 +30,28 @@ ROOT = Path(__file__).resolve().parent.parent
 ORIGIN = b"https://app.example.com"
 GET = b"GET /%b HTTP/1.1\r\nHost: localhost\r\nOrigin: " + ORIGIN + b"\r\n\r\n"
 BODY = 50 * 2**20
+BULK = 2 * 10**9
 MIB = 2**20
+BLOCK = b"x" * 65536
+READERS = 200
+IDLE = 5000
+STREAMS = 1000
+EVENT = b"c\r\ndata: tick\n\n\r\n"
 SOAK_MINUTES = float(os.environ.get("SOAK_MINUTES", "1"))
 
 
 class Upstream:
-    """Answers /small at once, /big with 50 MiB, /never never. Counts what it has to say about clients that left."""
+    """
+    Answers /small at once, /big with 50 MiB, /bulk with 2 GB, /never never; /events is told by `tick`, an upload is counted.
+
+    It counts what it has to say about clients that left.
+    """
 
     def __init__(self) -> None:
         self.closed = asyncio.Event()
         self.waiting = asyncio.Event()
         self.sent = 0
+        self.streams: list[asyncio.StreamWriter] = []
         self.port = 0
         self._server: asyncio.Server | None = None
 
@@ -52,25 +65,67 @@ class Upstream:
         if self._server is not None:
             self._server.close()
 
+    def tick(self) -> None:
+        """Send an event to everybody."""
+        for writer in self.streams:
+            writer.write(EVENT)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 path = head.split(b" ", 2)[1]
+                if path == b"/chunked":
+                    await take_chunks(reader)
+                elif length := re.search(rb"Content-Length: (\d+)", head):
+                    await take(reader, int(length[1]))
+                if path == b"/events":
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    self.streams.append(writer)
+                    await reader.read(1)
+                    break
                 if path == b"/never":
                     self.waiting.set()
                     await reader.read(1)
                     self.closed.set()
                     break
-                if path == b"/big":
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BODY)
-                    for _ in range(BODY // 65536):
-                        writer.write(b"x" * 65536)
-                        await writer.drain()
-                        self.sent += 65536
+                if path in (b"/big", b"/bulk"):
+                    size = BODY if path == b"/big" else BULK
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+                    async for count in give(writer, size):
+                        self.sent += count
                 else:
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 250\r\n\r\n" + b"x" * 250)
         writer.close()
+
+
+async def give(writer: asyncio.StreamWriter, size: int) -> AsyncIterator[int]:
+    """Send a body, and say how much of it has gone."""
+    while size:
+        block = BLOCK[:size]
+        writer.write(block)
+        await writer.drain()
+        size -= len(block)
+        yield len(block)
+
+
+async def take(reader: asyncio.StreamReader, size: int) -> None:
+    """Receive a body and forget it."""
+    while size:
+        data = await reader.read(min(size, len(BLOCK)))
+        if not data:
+            raise asyncio.IncompleteReadError(b"", size)
+        size -= len(data)
+
+
+async def take_chunks(reader: asyncio.StreamReader) -> None:
+    """Receive a chunked body of x's and forget it."""
+    tail = b""
+    while tail != b"0\r\n\r\n":
+        data = await reader.read(len(BLOCK))
+        if not data:
+            raise asyncio.IncompleteReadError(b"", None)
+        tail = (tail + data)[-5:]
 
 
 class Proxy:
@@ -80,10 +135,10 @@ class Proxy:
         self.process = process
         self.port = port
 
-    def rss(self) -> int:
-        """Resident bytes."""
+    def rss(self, field: str = "VmRSS") -> int:
+        """Resident bytes: now, or the most so far (VmHWM)."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024  # type: ignore[index]
+        return int(re.search(rf"{field}:\s+(\d+)", status)[1]) * 1024  # type: ignore[index]
 
     def descriptors(self) -> int:
         """Open file descriptors."""
@@ -195,25 +250,122 @@ async def be_drippers(port: int, _: float) -> None:
 
 
 async def readers(upstream: Upstream) -> str:
-    """Slow readers: 100 clients read a 50 MiB body at 1 KiB/s."""
+    """Slow readers: 200 clients read a 50 MiB body at 10 KB/s."""
+    async with proxy(upstream) as target:
+        before = await bystander(target, 5)
+        rss, upstream.sent = target.rss(), 0
+        crawling = await asyncio.create_subprocess_exec(sys.executable, __file__, "--crawl", str(target.port), "20")
+        # Until what the kernel takes is full.
+        await asyncio.sleep(8)
+        during = await bystander(target, 8)
+        grown, sent = target.rss("VmHWM") - rss, upstream.sent
+        await crawling.wait()
+        waiting = f"the upstream had sent {sent / MIB:.0f} of {READERS * BODY // MIB:,} MiB and was waiting"
+        ratio = f"bystander p99 {before:.2f} ms before, {during:.2f} ms during: {during / before:.2f} x"
+        return f"RSS grew by {grown / MIB:.0f} MiB at most; {waiting}; {ratio}"
+
+
+async def be_crawlers(port: int, seconds: float) -> None:
+    """Read 200 bodies at 10 KB/s each, with the kernel's help bounded, for some seconds."""
+
+    async def crawl(place: int) -> None:
+        # Spread over the second, or they would read in bursts of 200.
+        await asyncio.sleep(place / READERS)
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", port))
+        await loop.sock_sendall(sock, GET % b"big")
+        end = time.perf_counter() + seconds - 1
+        while time.perf_counter() < end:
+            await loop.sock_recv(sock, 10_000)
+            await asyncio.sleep(1)
+        sock.close()
+
+    await asyncio.gather(*(crawl(place) for place in range(READERS)))
+
+
+async def bulk(upstream: Upstream) -> str:
+    """2 GB down, then 2 GB up with a length, then 2 GB up in chunks."""
     async with proxy(upstream) as target:
         await target.ask(b"small")
-        before, upstream.sent = target.rss(), 0
+        before, said = target.rss(), []
+        for way in ("down", "up", "up in chunks"):
+            began = time.perf_counter()
+            reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
+            if way == "down":
+                writer.write(GET % b"bulk")
+            elif way == "up":
+                writer.write(b"PUT /small HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % BULK)
+                async for _ in give(writer, BULK):
+                    pass
+            else:
+                writer.write(b"PUT /chunked HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for _ in range(BULK // len(BLOCK)):
+                    writer.write(b"10000\r\n%b\r\n" % BLOCK)
+                    await writer.drain()
+                writer.write(b"0\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            await take(reader, BULK if way == "down" else 250)
+            writer.close()
+            said.append(f"{way} {BULK / MIB / (time.perf_counter() - began):.0f} MiB/s")
+        peak = target.rss("VmHWM")
+        return f"RSS {before / MIB:.1f} MiB before, {target.rss() / MIB:.1f} MiB after, {peak / MIB:.1f} MiB at most; {', '.join(said)}"
 
-        async def crawl() -> None:
+
+async def idle(upstream: Upstream) -> str:
+    """5,000 keep-alive connections that have made one request each, and wait."""
+    async with proxy(upstream) as target:
+        await target.ask(b"small")
+        await asyncio.sleep(5)
+        before, descriptors = target.rss(), target.descriptors()
+        connections = []
+        for _ in range(IDLE):
             reader, writer = await asyncio.open_connection("127.0.0.1", target.port, limit=1024)
-            writer.write(GET % b"big")
-            end = time.perf_counter() + 15
-            while time.perf_counter() < end:
-                await reader.read(1024)
-                await asyncio.sleep(1)
-            writer.transport.abort()
+            writer.write(GET % b"small")
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(250)
+            connections.append(writer)
+        await asyncio.sleep(5)
+        grown, opened = target.rss() - before, target.descriptors() - descriptors
+        p99 = await bystander(target, 5)
+        for writer in connections:
+            writer.close()
+        return (
+            f"RSS {before / MIB:.1f} MiB before, {(before + grown) / MIB:.1f} MiB with them: {grown / opened / 1024:.1f} KiB for each "
+            f"of {opened}; bystander p99 {p99:.2f} ms"
+        )
 
-        crawling = [asyncio.create_task(crawl()) for _ in range(100)]
-        await asyncio.sleep(12)
-        grown, sent = target.rss() - before, upstream.sent
-        await asyncio.gather(*crawling)
-        return f"RSS grew by {grown / MIB:.0f} MiB; the upstream had sent {sent / MIB:.0f} of {100 * BODY // MIB} MiB and was waiting"
+
+async def streams(upstream: Upstream) -> str:
+    """1,000 open event streams."""
+    async with proxy(upstream) as target:
+        await target.ask(b"small")
+        await asyncio.sleep(5)
+        before, descriptors = target.rss(), target.descriptors()
+        readers = []
+        for _ in range(STREAMS):
+            reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
+            writer.write(GET % b"events")
+            await reader.readuntil(b"\r\n\r\n")
+            readers.append((reader, writer))
+        took: list[float] = []
+        for _ in range(20):
+            began = time.perf_counter()
+            upstream.tick()
+            await asyncio.gather(*(reader.readexactly(len(EVENT)) for reader, _ in readers))
+            took.append((time.perf_counter() - began) * 1000)
+            await asyncio.sleep(0.2)
+        grown, opened = target.rss() - before, target.descriptors() - descriptors
+        p99 = await bystander(target, 5)
+        for _, writer in readers:
+            writer.close()
+        return (
+            f"RSS {before / MIB:.1f} MiB before, {(before + grown) / MIB:.1f} MiB with them: {grown / STREAMS / 1024:.1f} KiB and "
+            f"{opened / STREAMS:g} descriptors for each; an event to all of them has arrived everywhere after "
+            f"{statistics.median(took):.0f} ms (median of 20; worst {max(took):.0f} ms); bystander p99 between events {p99:.2f} ms"
+        )
 
 
 async def leaves(upstream: Upstream) -> str:
@@ -277,7 +429,9 @@ async def soak(upstream: Upstream) -> str:
         return f"{sum(done)} requests in {SOAK_MINUTES:g} min: RSS {drift:+.1f} %, descriptors {target.descriptors() - descriptors:+d}"
 
 
-ROWS: dict[str, Callable[[Upstream], Awaitable[str]]] = {row.__name__: row for row in (loris, readers, leaves, absent, soak)}
+ROWS: dict[str, Callable[[Upstream], Awaitable[str]]] = {
+    row.__name__: row for row in (loris, readers, bulk, idle, streams, leaves, absent, soak)
+}
 
 
 async def main() -> None:
@@ -287,8 +441,12 @@ async def main() -> None:
     chosen = parser.parse_args().rows or list(ROWS)
     if unknown := set(chosen) - ROWS.keys():
         parser.error(f"no such row: {', '.join(unknown)}")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
-    sys.stdout.write(f"{datetime.now(UTC):%Y-%m-%d}, {machine}\n\n| what | measured |\n|---|---|\n")
+    sys.stdout.write(
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine}; descriptors: {hard}{'' if soft == hard else f', raised from {soft}'}\n\n| what | measured |\n|---|---|\n"
+    )
     for name in chosen:
         upstream = Upstream()
         await upstream.start()
@@ -298,5 +456,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    role = {"--bystander": be_bystander, "--drip": be_drippers}.get(sys.argv[1] if sys.argv[1:] else "")
+    role = {"--bystander": be_bystander, "--drip": be_drippers, "--crawl": be_crawlers}.get(sys.argv[1] if sys.argv[1:] else "")
     asyncio.run(role(int(sys.argv[2]), float(sys.argv[3])) if role else main())

@@ -43,7 +43,7 @@ cors:
   allow_headers: [Content-Type, X-Request-Source]
   expose_headers: [X-Total-Count, ETag, Content-Disposition]
   allow_credentials: true
-"""
+{cookies}"""
 
 _BANNER: Final = """\
 corsproxy demo
@@ -60,10 +60,14 @@ Ctrl-C ends it. Each exchange through the proxy:
 """
 
 _TRUST: Final = """
-The certificate is of an authority that was made for this run and goes with it. Browsers warn: open both https addresses once,
-the proxy's first, and let them pass.
+The certificate is of an authority that was made for this run and goes with it. Browsers warn: open the https addresses once,
+the proxy's first, and let them pass; also https://{far}:{proxy}, the proxy's name on another site.
 """
-_TLS: Final = "tls: {{cert_file: {cert}, key_file: {key}}}\n"
+# Browsers take `localhost` and each name below it for sites of their own, and find them without DNS.
+_FAR_HOST: Final = "api.localhost"
+_COOKIES: Final = "cookies: {same_site: none, partitioned: true}\n"
+_WORDS_WITHOUT_TLS: Final = {"scheme": "http", **dict.fromkeys(("tls", "trust", "cacert", "cookies", "far"), "")}
+_TLS: Final = "tls:\n  cert_file: {cert}\n  key_file: {key}\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
             return EXIT_STARTUP
         try:
-            words = _certify(stack) if arguments.tls else dict.fromkeys(("tls", "trust", "cacert"), "") | {"scheme": "http"}
+            words = _certify(stack) if arguments.tls else _WORDS_WITHOUT_TLS
         except CannotCertify as error:
             complain(error.problem, str(error), *error.help)
             return EXIT_STARTUP
@@ -126,6 +130,7 @@ async def _serve(
         allowed_origin=f"{scheme}://localhost:{ports['page']}",
         log=log,
         policy=policy,
+        far_url=f"https://{words['far']}:{ports['proxy']}" if words["far"] else "",
     )
     runners = [web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S) for application in (legacy_api(log), site)]
     try:
@@ -136,7 +141,8 @@ async def _serve(
                 await web.SockSite(runner, sock, ssl_context=ssl_context).start()
 
         def announce(_: Sequence[Listen]) -> None:
-            sys.stdout.write(_BANNER.format(**ports, **words))
+            trust = words["trust"].format(**ports, **words)
+            sys.stdout.write(_BANNER.format(**ports, **words | {"trust": trust}))
             sys.stdout.flush()
 
         return await app.serve(settings, announce)
@@ -148,9 +154,10 @@ async def _serve(
 def _certify(stack: ExitStack) -> dict[str, str]:
     """Make a certificate that lives as long as the demo. Raises CannotCertify."""
     directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="corsproxy-demo-"))
-    authority, issued = certify(Path(directory), ["localhost", *_LOOPBACKS])
+    authority, issued = certify(Path(directory), ["localhost", _FAR_HOST, *_LOOPBACKS])
     tls = _TLS.format(cert=json.dumps(str(issued.cert_file)), key=json.dumps(str(issued.key_file)))
-    return {"scheme": "https", "tls": tls, "trust": _TRUST, "cacert": f" --cacert {shlex.quote(str(authority.ca_file))}"}
+    cacert = f" --cacert {shlex.quote(str(authority.ca_file))}"
+    return {"scheme": "https", "tls": tls, "trust": _TRUST, "cacert": cacert, "cookies": _COOKIES, "far": _FAR_HOST}
 
 
 def _claim(port: int | None, stack: ExitStack) -> list[list[socket.socket]]:

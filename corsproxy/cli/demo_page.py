@@ -25,7 +25,9 @@ PLACES = web.AppKey("PLACES", dict[str, str])
 HEADERS = web.AppKey("HEADERS", dict[str, str])
 
 
-def demo_page(*, proxy_url: str, api_url: str, allowed_origin: str, log: RequestLog, policy: str = "") -> web.Application:
+def demo_page(
+    *, proxy_url: str, api_url: str, allowed_origin: str, log: RequestLog, policy: str = "", far_url: str = ""
+) -> web.Application:
     """
     Build the site.
 
@@ -36,12 +38,14 @@ def demo_page(*, proxy_url: str, api_url: str, allowed_origin: str, log: Request
         allowed_origin: The one origin that the demo's policy allows, `http://localhost:PORT` of this very site.
         log: What reached the legacy API.
         policy: The policy in force as YAML, shown on the page as it stands here.
+        far_url: The proxy under a name that is another site to browsers, if it has one: a call is made there then.
     """
     proxy, api = str(URL(proxy_url).origin()), str(URL(api_url).origin())
+    far = str(URL(far_url).origin()) if far_url else ""
     app = web.Application()
     app[LOG] = log
-    app[PLACES] = {"proxy_url": proxy, "api_url": api, "allowed_origin": allowed_origin, "policy": policy}
-    app[HEADERS] = security_headers(proxy, api)
+    app[PLACES] = {"proxy_url": proxy, "api_url": api, "far_url": far, "allowed_origin": allowed_origin, "policy": policy}
+    app[HEADERS] = security_headers(*filter(None, (proxy, api, far)))
     app.on_response_prepare.append(add_headers)
     for path, name, content_type in STATIC:
         app.router.add_get(path, serve_static(name, content_type))
@@ -50,14 +54,14 @@ def demo_page(*, proxy_url: str, api_url: str, allowed_origin: str, log: Request
     return app
 
 
-def security_headers(proxy: str, api: str) -> dict[str, str]:
+def security_headers(*called: str) -> dict[str, str]:
     """Name what the page may load and call; nothing inline, nothing from elsewhere."""
     content_policy = (
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self'",
-        f"connect-src 'self' {proxy} {api}",
+        f"connect-src 'self' {' '.join(called)}",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",

@@ -242,6 +242,8 @@ class AiohttpLane:
             pieces = self._collect(planned.context, relay, record, close=close)
             if pieces:
                 transport.write(b"".join(pieces))
+                # A slow client would have them held twice, here and joined.
+                pieces.clear()
             if relay.problem is not None:
                 return self._fail(request, planned, relay, record)
             if relay.ended:

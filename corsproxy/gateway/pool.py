@@ -17,6 +17,7 @@ import aiohappyeyeballs
 from corsproxy import problems
 from corsproxy.config.settings import Limits, Upstream
 from corsproxy.gateway.contexts import BadTlsFile, client_context
+from corsproxy.gateway.reading import read_buffer
 from corsproxy.gateway.tls import TlsFailed, TlsStream
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.problems import Problem
@@ -64,6 +65,7 @@ class UpstreamPool:
         self.context: ssl.SSLContext | None = None
         self._infos: _AddrInfos = []
         self._infos_until = 0.0
+        self._buffer = read_buffer()
         self.connects = 0
         self.reuses = 0
         self.unexpected = 0
@@ -200,7 +202,7 @@ class UpstreamPool:
         loop, upstream = self._loop, self.upstream
 
         def protocol() -> UpstreamConnection:
-            return UpstreamConnection(self, loop)
+            return UpstreamConnection(self, loop, self._buffer)
 
         if upstream.unix_path:
             _, connection = await loop.create_unix_connection(protocol, upstream.unix_path)

@@ -14,7 +14,7 @@ from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, ResponseHead
 from corsproxy.semantics.framing import Refusal
 
-# Queued content beyond which the upstream is not read on. One read of uvloop's can be 256 KiB, so the queue is short.
+# Queued content from which on the upstream is not read: one full read, or a few small ones.
 _HIGH_WATER_BYTES = 64 * 1024
 
 
@@ -61,7 +61,7 @@ class Relay:
         """Queue content."""
         self._chunks.append(data)
         self._queued += len(data)
-        if self._queued > _HIGH_WATER_BYTES:
+        if self._queued >= _HIGH_WATER_BYTES:
             self.connection.pause_reading()
 
     def on_trailers(self, lines: list[FieldLine]) -> None:
@@ -107,7 +107,7 @@ class Relay:
 
     def resume(self) -> None:
         """Let the upstream send on: the client has taken what came."""
-        if not self.ended and self._queued <= _HIGH_WATER_BYTES:
+        if not self.ended and self._queued < _HIGH_WATER_BYTES:
             self.connection.resume_reading()
 
     def take_interims(self) -> list[ResponseHead]:

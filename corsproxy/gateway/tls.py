@@ -17,6 +17,7 @@ from typing import Final, cast
 
 from corsproxy.config.settings import ServerTls
 from corsproxy.gateway.contexts import explain, read_authorities, server_context
+from corsproxy.gateway.reading import InPieces
 
 _log = logging.getLogger("corsproxy")
 
@@ -27,7 +28,7 @@ class TlsFailed(Exception):
     """TLS with an upstream failed; the text says why, for the operator: it names addresses."""
 
 
-class TlsStream(asyncio.Transport, asyncio.Protocol):
+class TlsStream(asyncio.Transport, InPieces):
     """
     TLS towards an upstream: a protocol to the connection below it, a transport to `protocol` above.
 
@@ -37,10 +38,9 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
     Spec: RFC 8446 6.1; RFC 9112 9.8.
     """
 
-    def __init__(
-        self, protocol: asyncio.Protocol, context: ssl.SSLContext, server_name: str, where: str, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        super().__init__()
+    def __init__(self, protocol: InPieces, context: ssl.SSLContext, server_name: str, where: str, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.Transport.__init__(self)
+        InPieces.__init__(self, protocol.buffer)
         self.established: asyncio.Future[None] = loop.create_future()
         self._protocol = protocol
         self._where = where

@@ -13,6 +13,7 @@ import httptools
 
 from corsproxy import problems
 from corsproxy.edits import Received
+from corsproxy.gateway.reading import InPieces
 from corsproxy.gateway.tls import TlsFailed
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, ResponseHead
@@ -68,7 +69,7 @@ class Owner(Protocol):
         """Drop a connection that is gone; `unexpected`: bytes came while it was idle."""
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(InPieces):
     """
     A connection that serves one exchange after another.
 
@@ -76,7 +77,8 @@ class UpstreamConnection(asyncio.Protocol):
     `on_failure` the connection has gone back to its owner, or is closed.
     """
 
-    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop, buffer: memoryview) -> None:
+        super().__init__(buffer)
         self._owner = owner
         self._loop = loop
         self._max_head_bytes = 0

@@ -1,5 +1,7 @@
 """A real Chromium, and the demo as a user starts it."""
 
+import base64
+import json
 import os
 import re
 import shutil
@@ -10,10 +12,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from corsproxy.cli.dev_cert import certify
+from corsproxy.cli.local_ca import Issued
+from tests.browser.sites import HOSTS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 # Without these Chromium calls its maker's hosts, which a test machine may not reach.
@@ -24,6 +34,19 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+FETCH = """async ([url, init]) => {
+    try {
+        const answer = await fetch(url, init);
+        return {
+            status: answer.status,
+            type: answer.type,
+            body: (await answer.text()).slice(0, 2000),
+            headers: Object.fromEntries([...answer.headers]),
+        };
+    } catch (error) {
+        return {error: String(error)};
+    }
+}"""
 
 
 def find_chromium() -> str | None:
@@ -31,17 +54,62 @@ def find_chromium() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Issued:
+    """What `corsproxy dev-cert` makes, for the sites of these tests. No trust store is changed: `chromium` is told of its key alone."""
+    _, issued = certify(tmp_path_factory.mktemp("dev-cert"), HOSTS)
+    return issued
+
+
+@pytest.fixture(scope="session")
+def chromium(certificate: Issued) -> Iterator[Browser]:
     path = find_chromium()
     if path is None:
         if os.environ.get("CI"):
             pytest.fail("CI must test with a real browser, and there is no Chromium")
         pytest.skip("NOT TESTED: what a real browser accepts. Install Chromium to test it (Debian: apt-get install chromium)")
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*QUIET, *sandbox])
+        browser = playwright.chromium.launch(executable_path=path, args=flags(certificate))
         yield browser
         browser.close()
+
+
+def flags(certificate: Issued) -> list[str]:
+    # Names below `.test` have no DNS, anywhere; `localhost` and what is below it Chromium takes for loopback by itself.
+    sites = ["--host-resolver-rules=MAP *.test 127.0.0.1", f"--ignore-certificate-errors-spki-list={key_hash(certificate)}"]
+    return [*QUIET, *sites, *([] if os.geteuid() else ["--no-sandbox"])]
+
+
+class ThirdPartyCookies(Enum):
+    """The setting of that name, as the preference `profile.cookie_controls_mode` has it."""
+
+    ALLOWED = 0
+    BLOCKED = 1
+
+
+@contextmanager
+def profile(chromium: Browser, certificate: Issued, directory: Path, cookies: ThirdPartyCookies) -> Iterator[BrowserContext]:
+    """
+    Open a profile of its own, with its setting for third-party cookies.
+
+    No flag allows them where the build blocks them by default, as Debian's does also outside of incognito, and which builds
+    block them changes with the years; the preference is what a visitor would click.
+    """
+    preferences = directory / "Default" / "Preferences"
+    preferences.parent.mkdir(parents=True)
+    preferences.write_text(json.dumps({"profile": {"cookie_controls_mode": cookies.value}}))
+    context = chromium.browser_type.launch_persistent_context(directory, executable_path=find_chromium(), args=flags(certificate))
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+def key_hash(issued: Issued) -> str:
+    """Name a certificate's key as browsers pin it: the digest of its SubjectPublicKeyInfo."""
+    key = x509.load_pem_x509_certificate(issued.cert_file.read_bytes()).public_key()
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    return base64.b64encode(digest.finalize()).decode()
 
 
 @dataclass(frozen=True)

@@ -11,23 +11,9 @@ import pytest
 from playwright.sync_api import Page
 
 from corsproxy.cors import browser as model
-from tests.browser.conftest import Demo
+from tests.browser.conftest import FETCH, Demo
 
 pytestmark = pytest.mark.browser
-
-FETCH = """async ([url, init]) => {
-    try {
-        const answer = await fetch(url, init);
-        return {
-            status: answer.status,
-            type: answer.type,
-            body: (await answer.text()).slice(0, 2000),
-            headers: Object.fromEntries([...answer.headers]),
-        };
-    } catch (error) {
-        return {error: String(error)};
-    }
-}"""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,18 @@ async def test_the_page_has_no_inline_script_or_style_and_loads_only_its_own_fil
 async def test_the_script_learns_where_everything_is(page: Client) -> None:
     response = await page.get("/config.json")
 
-    assert await response.json() == {"proxy_url": PROXY, "api_url": API, "allowed_origin": ALLOWED, "policy": "cors: none\n"}
+    assert await response.json() == {"proxy_url": PROXY, "api_url": API, "far_url": "", "allowed_origin": ALLOWED, "policy": "cors: none\n"}
+
+
+async def test_the_script_may_call_the_proxy_on_another_site_where_it_has_a_name_there(
+    aiohttp_client: AiohttpClient, log: RequestLog
+) -> None:
+    far = "https://api.localhost:5001"
+    page = await aiohttp_client(demo_page(proxy_url=PROXY, api_url=API, allowed_origin=ALLOWED, log=log, far_url=f"{far}/"))
+    response = await page.get("/config.json")
+
+    assert far == (await response.json())["far_url"]
+    assert f"connect-src 'self' {PROXY} {API} {far};" in response.headers["Content-Security-Policy"]
 
 
 async def test_the_script_reads_what_reached_the_api_since_an_entry(page: Client, log: RequestLog) -> None:

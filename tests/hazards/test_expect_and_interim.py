@@ -91,6 +91,38 @@ async def test_an_upstream_that_never_says_100_gets_the_body_when_the_client_sen
     assert (got.status, got.interims) == (200, ())
 
 
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+async def test_an_upload_that_the_upstream_refuses_never_sends_its_body(front: Proxy, upstream: Upstream, framing: str) -> None:
+    """The refusal arrives instead of a 100, both connections end, and no byte of the body has gone anywhere."""
+    client = await front.connect()
+    line = b"Content-Length: 2000000000" if framing == "length" else b"Transfer-Encoding: chunked"
+    await client.send(get(b"/upload", EXPECT, line, b"Origin: " + ORIGIN, method=b"PUT"))
+    served = await upstream.accept()
+    await served.read_request_head()
+    await served.send(ok(b"too large", status=b"413 Content Too Large"))
+    got = await client.read_response()
+
+    assert (got.status, got.body, got.interims) == (413, b"too large", ())
+    assert (got.value(b"connection"), got.cors[b"access-control-allow-origin"]) == (b"close", ORIGIN)
+    assert await client.read_until_close() == b""
+    await served.wait_closed()
+    assert (await front.recorded())[0].received == 0
+
+
+async def test_a_body_that_comes_after_the_refusal_reaches_nobody(front: Proxy, upstream: Upstream) -> None:
+    """A client that did not wait for the 100: what it still sends is read to nowhere, so that it can read the refusal."""
+    client = await front.connect()
+    await client.send(asking(length=1_000_000))
+    served = await upstream.accept()
+    await served.read_request_head()
+    await served.send(ok(b"no", status=b"401 Unauthorized"))
+    await served.wait_closed()
+    await client.send(b"x" * 100_000)
+
+    assert (await client.read_response()).status == 401
+    assert (await front.recorded())[0].received == 0
+
+
 async def test_interims_come_one_by_one_and_in_order(front: Proxy, upstream: Upstream) -> None:
     client = await front.connect()
     await client.send(asking())

@@ -18,6 +18,7 @@ import pytest
 from corsproxy.config.settings import ClientTls, PoolSettings, Timeouts
 from corsproxy.config.settings import Upstream as UpstreamSettings
 from corsproxy.gateway.contexts import BadTlsFile, client_context
+from corsproxy.gateway.reading import InPieces, read_buffer
 from corsproxy.gateway.tls import TlsFailed, TlsStream
 from tests.certificates import Authority, Pair
 from tests.conftest import ErrorLog, ProxyFactory
@@ -395,10 +396,11 @@ async def test_bytes_on_an_idle_connection_close_it(proxy: ProxyFactory, secure:
 # --- the stream on both loops ---
 
 
-class Recorder(asyncio.Protocol):
+class Recorder(InPieces):
     """Takes note of what the stream says."""
 
     def __init__(self) -> None:
+        super().__init__(read_buffer())
         self.data = b""
         self.blocked: list[bool] = []
         self.lost: list[Exception | None] = []

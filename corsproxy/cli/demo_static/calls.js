@@ -7,13 +7,18 @@
 //   preflight  whether the browser sends OPTIONS first
 //   reached    what reaches the legacy API when the call passes
 //   refusal    why the policy of the demo refuses the call; a call without it passes
+//   isFar      calls the proxy by its name on another site, where it has one
 
 const NO_HEADER =
   "The API answered, but without Access-Control-Allow-Origin: the browser keeps the answer from the script.";
 const NO_PREFLIGHT =
   "The browser first asks with OPTIONS. The API answers 405 without any CORS header, so the call itself is never sent.";
+const FORM_PASSED =
+  "A form needs no preflight, so the login did happen and the browser only hid the answer: CORS alone keeps nobody from writing.";
+const FORM_STOPPED =
+  "Straight, this form reaches the API. corsproxy stops it here, because the policy is enforced on calls without a preflight too.";
 
-export const GROUPS = [
+const GROUPS = [
   {
     title: "Read and write",
     calls: [
@@ -126,10 +131,30 @@ export const GROUPS = [
         check: (seen) => (seen.includes('"ada"') ? "" : "The API did not recognise the session."),
         reached: "POST 200, GET 200",
         reachedStraight: "POST 200",
-        straight:
-          "A form needs no preflight, so the login did happen and the browser only hid the answer: CORS alone keeps nobody from writing.",
-        refusedWrite:
-          "Straight, this form reaches the API. corsproxy stops it here, because the policy is enforced on calls without a preflight too.",
+        straight: FORM_PASSED,
+        refusedWrite: FORM_STOPPED,
+      },
+      {
+        id: "cross-site-cookie",
+        name: "A session cookie across sites",
+        about:
+          "As above, but to the proxy’s name api.localhost: to browsers, another site than this page. They would drop the API’s cookie there; the last line of the policy makes it one that they keep.",
+        isFar: true,
+        run: async (base) => {
+          await fetch(`${base}/login`, {
+            method: "POST",
+            credentials: "include",
+            body: new URLSearchParams({ user: "grace" }),
+          });
+          return fetch(`${base}/me`, {
+            credentials: "include",
+          });
+        },
+        check: (seen) => (seen.includes('"grace"') ? "" : "The API did not recognise the session: this browser keeps no cookie of another site."),
+        reached: "POST 200, GET 200",
+        reachedStraight: "POST 200",
+        straight: FORM_PASSED,
+        refusedWrite: FORM_STOPPED,
       },
       {
         id: "server-error",
@@ -195,7 +220,10 @@ export const GROUPS = [
   },
 ];
 
-export const CALLS = GROUPS.flatMap((group) => group.calls);
+/** The calls that can be made where things are: one to another site only where the proxy has a name there. */
+export function groupsAt(places) {
+  return GROUPS.map((group) => ({ ...group, calls: group.calls.filter((call) => !call.isFar || places.far_url) }));
+}
 
 /** What the demo's policy makes of a call: the verdict on each way, and what reaches the API. */
 export function expectation(call, way, isAllowed) {

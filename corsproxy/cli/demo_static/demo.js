@@ -4,7 +4,7 @@
 // a row is tr[data-call], once it has run with data-as-expected; its cells carry data-direct or data-proxied (readable, blocked, failed)
 // beside data-expected, and the last one data-reached-direct and data-reached-proxied ("OPTIONS 405", "POST 200, GET 200", "nothing").
 
-import { CALLS, GROUPS, expectation, sourceOf } from "./calls.js";
+import { expectation, groupsAt, sourceOf } from "./calls.js";
 
 const ANSWER_MS = 20_000;
 const SPREAD_MS = 1200; // five events, half a second between them
@@ -13,18 +13,20 @@ const BEYOND = 999_999_999_999_999; // no log entry has such a number
 const WAYS = { direct: "Straight to the legacy API", proxied: "Through corsproxy" };
 const WORDS = { readable: "Readable", blocked: "Blocked", failed: "Failed", waiting: "Waiting", running: "Running" };
 
-const page = { places: null, isAllowed: false, rows: new Map(), isRunning: false };
+const page = { places: null, groups: [], isAllowed: false, rows: new Map(), isRunning: false };
 
 class Failure extends Error {}
 
 // Making a call.
 
 async function callOn(way, call, show) {
-  const base = way === "direct" ? page.places.api_url : page.places.proxy_url;
+  const { api_url: api, proxy_url: proxy, far_url: far } = page.places;
+  const base = way === "direct" ? api : call.isFar ? far : proxy;
   try {
     await fetch(`${base}/`, { method: "HEAD", mode: "no-cors" });
   } catch {
-    return { verdict: "failed", because: `Nothing answers at ${base}.` };
+    const advice = base.startsWith("https:") ? " Open that address once and let its certificate pass." : "";
+    return { verdict: "failed", because: `Nothing answers at ${base}.${advice}` };
   }
   const since = await lastSeq();
   const result = await judge(call, base, show);
@@ -196,7 +198,7 @@ function icon(name) {
 
 function drawTable() {
   const table = document.getElementById("calls");
-  for (const group of GROUPS) {
+  for (const group of page.groups) {
     const title = make("th", { scope: "rowgroup", colSpan: 4, textContent: group.title, role: "rowheader" });
     table.append(make("tbody", { role: "rowgroup" }, make("tr", { className: "group", role: "row" }, title), ...group.calls.map(drawRow)));
   }
@@ -282,7 +284,7 @@ function drawPlaces() {
   text("origin-verdict", page.isAllowed ? "is the one that the policy allows." : `is not the one that the policy allows: that is ${allowed}. Here everything must be blocked.`);
   text("api-url", api);
   text("proxy-url", proxy);
-  text("policy-text", policy);
+  document.getElementById("policy-text").replaceChildren(...policy.trimEnd().split("\n").map((line) => make("span", { textContent: line })));
   document.getElementById("policy").hidden = !policy;
   link.href = `${other}/`;
   link.textContent = page.isAllowed ? "Open this page from an origin that the policy does not allow" : "Open this page from the allowed origin";
@@ -319,10 +321,12 @@ function broken(message) {
 try {
   page.places = await (await fetch("/config.json")).json();
   page.isAllowed = location.origin === page.places.allowed_origin;
+  page.groups = groupsAt(page.places);
+  const calls = page.groups.flatMap((group) => group.calls);
   drawPlaces();
   drawTable();
-  document.getElementById("run-all").addEventListener("click", () => runCalls(CALLS));
-  await runCalls(CALLS);
+  document.getElementById("run-all").addEventListener("click", () => runCalls(calls));
+  await runCalls(calls);
 } catch (error) {
   broken(`The page could not start: ${error.message}`);
 }
