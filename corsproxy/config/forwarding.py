@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from corsproxy import problems
 from corsproxy.config.diagnostics import Report
-from corsproxy.config.fields import ReadField, fault_of_name
+from corsproxy.config.fields import ReadField, fault_of_id_header, fault_of_name
 from corsproxy.config.nodes import Entry, Mapping
 from corsproxy.config.scalars import refuse_kind
 from corsproxy.config.schema import FILE, HEADERS, SECTIONS
 from corsproxy.config.settings import CookiePath, ForwardingSettings, SameSite
-from corsproxy.config.values import Listed, Section, read_block, read_fields, read_section
+from corsproxy.config.values import Listed, Section, read_block, read_entries, read_fields, read_section
 from corsproxy.semantics.cookies import CookieRules
 from corsproxy.semantics.fields import FieldLine
 from corsproxy.semantics.forwarded import UNIX, ForwardedMode
@@ -47,11 +47,17 @@ def read_forwarding(section: Section, fields: dict[str, Any], report: Report) ->
 
     Networks that hold every address get a warning.
     """
-    request_id = read_block(section.entries.get("request_id"), SECTIONS[FILE]["request_id"], "write `request_id: {trust: false}`", report)
+    entry = section.entries.get("request_id")
+    key = SECTIONS[FILE]["request_id"]
+    ids, request_id = read_entries(entry, key, "write `request_id: {trust: false}`", report) if entry is not None else ({}, {})
     trace = read_block(section.entries.get("trace"), SECTIONS[FILE]["trace"], "write `trace: {begin: true}`", report)
     given: dict[str, Any] = {"begins_trace": trace["begin"]} if "begin" in trace else {}
     if "header" in request_id:
-        given["request_id_header"] = request_id["header"]
+        fault = fault_of_id_header(request_id["header"])
+        if fault is None:
+            given["request_id_header"] = request_id["header"]
+        else:
+            report.add_fault(fault, ids["header"].value_span)
     if "trust" in request_id:
         given["trusts_request_id"] = request_id["trust"]
     if "forwarded" in fields:

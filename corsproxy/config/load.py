@@ -56,7 +56,8 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...]
     source: Source
     root: Node | None = field(default=None, repr=False)
-    files: tuple[str, ...] = ()
+    # The name of one may be a secret, too.
+    files: tuple[str, ...] = field(default=(), repr=False)
     places: Given[tuple[str, str], Span] = field(default_factory=dict)
 
 

@@ -42,15 +42,21 @@ from corsproxy.config.scalars import (
     refuse_kind,
     without_words,
 )
-from corsproxy.config.schema import EXPECT, EXTENSION_PREFIX, FILE, KEYS, ROUTE, SECTIONS, TESTS, UPSTREAM, Key, Kind
+from corsproxy.config.schema import EXPECT, EXTENSION_PREFIX, FILE, HEADER_RULES, HEADERS, KEYS, ROUTE, SECTIONS, TESTS, UPSTREAM, Key, Kind
 from corsproxy.config.settings import OriginHeader, PoolSettings, Upstream
 from corsproxy.config.tls import build_client_tls
 from corsproxy.cors.origin import NULL
 from corsproxy.cors.policy import ANY, RegexEntry
 from corsproxy.problems import Fault
+from corsproxy.semantics.tokens import is_token
 
 # Above this likeness a misspelt key's value is read as if the name were right.
 _SAME: Final = 0.8
+# Where people write a header field at once; its value may be a secret.
+_OF_FIELDS: Final = {
+    HEADERS: "`request: {set: {NAME: …}}` for what goes to the upstream, or `response: {set: {NAME: …}}` for what comes from it",
+    HEADER_RULES: "`set: {NAME: …}`, or `add: {NAME: …}` to keep any that are there",
+}
 _HOSTS: Final = {"upstream": b"", "preserve": None}
 
 
@@ -127,6 +133,10 @@ def _unknown_help(text: str, guess: str, section: str) -> str:
         return "write it at the top level of the file"
     if homes and section in (FILE, ROUTE):
         return "write it in one of the `routes`" if ROUTE in homes else f"write it under `{homes[0]}`"
+    if section == HEADERS and text in SECTIONS[HEADER_RULES]:
+        return f"write it under `request` or `response`: `request: {{{text}: …}}`"
+    if section in _OF_FIELDS and is_token(text.encode("utf-8", "replace")):
+        return f"write {_OF_FIELDS[section].replace('NAME', text)}"
     known = ", ".join(f"`{name}`" for name in SECTIONS[section])
     return f"take it out; {'the keys here are' if ',' in known else 'the only key here is'} {known}"
 

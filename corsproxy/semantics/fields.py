@@ -93,6 +93,7 @@ _REQUEST_PARTS: Final = {
     b"access-control-request-method": Part.NOTED,
     b"access-control-request-headers": Part.NOTED,
     b"sec-fetch-site": Part.NOTED,
+    b"sec-fetch-mode": Part.NOTED,
     **dict.fromkeys(FORWARDING, Part.TAKEN),
     DEFAULT_REQUEST_ID: Part.NOTED,
     b"traceparent": Part.NOTED,

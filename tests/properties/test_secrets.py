@@ -69,6 +69,6 @@ def test_a_secret_never_shows(file: Path, place: Span, others: list[Span], core:
     loaded = load_text("\n".join(lines), "f")
     seen = (render(loaded.diagnostics) + repr(loaded)).lower()
 
-    assert loaded.files == (str(file),)
+    assert str(file) in loaded.files
     assert core.lower() not in seen
     assert secret.strip().lower() not in seen
