@@ -56,9 +56,9 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...]
     source: Source
     root: Node | None = field(default=None, repr=False)
-    # The name of one may be a secret, too.
+    # The name of a file may be a secret, too.
     files: tuple[str, ...] = field(default=(), repr=False)
-    places: Given[tuple[str, str], Span] = field(default_factory=dict)
+    places: Given[tuple[str, str], Span] = field(default_factory=dict, repr=False)
 
 
 def load_file(path: str | Path, overrides: Given[str, Override] | None = None, environ: Given[str, str] | None = None) -> Loaded:
