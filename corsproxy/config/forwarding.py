@@ -49,7 +49,7 @@ def read_forwarding(section: Section, fields: dict[str, Any], report: Report) ->
     """
     entry = section.entries.get("request_id")
     key = SECTIONS[FILE]["request_id"]
-    ids, request_id = read_entries(entry, key, "write `request_id: {trust: false}`", report) if entry is not None else ({}, {})
+    ids, request_id = read_entries(entry, key, "write `request_id: {header: X-Request-Id}`", report) if entry is not None else ({}, {})
     trace = read_block(section.entries.get("trace"), SECTIONS[FILE]["trace"], "write `trace: {begin: true}`", report)
     given: dict[str, Any] = {"begins_trace": trace["begin"]} if "begin" in trace else {}
     if "header" in request_id:

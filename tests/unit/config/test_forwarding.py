@@ -250,7 +250,7 @@ CASES = {
     ),
     "an id that is a name": (
         UC + "request_id: X-Trace\n",
-        ["CP105 3:13 `request_id` takes a mapping, and this is a text | write `request_id: {trust: false}`"],
+        ["CP105 3:13 `request_id` takes a mapping, and this is a text | write `request_id: {header: X-Request-Id}`"],
     ),
     "an id in a field that means something": (
         UC + "request_id: {header: Host}\n",
