@@ -30,9 +30,11 @@ class Exchange(NamedTuple):
     """
     Whose exchange this is, and what it is called.
 
-    `keeps_request_id`: `request_id` came with the request. `trace_id` is empty without a trace; `begins_at` is the parent id of one
-    that begins here. `client` is the address of the client as far as it can be known. `host` is the host that it asked, without a
-    port; `public` is the serialized origin of the public URL, empty without one. `is_secure`: browsers see https, where that is certain. `is_cross_site`: the browser says that the request comes from another site, and is no navigation.
+    `keeps_request_id`: `request_id` came with the request, whose line for it is passed on as it is. `trace_id` is empty without a
+    trace; `begins_at` is the parent id of one that begins here. `client` is the address of the client as far as it can be known.
+    `authority` is what it asked, host and port; `public` is the serialized origin of the public URL, empty without one. `is_secure`:
+    browsers take this for secure (https, or a local host), None where that is not certain. `is_cross_site`: the browser says that the
+    request comes from another site, and is no navigation.
     """
 
     request_id: bytes = b""
@@ -41,7 +43,7 @@ class Exchange(NamedTuple):
     trace_id: bytes = b""
     begins_at: bytes = b""
     client: bytes = b""
-    host: bytes = b""
+    authority: bytes = b""
     public: bytes = b""
     is_secure: bool | None = None
     is_cross_site: bool = False

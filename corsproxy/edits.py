@@ -81,7 +81,7 @@ def receive(context: Context, head: ResponseHead) -> Received | Refusal:
         survey = Survey(without(survey.passed, dropped), noted)
     notices: list[Notice] = []
     if context.route is not None:
-        survey = rewrite(context, context.route, survey, notices)
+        survey = rewrite(context, context.route, head.status, survey, notices)
     client_body = body
     if body.kind is BodyKind.CHUNKED and context.minor == 0:
         # > A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request indicates HTTP/1.1 (RFC 9112 6.1)
@@ -126,8 +126,9 @@ def render_interim(context: Context, head: ResponseHead) -> bytes:
         return b""
     survey = survey_response(head.lines, keep_cors=context.cors is CorsMode.PASSTHROUGH)
     # > A server MUST NOT send a Content-Length header field in any response with a status code of 1xx (RFC 9110 8.6)
-    dropped = context.route.response_headers.dropped if context.route is not None else frozenset[bytes]()
-    lines = without(survey.passed, nominated(connection_options(survey)) | _LENGTH | dropped)
+    # The request's own id is on the final response; the upstream's would be another one.
+    dropped = nominated(connection_options(survey)) | _LENGTH | {context.exchange.request_id_header.lower()}
+    lines = _by_rules(context, without(survey.passed, dropped))
     return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, _reason(head), serialize(lines))
 
 
@@ -139,12 +140,13 @@ def render_end(context: Context, received: Received, trailers: list[FieldLine]) 
     """
     if received.client_body != CHUNKED_BODY:
         return b""
-    if not context.trailers:
-        return b"0\r\n\r\n"
-    # What a rule takes off a head must not come in behind the body.
-    dropped = context.route.response_headers.dropped if context.route is not None else frozenset[bytes]()
-    kept = [line for line in without(trailers, dropped) if not _is_no_trailer(line[0].lower())]
-    return b"0\r\n%b\r\n" % serialize(kept)
+    kept = [line for line in trailers if not _is_no_trailer(line[0].lower())] if context.trailers else []
+    return b"0\r\n%b\r\n" % serialize(_by_rules(context, kept))
+
+
+def _by_rules(context: Context, lines: list[FieldLine]) -> list[FieldLine]:
+    """Take off what the route's rules take off; what they put on stands in the final response's head alone."""
+    return lines if context.route is None else context.route.response_headers.take_off(lines)
 
 
 def _is_no_trailer(name: bytes) -> bool:

@@ -149,10 +149,11 @@ def _passed_lines(settings: Settings, context: Context, route: Route, request: R
         dropped |= _EXPECT
     if _edits_origin(route, request):
         dropped |= _ORIGIN
-    if not context.exchange.keeps_request_id and (settings.forwarding.request_id_header != _ID or DEFAULT_REQUEST_ID in noted):
-        dropped |= {settings.forwarding.request_id_header.lower()}
     if dropped:
         lines = without(lines, dropped)
+    # What only looks like the default field was left out by the survey.
+    if not context.exchange.keeps_request_id and (settings.forwarding.request_id_header != _ID or DEFAULT_REQUEST_ID in noted):
+        lines = settings.forwarding.ids.take_off(lines)
     if OTHER_FORWARDING in noted and not settings.forwarding.trusts(request.hop.peer):
         lines = [line for line in lines if not is_other_forwarding(line[0].lower())]
     hops = max_forwards(noted.get(b"max-forwards", ())) if context.method == b"OPTIONS" else None

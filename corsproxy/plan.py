@@ -71,7 +71,7 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
     options = connection_options(survey)
     # An Upgrade is not forwarded, and aiohttp loses what a client pipelines behind one: the connection ends after the answer.
     persistent = is_persistent(head.minor, options) and b"upgrade" not in survey.noted
-    exchange = _identify(settings, head, survey, connection, fresh)
+    exchange = _identify(settings, head, survey, options, connection, fresh)
     context = Context(head.method, head.minor, persistent, exchange=exchange)
     body = request_body(head, survey)
     if isinstance(body, Refusal):
@@ -116,18 +116,26 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
     return forward(settings, context, route, Request(survey, target, body, options, hop, facts))
 
 
-def _identify(settings: Settings, head: RequestHead, survey: Survey, connection: Connection, fresh: Fresh) -> Exchange:
-    """Name the exchange: by the ids that came with it where they may be kept, else by fresh ones."""
+def _identify(
+    settings: Settings, head: RequestHead, survey: Survey, options: frozenset[bytes], connection: Connection, fresh: Fresh
+) -> Exchange:
+    """
+    Name the exchange: by the ids that came with it where they may be kept, else by fresh ones.
+
+    An id that the Connection field nominates is for this hop alone, and goes no further.
+    """
     forwarding, noted = settings.forwarding, survey.noted
     name = forwarding.request_id_header.lower()
     values = noted.get(name, []) if name == DEFAULT_REQUEST_ID else [value for field, value in head.lines if field.lower() == name]
-    keeps_id = forwarding.trusts_request_id and len(values) == 1 and is_request_id(values[0])
-    begins = forwarding.begins_trace and b"traceparent" not in noted
-    trace = None if begins else parse_traceparent(noted.get(b"traceparent", ()))
+    has_id = forwarding.trusts_request_id and len(values) == 1 and is_request_id(values[0]) and name not in options
+    parents = noted.get(b"traceparent", ()) if b"traceparent" not in options else ()
+    begins = forwarding.begins_trace and not parents
+    trace = None if begins else parse_traceparent(parents)
     return Exchange(
-        request_id=values[0] if keeps_id else fresh.request_id,
+        request_id=values[0] if has_id else fresh.request_id,
         request_id_header=forwarding.request_id_header,
-        keeps_request_id=keeps_id,
+        # Other names for it are not looked out for on the way in, and are written anew.
+        keeps_request_id=has_id and name == DEFAULT_REQUEST_ID,
         trace_id=fresh.trace_id if begins else trace.trace_id if trace else b"",
         begins_at=fresh.parent_id if begins else b"",
         client=connection.peer.encode("ascii", "replace"),
@@ -137,10 +145,11 @@ def _identify(settings: Settings, head: RequestHead, survey: Survey, connection:
 
 def _locate(settings: Settings, exchange: Exchange, facts: ClientFacts) -> Exchange:
     """Say where the client is, and under which URL it sees the proxy."""
-    own = settings.own_origins
-    public = next((origin for origin in own if origin.endswith(b"://" + facts.host.lower())), own[0]) if own else b""
-    is_secure = public.startswith(b"https:") if public else facts.proto == b"https" if facts.is_certain else None
-    return exchange._replace(client=facts.address, host=routes.without_port(facts.host), public=public, is_secure=is_secure)
+    public = routes.public_origin(settings.own_origins, facts.host, facts.proto if facts.is_certain else b"")
+    proto = public.partition(b":")[0] if public else facts.proto if facts.is_certain else b""
+    # > potentially trustworthy (Secure Contexts 3.1): most browsers take a local host for secure, and some do not.
+    is_secure = True if proto == b"https" else None if not proto or routes.is_local(facts.host) else False
+    return exchange._replace(client=facts.address, authority=facts.host, public=public, is_secure=is_secure)
 
 
 def _decide(settings: Settings, cors: CorsPolicy | CorsMode | None, head: RequestHead, survey: Survey, client: ClientFacts) -> Decision:

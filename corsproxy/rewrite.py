@@ -7,7 +7,7 @@ Pure. It also notices what an operator should know: cookies that browsers will d
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from corsproxy import problems
+from corsproxy import problems, routes
 from corsproxy.answers import Context
 from corsproxy.config.settings import Redirects, Route, Upstream
 from corsproxy.cors.decide import Kind, Reason
@@ -20,8 +20,10 @@ from corsproxy.semantics.tokens import is_token
 
 _REFERENCES: Final = frozenset({b"location", b"content-location", b"refresh"})
 _REWRITTEN: Final = (b"set-cookie", *_REFERENCES)
-# A name can fill a head, and what was said is remembered.
-_MAX_SHOWN_BYTES: Final = 64
+# Fetch #redirect-status: what Location means elsewhere, nobody follows.
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_NOWHERE: Final = Places(frozenset())
+_MAX_SHOWN: Final = 64
 
 
 class Notice(NamedTuple):
@@ -33,7 +35,7 @@ class Notice(NamedTuple):
     text: str
 
 
-def rewrite(context: Context, route: Route, survey: Survey, notices: list[Notice]) -> Survey:
+def rewrite(context: Context, route: Route, status: int, survey: Survey, notices: list[Notice]) -> Survey:
     """
     Rewrite a response's lines; what there is to tell is added to `notices`.
 
@@ -43,11 +45,17 @@ def rewrite(context: Context, route: Route, survey: Survey, notices: list[Notice
     """
     lines, noted = survey.passed, survey.noted
     if any(name in noted for name in _REWRITTEN):
-        lines = [_rewrite_line(line, context, route, notices) for line in lines]
+        lines = [_rewrite_line(line, context, route) for line in lines]
     rules = route.response_headers
     if rules:
         lines = rules.apply(lines)
         noted = {**noted, b"vary": [value for name, value in lines if name.lower() == b"vary"]}
+    if b"set-cookie" in noted:
+        for name, value in lines:
+            if name.lower() == b"set-cookie":
+                _judge_cookie(value, context, route, notices)
+    if status in _REDIRECTS and b"location" in noted and not rules.drops(b"location"):
+        _judge_location(noted[b"location"], context, route, notices)
     return Survey(_with_request_id(context, lines), noted)
 
 
@@ -61,19 +69,19 @@ def _with_request_id(context: Context, lines: list[FieldLine]) -> list[FieldLine
     return kept
 
 
-def _rewrite_line(line: FieldLine, context: Context, route: Route, notices: list[Notice]) -> FieldLine:
+def _rewrite_line(line: FieldLine, context: Context, route: Route) -> FieldLine:
     name, value = line
     lower = name.lower()
     if lower == b"set-cookie":
         value = rewrite_set_cookie(value, route.cookies, route.paths)
-        _judge_cookie(value, context, route, notices)
-    elif lower in _REFERENCES:
-        places = _places(route.upstream, context.sent_host, route.paths.base, route.paths.stripped, context.exchange.public)
-        if lower == b"location":
-            _judge_location(value, places, context, route, notices)
-        if route.redirects is Redirects.REWRITE:
-            value = rewrite_refresh(value, places) if lower == b"refresh" else rewrite_location(value, places)
+    elif lower in _REFERENCES and route.redirects is Redirects.REWRITE:
+        places = _places_of(context, route)
+        value = rewrite_refresh(value, places) if lower == b"refresh" else rewrite_location(value, places)
     return line if value is line[1] else (name, value)
+
+
+def _places_of(context: Context, route: Route) -> Places:
+    return _places(route.upstream, context.sent_host, route.paths.base, route.paths.stripped, context.exchange.public)
 
 
 @lru_cache(maxsize=1024)
@@ -88,23 +96,27 @@ def _judge_cookie(value: bytes, context: Context, route: Route, notices: list[No
     fault = cookie_fault(
         value,
         is_secure_transport=exchange.is_secure is not False,
-        host=exchange.host,
+        host=routes.without_port(exchange.public.partition(b"://")[2] or exchange.authority),
         is_cross_site=exchange.is_cross_site and takes_cookies,
     )
     if fault is not None:
-        name = _shown(cookie_name(value)[:_MAX_SHOWN_BYTES])
+        name = _shown(cookie_name(value)[:_MAX_SHOWN])
         text = f"browsers drop the cookie {name or 'without a name'} of route {_shown(route.path)}: {fault.value}"
         notices.append(Notice(problems.COOKIE_DROPPED, _shown(route.path), f"{name} {fault.value}", text))
 
 
-def _judge_location(value: bytes, places: Places, context: Context, route: Route, notices: list[Notice]) -> None:
-    decision = context.decision
-    is_foreign = decision is not None and decision.kind is Kind.ACTUAL and decision.reason is Reason.ORIGIN_ALLOWED
-    if is_foreign and leaves(value, places):
+def _judge_location(values: list[bytes], context: Context, route: Route, notices: list[Notice]) -> None:
+    decision, exchange = context.decision, context.exchange
+    if decision is None or decision.kind is not Kind.ACTUAL or decision.reason is not Reason.ORIGIN_ALLOWED:
+        return
+    places = _places_of(context, route) if route.redirects is Redirects.REWRITE else _NOWHERE
+    # Whichever scheme the client sees: what is wrong about it is not this notice's to say.
+    own = [exchange.public] if exchange.public else [scheme + exchange.authority for scheme in (b"http://", b"https://")]
+    if any(leaves(value, places, own) for value in values):
         text = f"a redirect of route {_shown(route.path)} leaves for another origin: the browser's next request says `Origin: null`"
         notices.append(Notice(problems.ORIGIN_LOST, _shown(route.path), "", text))
 
 
 def _shown(name: bytes) -> str:
-    """Return a name for a log line; what is no token or path is not repeated."""
-    return name.decode("ascii") if is_token(name.replace(b"/", b"")) or name == b"/" else "?" if name else ""
+    """Return a name for a log line, within bounds; what is no token or path is not repeated."""
+    return name[:_MAX_SHOWN].decode("ascii") if is_token(name.replace(b"/", b"")) or name == b"/" else "?" if name else ""

@@ -17,6 +17,8 @@ from corsproxy.semantics.target import climbs_above_root, normal_forms
 _PORT: Final = re.compile(rb":\d*\Z")
 # IP literals and the names that never leave the machine (RFC 6761 6.3): no attacker can make them resolve to something else.
 _LOOPBACK_OR_LITERAL: Final = re.compile(rb"(?:.*\.)?localhost\.?|\[[0-9a-f:.]+\]|\d{1,3}(?:\.\d{1,3}){3}")
+_LOCAL: Final = re.compile(rb"(?:.*\.)?localhost\.?|\[::1\]|127(?:\.\d{1,3}){3}")
+_DEFAULT_PORTS: Final = {b"http": b":80", b"https": b":443"}
 
 
 def answers_host(rules: HostRules, authority: bytes) -> bool:
@@ -40,6 +42,33 @@ def without_port(authority: bytes) -> bytes:
     Spec: RFC 9110 7.2; RFC 3986 6.2.2.1.
     """
     return _PORT.sub(b"", authority.lower())
+
+
+def is_local(authority: bytes) -> bool:
+    """
+    Tell whether an authority names the machine that the browser itself runs on.
+
+    Spec: Secure Contexts 3.1 (is origin potentially trustworthy).
+    """
+    return _LOCAL.fullmatch(without_port(authority)) is not None
+
+
+def public_origin(own_origins: Sequence[bytes], authority: bytes, scheme: bytes) -> bytes:
+    """
+    Say by which of its public origins a client knows the proxy: one with the authority that it used, else the first; empty without any.
+
+    `scheme` decides between two of one authority; it is empty where it is not certain.
+
+    Spec: RFC 9110 4.2.3 (a default port is left out), 7.2.
+    """
+    asked = authority.lower()
+    at_authority = []
+    for origin in own_origins:
+        own_scheme, _, named = origin.partition(b"://")
+        if asked in (named, named + b":", named + _DEFAULT_PORTS[own_scheme]):
+            at_authority.append(origin)
+    found = at_authority or own_origins
+    return next((origin for origin in at_authority if scheme and origin.startswith(scheme + b":")), found[0] if found else b"")
 
 
 def for_host(table: RouteTable, authority: bytes) -> Sequence[Route]:
@@ -81,7 +110,9 @@ def match(routes: Sequence[Route], path: bytes) -> Route | Refusal:
             return Refusal(problems.AMBIGUOUS_PATH, "path-matches-two-routes")
     if found is None:
         return Refusal(problems.NO_ROUTE, "no-route")
-    if found.upstream.path and climbs_above_root(path):
+    paths = found.paths
+    # The upstream reads what is left of the path: `/reports/a/../../reports` is below `/reports`, and `/a/../../reports` is not below `/`.
+    if (paths.base or paths.stripped) and climbs_above_root(path[len(paths.stripped) :]):
         return Refusal(problems.AMBIGUOUS_PATH, "path-leaves-upstream")
     return found
 

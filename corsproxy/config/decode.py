@@ -19,7 +19,7 @@ from corsproxy.config.forwarding import (
     read_headers,
     read_route_headers,
 )
-from corsproxy.config.hosts import read_hosts
+from corsproxy.config.hosts import judge_any_host, read_hosts
 from corsproxy.config.limits import read_limits, read_route_limits
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.plaintext import judge_plaintext
@@ -78,6 +78,7 @@ class _Draft:
 
     path: bytes
     hosts: tuple[str, ...]
+    hosts_at: Span
     at: Span
     upstream: Upstream | None
     upstream_at: Span | None
@@ -111,7 +112,7 @@ def decode(root: Node, report: Report) -> Settings | None:
     implicit = _implicit_route(section, defaults, drafts, report)
     log = _read_log(section, report)
     tls = _read_tls(section, fields, report)
-    hosts = read_hosts(section, fields, {host: draft.at for draft in drafts for host in draft.hosts}, report)
+    hosts = read_hosts(section, fields, {host: draft.hosts_at for draft in drafts for host in draft.hosts}, report)
     _judge_upstreams(defaults, drafts, implicit, report)
     tests = read_tests(section.entries.get("tests"), report)
     if report.has_errors:
@@ -270,9 +271,13 @@ def _read_route(item: Mapping, defaults: _Defaults, report: Report) -> _Draft | 
             help_ = "write `upstream: http://localhost:9000` in the route, or at the top level for all routes"
             report.add(problems.MISSING_KEY, at, f"{label} has no `upstream`, and the file has none for all", help_)
     chosen = read_cors(entries["cors"], keys["cors"], defaults.named, "", report) if "cors" in entries else defaults.chosen
+    judge_any_host(entries.get("hosts"), hosts, report)
     if path is None or at is None:
         return None
-    return _Draft(path, () if ANY_HOST in hosts else hosts, at, upstream, upstream_at, chosen, section.lacks("cors"), has_secret, rest)
+    hosts_at = entries["hosts"].value_span if "hosts" in entries else at
+    return _Draft(
+        path, () if ANY_HOST in hosts else hosts, hosts_at, at, upstream, upstream_at, chosen, section.lacks("cors"), has_secret, rest
+    )
 
 
 def _implicit_route(section: Section, defaults: _Defaults, drafts: list[_Draft], report: Report) -> list[Route]:

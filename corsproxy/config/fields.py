@@ -12,8 +12,9 @@ from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.key import Key
 from corsproxy.config.nodes import Mapping, Node, Scalar, Sequence
 from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
+from corsproxy.cors import names
 from corsproxy.problems import Fault
-from corsproxy.semantics.fields import HOP_BY_HOP, OWN_MEANING, READ_BY_CGI
+from corsproxy.semantics.fields import GUARDED, HOP_BY_HOP, READ_BY_CGI
 from corsproxy.semantics.tokens import is_token
 
 MAX_VALUE_BYTES: Final = 8 * 1024
@@ -32,6 +33,15 @@ _OF_REQUESTS: Final = {
     b"access-control-request-method": "take it out: preflights are answered here",
     b"access-control-request-headers": "take it out: preflights are answered here",
 }
+_TAKEN: Final = (
+    GUARDED
+    | names.REQUEST_ONLY
+    | names.RESPONSE_ONLY
+    | names.SAFELISTED_RESPONSE_HEADERS
+    | names.FORBIDDEN_RESPONSE_HEADERS
+    | {b"traceparent", b"tracestate", b"x-real-ip", b"location", b"refresh", b"link"}
+)
+_TAKEN_PREFIXES: Final = (b"content-", b"cross-origin-", b"timing-")
 _OF_RESPONSES: Final = {b"date": "take it out: every answer has one, and the upstream's own stays"}
 
 
@@ -51,12 +61,12 @@ def fault_of_name(name: bytes, side: str, request_id_header: bytes) -> Fault | N
 
     Spec: RFC 9110 7.6.1; RFC 9112 6.
     """
-    # `Content_Length` is Content-Length to an upstream that speaks CGI or WSGI.
+    # To WSGI, CGI and PHP, `X_Forwarded_For` is the same field.
     lower, shown = name.lower().translate(READ_BY_CGI), name.decode("ascii", "replace")
     help_ = (_OF_REQUESTS if side == "request" else _OF_RESPONSES).get(lower)
     if lower in _FRAMING:
         return Fault(problems.RESERVED_FIELD, (), f"`{shown}` belongs to each connection, not to the message", "take it out")
-    if lower == request_id_header.lower().translate(READ_BY_CGI):
+    if request_id_header and lower == request_id_header.lower().translate(READ_BY_CGI):
         help_ = "write `request_id`"
     elif side == "request" and lower.startswith(b"x-forwarded-"):
         help_ = _FORWARDING
@@ -67,18 +77,23 @@ def fault_of_name(name: bytes, side: str, request_id_header: bytes) -> Fault | N
     return Fault(problems.RESERVED_FIELD, (), f"no header rule can change `{shown}` of a {side}: the proxy itself does", help_)
 
 
-def fault_of_id_name(name: bytes) -> Fault | None:
+def fault_of_id_header(name: bytes) -> Fault | None:
     """
-    Say why a field cannot carry the request's id: it has a meaning of its own, which an id would break.
+    Say why a field cannot carry the request's id: it means something already.
 
-    Spec: RFC 9110 7.6.1; RFC 9112 6.
+    Spec: RFC 9110 16.3.1.
     """
-    lower, shown = name.lower().translate(READ_BY_CGI), name.decode("ascii", "replace")
-    if lower not in OWN_MEANING and not lower.startswith((b"access-control-", b"x-forwarded-")):
-        return None
-    return Fault(
-        problems.RESERVED_FIELD, (), f"`{shown}` has a meaning of its own, and an id would break it", "write `header: X-Request-Id`"
+    read = name.lower().translate(READ_BY_CGI)
+    is_taken = (
+        read in _TAKEN
+        or names.is_forbidden_request_header(read)
+        or read.startswith(_TAKEN_PREFIXES)
+        or any(fault_of_name(name, side, b"") is not None for side in ("request", "response"))
     )
+    if not is_taken:
+        return None
+    message = f"`{name.decode('ascii', 'replace')}` has a meaning of its own, so it cannot carry the request's id"
+    return Fault(problems.RESERVED_FIELD, (), message, "write `header: X-Request-Id`, or a name that is yours, as `X-Correlation-Id`")
 
 
 def read_name(node: Node, span: Span, key: Key, report: Report) -> bytes | None:
@@ -130,9 +145,14 @@ def read_values(node: Node, span: Span, key: Key, report: Report) -> list[ReadFi
 
 def _name(text: str, span: Span, report: Report) -> bytes | None:
     name = text.encode("utf-8", "replace")
-    if is_token(name):
+    # A `*` may stand in a name by the grammar of HTTP, and in no name that anybody uses.
+    if is_token(name) and b"*" not in name:
         return name
-    if ":" in text:
+    if not text:
+        help_ = "take it out"
+    elif "*" in text:
+        help_ = "write each name in full: there are no patterns here"
+    elif ":" in text:
         plain, _, value = text.partition(":")
         help_ = f"write `{plain.strip()}: {value.strip()}`, with a space behind the colon" if value.strip() else f"write `{plain.strip()}`"
     else:
@@ -154,7 +174,9 @@ def _value(node: Node, span: Span, name: str, report: Report) -> bytes | None:
     elif value != value.strip(b" \t"):
         report.add(problems.BAD_FIELD, span, f"the value of `{name}` begins or ends with white space, which HTTP drops", "take it off")
     elif len(value) > MAX_VALUE_BYTES:
-        report.add(problems.OUT_OF_RANGE, span, f"the value of `{name}` is over {MAX_VALUE_BYTES} bytes", "servers refuse longer ones")
+        report.add(
+            problems.OUT_OF_RANGE, span, f"the value of `{name}` is over {MAX_VALUE_BYTES} bytes", "write less: servers refuse longer ones"
+        )
     else:
         return value
     return None

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from corsproxy import problems
 from corsproxy.config.diagnostics import Report
-from corsproxy.config.fields import ReadField, fault_of_id_name, fault_of_name
+from corsproxy.config.fields import ReadField, fault_of_id_header, fault_of_name
 from corsproxy.config.nodes import Entry, Mapping
 from corsproxy.config.scalars import refuse_kind
 from corsproxy.config.schema import FILE, HEADERS, SECTIONS
@@ -48,11 +48,17 @@ def read_forwarding(section: Section, fields: dict[str, Any], report: Report) ->
 
     Networks that hold every address get a warning.
     """
-    request_id = _read_request_id(section.entries.get("request_id"), report)
+    entry = section.entries.get("request_id")
+    key = SECTIONS[FILE]["request_id"]
+    ids, request_id = read_entries(entry, key, "write `request_id: {header: X-Request-Id}`", report) if entry is not None else ({}, {})
     trace = read_block(section.entries.get("trace"), SECTIONS[FILE]["trace"], "write `trace: {begin: true}`", report)
     given: dict[str, Any] = {"begins_trace": trace["begin"]} if "begin" in trace else {}
     if "header" in request_id:
-        given["request_id_header"] = request_id["header"]
+        fault = fault_of_id_header(request_id["header"])
+        if fault is None:
+            given["request_id_header"] = request_id["header"]
+        else:
+            report.add_fault(fault, ids["header"].value_span)
     if "trust" in request_id:
         given["trusts_request_id"] = request_id["trust"]
     if "forwarded" in fields:
@@ -62,16 +68,6 @@ def read_forwarding(section: Section, fields: dict[str, Any], report: Report) ->
         given["trusted"] = trusted.values
         _warn_of_everybody(trusted, report)
     return ForwardingSettings(**given)
-
-
-def _read_request_id(entry: Entry | None, report: Report) -> dict[str, Any]:
-    if entry is None:
-        return {}
-    entries, given = read_entries(entry, SECTIONS[FILE]["request_id"], "write `request_id: {trust: false}`", report)
-    fault = fault_of_id_name(given["header"]) if "header" in given else None
-    if fault is not None:
-        report.add_fault(fault, entries["header"].value_span)
-    return given
 
 
 def _warn_of_everybody(trusted: Listed, report: Report) -> None:

@@ -24,12 +24,16 @@ def read_hosts(section: Section, fields: dict[str, Any], of_routes: dict[str, Sp
     """
     Build the rules of a file, from `hosts`, or else from `public_url`, `listen` and the hosts of its routes.
 
-    `fields` are the file's single values as far as they could be read; `of_routes` are the hosts that routes name, each with the
-    place of one that does.
+    `fields` are the file's single values as far as they could be read; `of_routes` are the hosts that routes name, each with where
+    one of them does.
     """
     if not section.lacks("hosts"):
-        rules = _named(section.entries.get("hosts"), fields.get("hosts", ()), report)
-        _judge_routes(rules, of_routes, report)
+        hosts = fields.get("hosts", ())
+        judge_any_host(section.entries.get("hosts"), hosts, report)
+        rules = _ANY if ANY_HOST in hosts else HostRules(*_sorted(hosts))
+        # Of hosts that could not be read, nobody knows what they name.
+        if "hosts" in fields:
+            _judge_routes(rules, of_routes, report)
         return rules
     names, suffixes = _sorted(tuple(of_routes))
     if not section.lacks("public_url"):
@@ -52,14 +56,12 @@ def implied_hosts(listen: tuple[Listen, ...], of_routes: tuple[str, ...]) -> Hos
     return HostRules(any_host=True, by_listen=True)
 
 
-def _named(entry: Entry | None, hosts: tuple[str, ...], report: Report) -> HostRules:
-    if ANY_HOST in hosts:
-        if len(hosts) > 1 and entry is not None and isinstance(entry.value, Sequence):
-            item = next(item for item in entry.value.items if isinstance(item, Scalar) and item.text == ANY_HOST)
-            message = "`*` makes the other hosts meaningless"
-            report.add(problems.BAD_ADDRESS, place_of_item(item), message, 'write `hosts: "*"` alone, or take `*` out')
-        return _ANY
-    return HostRules(*_sorted(hosts))
+def judge_any_host(entry: Entry | None, hosts: tuple[str, ...], report: Report) -> None:
+    """Refuse names beside the `*` that stands for all of them."""
+    if ANY_HOST in hosts and len(hosts) > 1 and entry is not None and isinstance(entry.value, Sequence):
+        item = next(item for item in entry.value.items if isinstance(item, Scalar) and item.text == ANY_HOST)
+        message = "`*` makes the other hosts meaningless"
+        report.add(problems.BAD_ADDRESS, place_of_item(item), message, 'write `hosts: "*"` alone, or take `*` out')
 
 
 def _sorted(hosts: tuple[str, ...]) -> tuple[frozenset[bytes], tuple[bytes, ...]]:

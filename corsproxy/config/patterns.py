@@ -48,3 +48,6 @@ SIZE: Final = f"{_NOT_ZERO}{_NUMBER}(?:B|KB|MB|GB|KiB|MiB|GiB)"
 DIGITS: Final = "[0-9]{1,18}"
 # RFC 9110 5.6.2: token.
 TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a word of HTTP's grammar
+# Of a header rule: a token without `*`, and what HTTP can carry.
+FIELD_NAME: Final = r"[!#$%&'+.^_`|~0-9A-Za-z-]+"
+FIELD_VALUE: Final = r"([^\x00-\x20\x7f]([^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?)?"

@@ -220,14 +220,24 @@ def read_host_or_word(*words: str) -> Reader:
             return text
         near = nearest(text.lower(), words)[0]
         found = parse_host(text)
-        if near or isinstance(found, Fault) or found.startswith("*"):
-            known = ", ".join(f"`{word}`" for word in words)
-            help_ = f"did you mean `{near}`?" if near else f"use {known}, or write a name as `legacy.internal`"
-            report.add(problems.NOT_A_CHOICE, span, f"`{text}` is neither a word of `{key.name}` nor a host name", help_)
-            return None
-        return found
+        # A boolean and a number are no names, though DNS could have them.
+        is_text = isinstance(node, Scalar) and isinstance(node.value, str)
+        if is_text and not near and isinstance(found, str) and not found.startswith("*"):
+            return found
+        plain = _name_in(text)
+        known = ", ".join(f"`{word}`" for word in words)
+        help_ = f"did you mean `{near}`?" if near else f"write `{plain}`" if plain else f"use {known}, or write a name as `legacy.internal`"
+        report.add(problems.NOT_A_CHOICE, span, f"`{text}` is neither a word of `{key.name}` nor a host name", help_)
+        return None
 
     return read
+
+
+def _name_in(text: str) -> str:
+    """Return the host name that was meant by a URL, by one with a port, or by a domain with a dot before it; else nothing."""
+    plain = re.split(r"[/?#]", text.rpartition("://")[2], maxsplit=1)[0]
+    name = re.sub(r":[0-9]*\Z", "", plain).removeprefix("*").removeprefix(".")
+    return name if name != text and parse_host(name) == name and name != "*" else ""
 
 
 def read_parsed(parse: Callable[[str], Any]) -> Reader:

@@ -15,7 +15,7 @@ from corsproxy.cors.policy import CorsPolicy
 from corsproxy.semantics.cookies import CookieRules, PathMap
 from corsproxy.semantics.forwarded import ForwardedMode
 from corsproxy.semantics.networks import UNIX, Network, trusts_in
-from corsproxy.semantics.rules import NO_RULES, HeaderRules
+from corsproxy.semantics.rules import NO_RULES, HeaderRules, compile_rules
 
 
 class CorsMode(StrEnum):
@@ -337,6 +337,7 @@ class ForwardingSettings:
 
     `trusted` are the networks, and "unix", whose forwarding fields are believed: `trusts` tells it of a peer. `request_id_header` is the field
     of the request's name; `trusts_request_id`: a well-formed one of the client's is kept. `begins_trace`: `traceparent` is made where none came.
+    `ids` takes off whatever a server could read as that field.
     """
 
     mode: ForwardedMode = ForwardedMode.X_FORWARDED
@@ -345,9 +346,11 @@ class ForwardingSettings:
     trusts_request_id: bool = True
     begins_trace: bool = False
     trusts: Callable[[str], bool] = field(init=False, repr=False, compare=False)
+    ids: HeaderRules = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Prepare the look-up."""
+        object.__setattr__(self, "ids", compile_rules([self.request_id_header]))
         networks = tuple(each for each in self.trusted if not isinstance(each, str))
         object.__setattr__(self, "trusts", trusts_in(networks, unix=UNIX in self.trusted))
 

@@ -12,6 +12,7 @@ from typing import Final
 from corsproxy.config.nodes import Entry, Mapping, Scalar, Sequence
 from corsproxy.config.scalars import ALIKE, nearest
 from corsproxy.config.schema import CORS, ENVIRONMENT, EXPECT, FILE, HEADER_RULES, HEADERS, KEYS, ROUTE, SECTIONS, TESTS, Key, Kind
+from corsproxy.semantics.tokens import is_token
 
 # More names than these nobody reads; the reference has them in order.
 _MAX_LISTED: Final = 8
@@ -19,6 +20,10 @@ _MAX_LISTED: Final = 8
 _HINT: Final = 0.6
 _MAX_SHOWN: Final = 60
 _CAPITAL: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
+_OF_FIELDS: Final = {
+    HEADERS: "`request: {set: {NAME: …}}` for what goes to the upstream, or `response: {set: {NAME: …}}` for what comes from it",
+    HEADER_RULES: "`set: {NAME: …}`, or `add: {NAME: …}` to keep any that are there",
+}
 # The fields that `cors` writes, also as Traefik and Java spell them.
 _CORS_FIELD: Final = re.compile("access_?control_?(.+)")
 
@@ -84,7 +89,7 @@ def unknown_help(text: str, guess: str, node: Mapping, section: str) -> str:
         return f"did you mean `{guess}`? it is in line {node.entries[guess].key.span.line} already"
     if guess:
         return f"did you mean `{guess}`?"
-    return _elsewhere(text, section) or _listed(text, section)
+    return _elsewhere(text, section) or _as_field(text, section) or _listed(text, section)
 
 
 def _shown(entry: Entry, key: Key | None = None) -> str:
@@ -114,6 +119,15 @@ def _elsewhere(text: str, section: str) -> str:
     plain = _plain(text)
     others = [key for key in keys if plain in key.also and key.section not in (FILE, ROUTE)]
     return f"did you mean `{others[0].name}`, under `{others[0].section}`?" if len(others) == 1 else ""
+
+
+def _as_field(text: str, section: str) -> str:
+    """Say how a header field is written, where a name that is no key looks like one."""
+    if section == HEADERS and text in SECTIONS[HEADER_RULES]:
+        return f"write it under `request` or `response`: `request: {{{text}: …}}`"
+    if section in _OF_FIELDS and is_token(text.encode("utf-8", "replace")):
+        return f"write {_OF_FIELDS[section].replace('NAME', text)}"
+    return ""
 
 
 def _listed(text: str, section: str) -> str:

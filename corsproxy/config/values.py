@@ -50,6 +50,7 @@ from corsproxy.problems import Fault
 
 # Above this likeness a misspelt key's value is read as if the name were right.
 _SAME: Final = 0.8
+# Where people write a header field at once; its value may be a secret.
 _HOSTS: Final = {"upstream": b"", "preserve": None}
 
 

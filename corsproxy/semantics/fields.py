@@ -93,6 +93,7 @@ _REQUEST_PARTS: Final = {
     b"access-control-request-method": Part.NOTED,
     b"access-control-request-headers": Part.NOTED,
     b"sec-fetch-site": Part.NOTED,
+    b"sec-fetch-mode": Part.NOTED,
     **dict.fromkeys(FORWARDING, Part.TAKEN),
     DEFAULT_REQUEST_ID: Part.NOTED,
     b"traceparent": Part.NOTED,
@@ -113,8 +114,6 @@ _RESPONSE_PARTS: Final = {
     b"set-cookie": Part.NOTED,
     b"vary": Part.NOTED,
 }
-# Names that the gateway reads, writes or takes off, whatever a policy says.
-OWN_MEANING: Final = (GUARDED | frozenset(_REQUEST_PARTS) | frozenset(_RESPONSE_PARTS)) - {DEFAULT_REQUEST_ID}
 _CORS_PREFIX: Final = b"access-control-"
 # RFC 3875 4.1.18 writes `_` for `-` alone; several servers write it for every sign.
 READ_BY_CGI: Final = bytes(byte if chr(byte).isalnum() and byte < 128 else ord("-") for byte in range(256))

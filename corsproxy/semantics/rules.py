@@ -18,10 +18,11 @@ MAX_LEARNED_BYTES: Final = 64
 @dataclass(frozen=True, slots=True)
 class HeaderRules:
     """
-    Rules that come to this: lines whose name is among `dropped` go, then `lines` come.
+    Rules that come to this: lines whose name is read as one of `dropped` go, then `lines` come.
 
-    `dropped` are lower-case. `lines` may hold secrets, so they do not show; `secret` are the lower-case names of those that do. Build
-    it with `compile_rules`.
+    Names are read as WSGI, CGI and PHP read them, which take case away and merge `_` with `-`: a rule for `X-Api-Key` is one for
+    `X_Api_Key` too, or what a rule sets could be set again beside it. `dropped` are names so read. `lines` may hold secrets, so they
+    do not show; `secret` are the lower-case names of those that do. Build it with `compile_rules`.
     """
 
     dropped: frozenset[bytes] = frozenset()
@@ -37,18 +38,28 @@ class HeaderRules:
         """
         Apply the rules to a message's lines; the order of those that stay is kept.
 
-        A name that becomes one of `dropped` when its `_` is read as `-` is dropped too, because WSGI, CGI and PHP merge the two.
+        Spec: RFC 9110 5.3; RFC 3875 4.1.18.
+        """
+        kept = self.take_off(lines)
+        kept.extend(self.lines)
+        return kept
+
+    def take_off(self, lines: Iterable[FieldLine]) -> list[FieldLine]:
+        """
+        Return the lines that no rule takes off, in order.
 
         Spec: RFC 9110 5.3; RFC 3875 4.1.18.
         """
         learned = self.learned
-        kept = [line for line in lines if not (learned[line[0]] if line[0] in learned else self._drops(line[0]))]
-        kept.extend(self.lines)
-        return kept
+        return [line for line in lines if not (learned[line[0]] if line[0] in learned else self.drops(line[0]))]
 
-    def _drops(self, name: bytes) -> bool:
-        lower = name.lower()
-        verdict = lower in self.dropped or lower.translate(READ_BY_CGI) in self.dropped
+    def drops(self, name: bytes) -> bool:
+        """
+        Tell whether the rules take off a line of that name.
+
+        Spec: RFC 3875 4.1.18.
+        """
+        verdict = _read(name) in self.dropped
         if len(self.learned) < MAX_LEARNED and len(name) <= MAX_LEARNED_BYTES:
             self.learned[name] = verdict
         return verdict
@@ -71,6 +82,10 @@ def compile_rules(
     Spec: RFC 9110 5.3 (a name may stand on several lines).
     """
     replaced = tuple({name.lower(): (name, value) for name, value in replace}.values())
-    mine = frozenset(name.lower() for name in remove) | {name.lower() for name, _ in replaced}
-    before = tuple(line for line in after.lines if line[0].lower() not in mine)
+    mine = frozenset(_read(name) for name in (*remove, *(name for name, _ in replaced)))
+    before = tuple(line for line in after.lines if _read(line[0]) not in mine)
     return HeaderRules(after.dropped | mine, (*before, *replaced, *add), after.secret | {name.lower() for name in secret})
+
+
+def _read(name: bytes) -> bytes:
+    return name.lower().translate(READ_BY_CGI)

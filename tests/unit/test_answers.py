@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from corsproxy import problems
-from corsproxy.answers import Answer, Context, cors_lines, empty_answer, preflight_answer, problem_answer
+from corsproxy.answers import Answer, Context, Exchange, cors_lines, empty_answer, preflight_answer, problem_answer
 from corsproxy.config.settings import CorsMode
 from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide, decide_without_cors
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
@@ -247,3 +247,57 @@ def test_a_status_has_the_name_of_rfc_9110_on_every_python(problem: Problem, lin
     answer = problem_answer(Context(b"GET", 1, persistent=True), problem)
 
     assert answer.head.startswith(b"HTTP/1.1 " + line + b"\r\n")
+
+
+# --- the request's id -----------------------------------------------------------------------------
+
+
+NAMED = Exchange(request_id=b"request-1", request_id_header=b"X-Trace")
+
+
+@table(
+    {
+        "an allowed origin may read it": (POLICY, b"X-Trace"),
+        "beside the policy's names": (policy_of(expose_headers=("ETag",)), b"ETag, X-Trace"),
+        "everybody, by a star": (policy_of(allow_origins=(ANY,), expose_headers=(ANY,)), b"*"),
+        "with credentials, by its name": (policy_of(allow_credentials=True, expose_headers=(ANY,)), b"X-Trace"),
+    }
+)
+def test_a_problem_says_the_requests_id_and_exposes_it(case: Any) -> None:
+    policy, exposed = case
+    answer = problem_answer(context_of(policy, exchange=NAMED), problems.UPSTREAM_UNREACHABLE)
+    lines = dict(lines_of(answer.head))
+
+    assert lines[b"X-Trace"] == b"request-1"
+    assert lines[b"Access-Control-Expose-Headers"] == exposed
+    assert json.loads(answer.body)["request_id"] == "request-1"
+    assert lines[b"Content-Length"] == b"%d" % len(answer.body)
+
+
+def test_a_stranger_gets_the_id_and_may_not_read_it() -> None:
+    context = context_of(POLICY, Facts(b"GET", (b"https://evil.example",)), exchange=NAMED)
+    lines = dict(lines_of(problem_answer(context, problems.ORIGIN_REFUSED).head))
+
+    assert lines[b"X-Trace"] == b"request-1"
+    assert b"Access-Control-Expose-Headers" not in lines
+
+
+def test_a_retry_and_an_id_are_exposed_together() -> None:
+    lines = dict(lines_of(problem_answer(context_of(POLICY, exchange=NAMED), problems.OVERLOADED).head))
+
+    assert lines[b"Access-Control-Expose-Headers"] == b"X-Trace, Retry-After"
+
+
+def test_an_exchange_without_a_name_says_none() -> None:
+    answer = problem_answer(context_of(POLICY), problems.OVERLOADED)
+
+    assert b"request_id" not in answer.body
+    assert b"X-Request-Id" not in answer.head
+
+
+def test_own_answers_carry_the_fields_beside_cors() -> None:
+    policy = policy_of(timing_allow_origin=True, resource_policy="cross-origin")
+    lines = cors_lines(context_of(policy))
+
+    assert lines[-3:] == [(b"Timing-Allow-Origin", APP), (b"Cross-Origin-Resource-Policy", b"cross-origin"), (b"Vary", b"Origin")]
+    assert cors_lines(Context(b"GET", 1, persistent=True, cors=CorsMode.PASSTHROUGH, decision=decide(policy, GET))) == []

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from corsproxy import problems
-from corsproxy.answers import Context
-from corsproxy.config.settings import CorsMode
+from corsproxy.answers import Context, Exchange
+from corsproxy.config.settings import CorsMode, Route, Upstream
 from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
 from corsproxy.edits import Received, keeps_connection, receive, render, render_end, render_interim
 from corsproxy.semantics.fields import FieldLine, ResponseHead
 from corsproxy.semantics.framing import CHUNKED_BODY, CLOSE_DELIMITED, NO_BODY, Body, BodyKind, Refusal
+from corsproxy.semantics.rules import compile_rules
 
 APP = b"https://app.example"
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
@@ -431,3 +432,82 @@ def test_an_event_stream_is_granted_and_nothing_of_it_is_changed() -> None:
         b"Transfer-Encoding: chunked\r\n"
         b"\r\n"
     )
+
+
+# --- a route's rules ------------------------------------------------------------------------------
+
+
+ROUTE = Route(b"/", Upstream("http://up", "up", 80, b"up"), CREDENTIALED)
+NAMED = Exchange(request_id=b"request-1")
+
+
+def routed(*removed: bytes, policy: CorsPolicy = CREDENTIALED, add: list[FieldLine] | None = None) -> Context:
+    rules = compile_rules(removed, add=add or ())
+    return replace(context_of(policy, APP), route=replace(ROUTE, cors=policy, response_headers=rules), exchange=NAMED)
+
+
+def test_a_computed_list_names_what_rules_put_on_and_nothing_that_they_took_off() -> None:
+    context = routed(b"Server", add=[(b"X-Stage", b"test")])
+    lines = dict(fields_of(rendered(context, DATED, (b"Server", b"x"), (b"ETag", b"e"), (b"X-Request-Id", b"upstreams"), LENGTH)))
+
+    assert lines[b"Access-Control-Expose-Headers"] == b"Date, ETag, X-Stage, X-Request-Id, Vary"
+
+
+@table(
+    {
+        "removed: Origin is there all the same": (compile_rules([b"Vary"]), [(b"Vary", b"Cookie")], [b"Origin"]),
+        "set: Origin joins": (compile_rules(replace=[(b"Vary", b"Accept")]), [(b"Vary", b"Cookie")], [b"Accept, Origin"]),
+        "set to a star": (compile_rules(replace=[(b"vary", b"*")]), [(b"Vary", b"Cookie")], [b"*"]),
+        "added: all in one": (compile_rules(add=[(b"Vary", b"Accept")]), [(b"Vary", b"Cookie")], [b"Cookie, Accept, Origin"]),
+        "set to Origin": (compile_rules(replace=[(b"Vary", b"origin")]), [], [b"origin"]),
+    }
+)
+def test_vary_of_rules_is_merged_like_the_upstreams(case: Any) -> None:
+    """Rules 32 and 34: a rule cannot take Origin off."""
+    rules, lines, expected = case
+    context = replace(routed(policy=POLICY), route=replace(ROUTE, cors=POLICY, response_headers=rules))
+
+    assert [value for name, value in fields_of(rendered(context, DATED, *lines)) if name.lower() == b"vary"] == expected
+
+
+@pytest.mark.parametrize("status", [200, 204, 206, 301, 304, 404, 502])
+def test_the_requests_id_stands_on_every_final_status(status: int) -> None:
+    lines = fields_of(rendered(routed(), (b"X-Request-Id", b"upstreams"), status=status))
+
+    assert [line for line in lines if line[0] == b"X-Request-Id"] == [(b"X-Request-Id", b"request-1")]
+
+
+def test_no_interim_response_carries_an_id_or_what_rules_take_off() -> None:
+    head = ResponseHead(103, b"Early Hints", 1, [(b"Link", b"</a>"), (b"Server", b"x"), (b"x-request-id", b"upstreams")])
+
+    assert render_interim(routed(b"server", add=[(b"X-A", b"b")]), head) == b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+
+def test_what_rules_take_off_is_no_trailer_either() -> None:
+    context = replace(routed(b"X-Debug", add=[(b"X-A", b"b")]), trailers=True)
+    received = received_of(context, CHUNKED)
+
+    assert render_end(context, received, [(b"x-debug", b"1"), (b"X-Sum", b"2")]) == b"0\r\nX-Sum: 2\r\n\r\n"
+
+
+@table(
+    {
+        "left alone": ({}, [b"https://upstreams.example"], [b"same-site"]),
+        "replaced": ({"timing_allow_origin": True, "resource_policy": "cross-origin"}, [APP], [b"cross-origin"]),
+    }
+)
+def test_the_fields_beside_cors_replace_the_upstreams_where_they_are_configured(case: Any) -> None:
+    """Rule 30: Timing-Allow-Origin and CORP are left alone unless configured."""
+    changes, timing, resource = case
+    lines = [(b"timing-allow-origin", b"https://upstreams.example"), (b"Cross-Origin-Resource-Policy", b"same-site")]
+    found = fields_of(rendered(context_of(policy_of(**changes), APP), DATED, *lines))
+
+    assert [value for name, value in found if name.lower() == b"timing-allow-origin"] == timing
+    assert [value for name, value in found if name.lower() == b"cross-origin-resource-policy"] == resource
+
+
+def test_a_route_that_passes_cors_through_keeps_the_upstreams_cors_and_gets_the_id() -> None:
+    context = replace(PLAIN, cors=CorsMode.PASSTHROUGH, route=replace(ROUTE, cors=CorsMode.PASSTHROUGH), exchange=NAMED)
+    lines = [DATED, (b"Access-Control-Allow-Origin", b"*"), (b"Timing-Allow-Origin", b"*")]
+
+    assert fields_of(rendered(context, *lines, LENGTH)) == [*lines, LENGTH, (b"X-Request-Id", b"request-1")]

@@ -1,13 +1,15 @@
 """From a request's head to everything that will happen to it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
 from corsproxy import problems
-from corsproxy.answers import Answer
+from corsproxy.answers import Answer, Exchange
 from corsproxy.config.settings import (
     CorsMode,
     ForwardingSettings,
@@ -592,3 +594,196 @@ def test_on_passthrough_preflights_go_upstream_without_a_certificate_and_nothing
     assert isinstance(plan(mutual, head_of(ORIGIN, ACRM, method=b"OPTIONS"), CLIENT, FRESH), Forward)
     for lines, method in (([ORIGIN], b"OPTIONS"), ([ORIGIN, ACRM], b"GET"), ([ORIGIN, ACRM, (b"Content-Length", b"3")], b"OPTIONS")):
         assert answer_to(mutual, *lines, method=method).problem is problems.CERTIFICATE_REQUIRED
+
+
+# --- who and where the client is ------------------------------------------------------------------
+
+
+TRUSTING = ForwardingSettings(trusted=(ip_network("10.0.0.0/8"), "unix"))
+PROXY = Connection("10.0.0.7")
+OWN = (b"https://own.example", b"http://other.example:81")
+
+
+def exchange_of(*lines: FieldLine, peer: Connection = PROXY, host: bytes = b"api.example", **settings: Any) -> Exchange:
+    head = RequestHead(b"GET", b"/x", 1, [(b"Host", host), *lines])
+    return plan(settings_of(**{"forwarding": TRUSTING, **settings}), head, peer, FRESH).context.exchange
+
+
+FOR = b"X-Forwarded-For"
+
+
+@table(
+    {
+        "the peer": ([], PROXY, b"10.0.0.7"),
+        "a stranger is who he is": ([(FOR, b"203.0.113.9")], CLIENT, b"192.0.2.1"),
+        "the rightmost that is not trusted": ([(FOR, b"127.0.0.1, 203.0.113.9, 10.0.0.1")], PROXY, b"203.0.113.9"),
+        "several lines are one list": ([(FOR, b"127.0.0.1"), (FOR, b"203.0.113.9")], PROXY, b"203.0.113.9"),
+        "all are trusted: the farthest": ([(FOR, b"10.0.0.1, 10.0.0.2")], PROXY, b"10.0.0.1"),
+        "what is no address stops the walk": ([(FOR, b"203.0.113.9, x, 10.0.0.2")], PROXY, b"10.0.0.2"),
+        "of a unix socket": ([(FOR, b"203.0.113.9")], Connection("unix"), b"203.0.113.9"),
+        "of a unix socket that tells nothing": ([], Connection("unix"), b"unix"),
+        "an IPv4 address in IPv6": ([(FOR, b"203.0.113.9")], Connection("::ffff:10.0.0.7"), b"203.0.113.9"),
+    }
+)
+def test_the_client_is_the_rightmost_address_that_is_not_trusted(case: Any) -> None:
+    lines, peer, expected = case
+
+    assert exchange_of(*lines, peer=peer).client == expected
+
+
+PROTO = (b"X-Forwarded-Proto", b"https")
+
+
+@table(
+    {
+        "no public URL": ({}, [], CLIENT, b"api.example", b"", None),
+        "no public URL, our own TLS": ({}, [], Connection("192.0.2.1", tls=True), b"api.example", b"", True),
+        "no public URL, a proxy's word": ({}, [PROTO], PROXY, b"api.example", b"", True),
+        "no public URL, a proxy's word for http": ({}, [(b"X-Forwarded-Proto", b"http")], PROXY, b"api.example", b"", False),
+        "no public URL, a stranger's word": ({}, [PROTO], CLIENT, b"api.example", b"", None),
+        "http on this machine": ({}, [(b"X-Forwarded-Proto", b"http")], PROXY, b"localhost:81", b"", None),
+        "a public URL": ({"own_origins": OWN}, [], CLIENT, b"own.example", OWN[0], True),
+        "another public URL, by the host": ({"own_origins": OWN}, [], CLIENT, b"other.example:81", OWN[1], False),
+        "another public URL, by a proxy's word for the host": (
+            {"own_origins": OWN},
+            [(b"X-Forwarded-Host", b"other.example:81")],
+            PROXY,
+            b"internal",
+            OWN[1],
+            False,
+        ),
+        "by a stranger's word: the first": (
+            {"own_origins": OWN},
+            [(b"X-Forwarded-Host", b"other.example:81")],
+            CLIENT,
+            b"internal",
+            OWN[0],
+            True,
+        ),
+    }
+)
+def test_where_the_client_sees_the_proxy(case: Any) -> None:
+    settings, lines, peer, host, public, is_secure = case
+    exchange = exchange_of(*lines, peer=peer, host=host, **settings)
+
+    assert (exchange.public, exchange.is_secure) == (public, is_secure)
+
+
+@table(
+    {
+        "a call from another site": ([(b"Sec-Fetch-Site", b"cross-site"), (b"Sec-Fetch-Mode", b"cors")], True),
+        "from the same site": ([(b"Sec-Fetch-Site", b"same-site"), (b"Sec-Fetch-Mode", b"cors")], False),
+        "a navigation from another site": ([(b"Sec-Fetch-Site", b"cross-site"), (b"Sec-Fetch-Mode", b"navigate")], False),
+        "nothing is said": ([], False),
+    }
+)
+def test_a_call_from_another_site_is_known_by_what_the_browser_says(case: Any) -> None:
+    lines, expected = case
+
+    assert exchange_of(*lines).is_cross_site is expected
+
+
+@table(
+    {
+        "the host that a proxy was asked": ([(b"X-Forwarded-Host", b"shop.example")], PROXY, b"https://shop.example", True),
+        "with its scheme": ([(b"X-Forwarded-Host", b"shop.example"), PROTO], PROXY, b"https://shop.example", True),
+        "and not with another": ([(b"X-Forwarded-Host", b"shop.example"), PROTO], PROXY, b"http://shop.example", False),
+        "our own Host is not that of a proxy that says another": (
+            [(b"X-Forwarded-Host", b"shop.example")],
+            PROXY,
+            b"https://api.example",
+            False,
+        ),
+        "a stranger's word counts for nothing": ([(b"X-Forwarded-Host", b"shop.example")], CLIENT, b"https://shop.example", False),
+        "a stranger's word for the scheme too": ([(b"X-Forwarded-Proto", b"https")], CLIENT, b"http://api.example", True),
+    }
+)
+def test_a_same_origin_request_is_judged_by_what_a_trusted_proxy_says(case: Any) -> None:
+    """Rule 1; `enforce` lets the page of the proxy's own origin through."""
+    lines, peer, origin, passes = case
+    head = head_of((b"Origin", origin), *lines, method=b"POST")
+    planned = plan(settings_of(forwarding=TRUSTING), head, peer, FRESH)
+
+    assert isinstance(planned, Forward) is passes
+
+
+@table(
+    {
+        "a refusal": ([FOREIGN], {}, 403),
+        "a refused preflight": ([FOREIGN, ACRM], {"method": b"OPTIONS"}, 403),
+        "no route": ([], {"target": b"/other"}, 404),
+        "a method of no use": ([], {"method": b"TRACE"}, 405),
+        "CONNECT": ([], {"method": b"CONNECT", "target": b"a:1"}, 405),
+        "framing": ([(b"Content-Length", b"x")], {}, 400),
+    }
+)
+def test_every_refusal_says_the_requests_id_in_its_body_and_in_its_field(case: Any) -> None:
+    lines, head, status = case
+    settings = settings_of(path=b"/x", forwarding=ForwardingSettings(request_id_header=b"X-Trace"))
+    answer = answer_to(settings, (b"X-Trace", b"client-id.1"), *lines, **head)
+
+    assert answer.status == status
+    assert fields_of(answer)[b"X-Trace"] == b"client-id.1"
+    assert json.loads(answer.body)["request_id"] == "client-id.1"
+
+
+# --- routes by host -------------------------------------------------------------------------------
+
+
+def hosted(*routes: tuple[bytes, str], **changes: Any) -> Settings:
+    made = [
+        replace(SETTINGS.routes[0], path=path, hosts=(host,) if host else (), upstream=Upstream("u", "u", 1, host.encode() or b"any"))
+        for path, host in routes
+    ]
+    return replace(Settings(tuple(made), pseudonym=b"", forwarding=QUIET), **changes)
+
+
+def upstream_of(settings: Settings, host: bytes, target: bytes = b"/x") -> bytes:
+    planned = plan(settings, RequestHead(b"GET", target, 1, [(b"Host", host)]), CLIENT, FRESH)
+    return planned.route.upstream.authority if isinstance(planned, Forward) else b"%d" % planned.status
+
+
+def test_the_host_chooses_the_route() -> None:
+    settings = hosted((b"/x", "v2.example"), (b"/", "*.example"), (b"/x", ""))
+
+    assert [upstream_of(settings, host) for host in (b"v2.example:80", b"V2.EXAMPLE.", b"a.example", b"other.test")] == [
+        b"v2.example",
+        b"v2.example",
+        b"*.example",
+        b"any",
+    ]
+    assert upstream_of(settings, b"v2.example", b"/y") == b"*.example"
+    assert upstream_of(settings, b"other.test", b"/y") == b"404"
+    assert upstream_of(settings, b"v2.example", b"http://v2.example/x") == b"v2.example"
+
+
+def test_a_preflight_for_a_path_of_another_host_is_granted_so_that_the_404_can_be_read() -> None:
+    settings = hosted((b"/x", "v2.example"), default_cors=POLICY)
+
+    assert outcome(settings, ORIGIN, ACRM, method=b"OPTIONS") == (204, "preflight-granted")
+    assert outcome(settings, FOREIGN, ACRM, method=b"OPTIONS") == (404, "no-route")
+    assert outcome(settings, ORIGIN) == (404, "no-route")
+
+
+def test_options_of_the_server_itself_is_a_hosts_own() -> None:
+    settings = hosted((b"/", "v2.example"), (b"/x", ""))
+
+    assert outcome(settings, method=b"OPTIONS", target=b"*") == (404, "no-route")
+    planned = plan(settings, RequestHead(b"OPTIONS", b"*", 1, [(b"Host", b"v2.example")]), CLIENT, FRESH)
+    assert isinstance(planned, Answer)
+    assert planned.status == 204
+
+
+def test_private_networks_are_granted_by_their_switch_alone() -> None:
+    """Rule 45: on granted preflights that ask for it; the answer depends on it either way."""
+    on, asks = settings_of(policy_of(allow_private_network=True)), (b"Access-Control-Request-Private-Network", b"true")
+    name, vary = b"Access-Control-Allow-Private-Network", b", Access-Control-Request-Private-Network"
+
+    def fields(settings: Settings, *lines: FieldLine) -> dict[bytes, bytes]:
+        return fields_of(answer_to(settings, ACRM, *lines, method=b"OPTIONS"))
+
+    assert fields(on, ORIGIN, asks)[name] == b"true"
+    assert fields(on, ORIGIN, asks)[b"Vary"].endswith(vary)
+    for settings, lines in ((on, [ORIGIN]), (on, [FOREIGN, asks]), (SETTINGS, [ORIGIN, asks]), (on, [ORIGIN, (asks[0], b"TRUE")])):
+        assert name not in fields(settings, *lines)
+        assert fields(settings, *lines)[b"Vary"].endswith(vary) is (settings is on)

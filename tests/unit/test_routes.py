@@ -1,12 +1,13 @@
 """Which host is answered, and which route a path belongs to."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from corsproxy import problems, routes
-from corsproxy.config.settings import CorsMode, HostRules, Route, Timeouts, Upstream
+from corsproxy.config.settings import CorsMode, HostRules, Route, Timeouts, Upstream, build_table
 from corsproxy.semantics.framing import Refusal
 
 
@@ -145,3 +146,120 @@ def test_answers_host(case: Any) -> None:
     rules, authority, expected = case
 
     assert bool(routes.answers_host(rules, authority)) is expected
+
+
+def test_a_stripped_prefix_cannot_be_climbed_out_of() -> None:
+    """The upstream gets what is left: `/a/x/../../a/y` is below `/a`, and `/x/../../a/y` climbs above the upstream's root."""
+    leaves = Refusal(problems.AMBIGUOUS_PATH, "path-leaves-upstream")
+    for base in (b"", b"/v1"):
+        stripped = replace(route(b"/a", base), strip_prefix=True)
+        assert path_of(routes.match((stripped,), b"/a/x/../../a/y")) == leaves
+        assert path_of(routes.match((stripped,), b"/a/x/%2e%2e/../a/y")) == leaves
+        assert path_of(routes.match((stripped,), b"/a/x/../y")) == b"/a"
+        assert path_of(routes.match((stripped,), b"/a")) == b"/a"
+    assert path_of(routes.match((route(b"/a", b"/v1"),), b"/a/x/../../a/y")) == b"/a"
+
+
+# --- routes by host -------------------------------------------------------------------------------
+
+
+def at(path: bytes, *hosts: str) -> Route:
+    return replace(route(path), hosts=hosts)
+
+
+EXACT, WILD, LONGER, ANY = at(b"/", "v2.example"), at(b"/", "*.example"), at(b"/", "*.apps.example", "v3.example"), at(b"/")
+TABLE = build_table((EXACT, WILD, LONGER, ANY))
+
+
+@table(
+    {
+        "the name": (b"v2.example", [EXACT, WILD, ANY]),
+        "the name in capitals, with a port": (b"V2.Example:8080", [EXACT, WILD, ANY]),
+        "the name with an empty port": (b"v2.example:", [EXACT, WILD, ANY]),
+        "the name with a dot, which DNS does not tell apart": (b"v2.example.", [EXACT, WILD, ANY]),
+        "the name with a dot and a port": (b"v2.example.:443", [EXACT, WILD, ANY]),
+        "a subdomain": (b"a.example", [WILD, ANY]),
+        "a subdomain with a dot": (b"a.example.", [WILD, ANY]),
+        "the longest wildcard first": (b"a.apps.example", [LONGER, WILD, ANY]),
+        "a name beside a wildcard of the same route": (b"v3.example", [LONGER, WILD, ANY]),
+        "the domain itself is no subdomain": (b"example", [ANY]),
+        "another wildcard's domain is a subdomain": (b"apps.example", [WILD, ANY]),
+        "an empty subdomain": (b".example", [ANY]),
+        "another name": (b"other.test", [ANY]),
+        "a name that ends alike": (b"v2.example.evil", [ANY]),
+        "no host": (b"", [ANY]),
+        "a dot alone": (b".", [ANY]),
+        "an address": (b"[::1]:80", [ANY]),
+    }
+)
+def test_the_routes_of_a_host_come_before_those_of_any(case: Any) -> None:
+    authority, expected = case
+
+    assert list(routes.for_host(TABLE, authority)) == expected
+
+
+def test_an_address_may_have_routes_of_its_own() -> None:
+    v6, v4 = at(b"/", "[::1]"), at(b"/", "127.0.0.1")
+
+    assert routes.for_host(build_table((v6, v4)), b"[::1]:8080") == (v6,)
+    assert routes.for_host(build_table((v6, v4)), b"127.0.0.1") == (v4,)
+
+
+def test_a_shorter_path_of_the_host_wins_over_a_longer_one_of_any() -> None:
+    found = build_table((at(b"/a/b"), at(b"/a", "v2.example"), at(b"/")))
+
+    assert routes.match(routes.for_host(found, b"v2.example"), b"/a/b") == at(b"/a", "v2.example")
+    assert routes.match(routes.for_host(found, b"v2.example"), b"/c") == at(b"/")
+    assert routes.match(routes.for_host(found, b"other.example"), b"/a/b") == at(b"/a/b")
+
+
+def test_a_path_of_two_readings_is_judged_by_the_routes_of_its_host() -> None:
+    found = build_table((at(b"/a", "v2.example"), at(b"/b", "v2.example"), at(b"/")))
+
+    assert routes.match(routes.for_host(found, b"v2.example"), b"/a/../b") == AMBIGUOUS
+    assert routes.match(routes.for_host(found, b"other.example"), b"/a/../b") == at(b"/")
+
+
+def test_without_hosts_every_host_has_all_routes() -> None:
+    found = build_table((at(b"/a"), at(b"/")))
+
+    assert routes.for_host(found, b"any.example") == found.anywhere == (at(b"/a"), at(b"/"))
+    assert (found.exact, found.suffixes) == ({}, ())
+
+
+# --- what the client calls the proxy --------------------------------------------------------------
+
+
+OWN = (b"https://a.example", b"http://b.example:8080", b"http://a.example", b"https://c.example")
+
+
+@table(
+    {
+        "none": ((), b"a.example", b"https", b""),
+        "the authority": (OWN, b"c.example", b"", b"https://c.example"),
+        "the authority in capitals": (OWN, b"C.Example", b"", b"https://c.example"),
+        "its default port is none": (OWN, b"c.example:443", b"", b"https://c.example"),
+        "an empty port is none": (OWN, b"c.example:", b"", b"https://c.example"),
+        "another scheme's default port is another place": (OWN, b"c.example:80", b"", b"https://a.example"),
+        "a port": (OWN, b"b.example:8080", b"", b"http://b.example:8080"),
+        "a port that is missing": (OWN, b"b.example", b"", b"https://a.example"),
+        "one authority, https": (OWN, b"a.example", b"https", b"https://a.example"),
+        "one authority, http": (OWN, b"a.example", b"http", b"http://a.example"),
+        "one authority, who knows": (OWN, b"a.example", b"", b"https://a.example"),
+        "an authority with another scheme": (OWN, b"c.example", b"http", b"https://c.example"),
+        "another host: the first": (OWN, b"evil.example", b"http", b"https://a.example"),
+        "a host that ends alike: the first": (OWN, b"xc.example", b"", b"https://a.example"),
+        "no host: the first": (OWN, b"", b"", b"https://a.example"),
+    }
+)
+def test_public_origin(case: Any) -> None:
+    own, authority, scheme, expected = case
+
+    assert routes.public_origin(own, authority, scheme) == expected
+
+
+def test_is_local() -> None:
+    local = [b"localhost", b"LOCALHOST:80", b"localhost.", b"app.localhost", b"127.0.0.1:8080", b"127.9.9.9", b"[::1]:80"]
+    others = [b"", b"a.example", b"localhost.evil.example", b"127.0.0.1.evil.example", b"10.0.0.1", b"[::2]", b"evillocalhost"]
+
+    assert [authority for authority in (*local, *others) if routes.is_local(authority)] == local

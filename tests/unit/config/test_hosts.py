@@ -155,3 +155,104 @@ CASES = {
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
 def test_a_wrong_host_is_named_placed_and_mended(text: str, expected: list[str]) -> None:
     assert said(text) == expected
+
+
+def test_the_hosts_of_routes_are_answered_where_no_others_are_named() -> None:
+    text = UC + "routes: [{path: /, hosts: [v2.example.com, '*.v3.example.com']}]\n"
+    local, public = load(text).hosts, load(text + "public_url: https://api.example.com\n").hosts
+
+    assert [answers_host(local, host) for host in (b"v2.example.com", b"a.v3.example.com", b"localhost", b"api.example.com")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert answers_host(public, b"api.example.com")
+    assert answers_host(public, b"v2.example.com:443")
+    assert not answers_host(public, b"evil.example")
+
+
+def test_the_hosts_of_routes_do_not_close_a_proxy_that_others_reach() -> None:
+    """Its other routes are for any host: so it says that nobody has named them."""
+    text = UC + "listen: ':80'\nroutes: [{path: /a, hosts: [v2.example.com]}]\n"
+
+    assert [each.problem.code for each in load_text(text, "f").diagnostics] == ["CP255"]
+
+
+@pytest.mark.parametrize("named", ["v2.example.com", "'*.example.com'", "'*'"])
+def test_a_route_for_a_host_that_is_answered(named: str) -> None:
+    assert said(UC + f"hosts: {named}\nroutes: [{{path: /, hosts: [v2.example.com]}}]\n") == []
+
+
+def test_a_wildcard_is_covered_by_a_wider_one() -> None:
+    assert said(UC + "hosts: '*.example.com'\nroutes: [{path: /, hosts: ['*.v3.example.com', '*.example.com']}]\n") == []
+
+
+def test_any_host_in_a_route_is_as_if_it_named_none() -> None:
+    assert load(UC + "routes: [{path: /a, hosts: '*'}]\n").routes[0].hosts == ()
+
+
+ROUTES = {
+    "a host that is not answered": (
+        UC + "hosts: [api.example.com]\nroutes:\n  - path: /\n    hosts: [v2.example.com]\n",
+        [
+            (
+                "CP113 6:12 no request reaches this route: `hosts` of the file does not name `v2.example.com`"
+                ' | add `"v2.example.com"` to `hosts` at the top level'
+            )
+        ],
+    ),
+    "a wildcard that is wider than what is answered": (
+        UC + "hosts: ['*.v3.example.com', v3.example.com]\nroutes: [{path: /, hosts: '*.example.com'}]\n",
+        [
+            (
+                "CP113 4:27 no request reaches this route: `hosts` of the file does not name `*.example.com`"
+                ' | add `"*.example.com"` to `hosts` at the top level'
+            )
+        ],
+    ),
+    "the domain of a wildcard": (
+        UC + "hosts: '*.example.com'\nroutes: [{path: /, hosts: example.com}]\n",
+        [
+            (
+                "CP113 4:27 no request reaches this route: `hosts` of the file does not name `example.com`"
+                ' | add `"example.com"` to `hosts` at the top level'
+            )
+        ],
+    ),
+    "hosts that cannot be read say nothing of routes": (
+        UC + "hosts: a b\nroutes: [{path: /, hosts: [v2.example.com]}]\n",
+        ["CP108 3:8 `a b` is not a host name | use letters, digits, `-`, `_` and single dots"],
+    ),
+    "any host among others": (
+        UC + "routes: [{path: /, hosts: ['*', v2.example.com]}]\n",
+        ['CP108 3:28 `*` makes the other hosts meaningless | write `hosts: "*"` alone, or take `*` out'],
+    ),
+    "no hosts": (
+        UC + "routes: [{path: /, hosts: []}]\n",
+        ["CP105 3:27 `hosts` is an empty list | write `hosts: [v2.example.com]`, or take the key out"],
+    ),
+    "one path twice on one host": (
+        UC + "routes: [{path: /, hosts: [a.example, b.example]}, {path: /, hosts: [c.example, b.example]}]\n",
+        ["CP113 3:59 `/` on `b.example` is already the path of the route in line 3 | make one route of the two"],
+    ),
+    "a host with a port": (
+        UC + "routes: [{path: /, hosts: 'v2.example.com:8080'}]\n",
+        ["CP108 3:27 `v2.example.com:8080` has a port, and a host is answered on every port | write `v2.example.com`"],
+    ),
+    "one host in the key of one host": (
+        UC + "routes: [{path: /, host: v2.example.com}]\n",
+        ["CP103 3:20 `host` is not a key of a route | did you mean `hosts`?"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), ROUTES.values(), ids=ROUTES)
+def test_a_wrong_host_of_a_route_is_named_placed_and_mended(text: str, expected: list[str]) -> None:
+    assert said(text) == expected
+
+
+def test_one_path_may_be_of_several_hosts_and_of_any() -> None:
+    text = UC + "routes: [{path: /, hosts: a.example}, {path: /, hosts: b.example, upstream: 'http://b'}]\n"
+
+    assert [(route.path, route.hosts) for route in load(text).routes] == [(b"/", ("a.example",)), (b"/", ("b.example",)), (b"/", ())]

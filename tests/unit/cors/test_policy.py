@@ -436,3 +436,16 @@ def test_warnings_name_the_value_and_the_remedy(case: Any) -> None:
 
 def test_a_list_of_methods_with_a_fault_gets_no_second_note_on_what_it_leaves_out() -> None:
     assert faults_of(replace(DRAFT, allow_methods=("GET", "patch"))) == [(problems.BAD_METHOD, (METHODS, 1))]
+
+
+def test_the_switches_beside_cors_are_off_unless_they_are_on() -> None:
+    plain, _ = build_policy(PolicyDraft(("https://app.example",)))
+    full, faults = build_policy(
+        PolicyDraft(("https://app.example",), allow_private_network=True, timing_allow_origin=True, resource_policy="same-site")
+    )
+    assert plain is not None
+    assert full is not None
+
+    assert (plain.private_network, plain.timing, plain.resource_policy) == (False, False, b"")
+    assert (full.private_network, full.timing, full.resource_policy) == (True, True, b"same-site")
+    assert faults == []

@@ -329,3 +329,54 @@ def test_merge_vary(case: Any) -> None:
 
     assert merge_vary(values, b"Origin") == expected
     assert merge_vary([expected], b"Origin") == expected
+
+
+# --- beside CORS ----------------------------------------------------------------------------------
+
+
+TAO, CORP = b"Timing-Allow-Origin", b"Cross-Origin-Resource-Policy"
+
+
+@table(
+    {
+        "nothing": ({}, (APP,), [], frozenset()),
+        "timings for an allowed origin": ({"timing_allow_origin": True}, (APP,), [(TAO, APP)], frozenset({b"timing-allow-origin"})),
+        "timings for another origin": ({"timing_allow_origin": True}, (EVIL,), [], frozenset({b"timing-allow-origin"})),
+        "timings for no origin": ({"timing_allow_origin": True}, (), [], frozenset({b"timing-allow-origin"})),
+        "timings for everybody": (
+            {"timing_allow_origin": True, "allow_origins": (ANY,)},
+            (),
+            [(TAO, b"*")],
+            frozenset({b"timing-allow-origin"}),
+        ),
+        "a resource policy is for everybody": (
+            {"resource_policy": "same-site"},
+            (EVIL,),
+            [(CORP, b"same-site")],
+            frozenset({b"cross-origin-resource-policy"}),
+        ),
+        "both": (
+            {"resource_policy": "cross-origin", "timing_allow_origin": True},
+            (APP,),
+            [(TAO, APP), (CORP, b"cross-origin")],
+            frozenset({b"timing-allow-origin", b"cross-origin-resource-policy"}),
+        ),
+    }
+)
+def test_the_fields_beside_cors(case: Any) -> None:
+    """Rule 44: Timing-Allow-Origin names whom Access-Control-Allow-Origin names. Rule 30: the upstream's are left alone unless configured."""
+    changes, origin, expected, replaced = case
+    policy = policy_of(**changes)
+
+    assert respond.neighbour_lines(policy, grants(policy, *origin)) == expected
+    assert respond.replaced_neighbours(policy) == replaced
+
+
+def test_a_preflight_varies_by_what_it_is_asked() -> None:
+    asked = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+
+    assert respond.preflight_vary(None) == respond.preflight_vary(policy_of()) == (b"Vary", asked)
+    assert respond.preflight_vary(policy_of(allow_private_network=True)) == (
+        b"Vary",
+        asked + b", Access-Control-Request-Private-Network",
+    )
