@@ -33,7 +33,7 @@ _FAREWELL_S: Final = 1.0
 _TLS_WRITE_BUFFER_BYTES: Final = 64 * 1024
 
 # Read below, and not part of aiohttp's public interface.
-_NEEDED_SLOTS: Final = frozenset({"_request_count"})
+_NEEDED_SLOTS: Final = frozenset({"_request_count", "_task_handler"})
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -258,6 +258,15 @@ class ClientConnection(RequestHandler):
         if self.peer.has_certificate:
             self.peer = self.peer._replace(has_certificate=False)
             self.close_if_idle()
+
+    def cancel(self) -> None:
+        """
+        Cancel the exchange in flight, as if its client had left.
+
+        aiohttp's shutdown would do that too, but by a wait that logs an error where the exchange ends in the turn of its timeout.
+        """
+        if self.exchanges and self._task_handler is not None:
+            self._task_handler.cancel()
 
     def close_if_idle(self) -> None:
         """Close a connection that has no exchange. `close()` alone would stop reading an upload in progress."""

@@ -81,6 +81,9 @@ class AiohttpLane:
             return await self._forward(request, planned, record)
         except asyncio.CancelledError:
             record.problem = problems.CLIENT_STALLED if connection.stalled else problems.CLIENT_GONE
+            # Where the client is still there, it is a stop that cuts the exchange.
+            if record.status:
+                break_off(request, reads_until_close=record.reads_until_close)
             raise
         except Exception as error:  # noqa: BLE001 - a mistake of ours must still be an answer
             _log.exception("internal error")

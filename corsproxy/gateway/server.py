@@ -42,6 +42,8 @@ _PARSED_EXCESS: Final = 4
 # How long an unread request body is read on after an early answer, so that the client can read that answer.
 _LINGERING_S: Final = 2.0
 _READ_BUFFER_BYTES: Final = 64 * 1024
+# An exchange that is cancelled needs a few turns of the loop, a thousand of them some more.
+_CANCELLATION_S: Final = 1.0
 # What is left when aiohttp is told to shut down is to be cut; 0 would mean "wait for ever".
 _SHUTDOWN_TIMEOUT_S: Final = 0.05
 
@@ -256,6 +258,11 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for connection in tuple(self._connections):
+            connection.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CANCELLATION_S):
+                await self._none_in_flight.wait()
         self._front.pre_shutdown()
         await self._front.shutdown(_SHUTDOWN_TIMEOUT_S)
         for pool in self.pools.values():

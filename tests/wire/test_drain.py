@@ -1,10 +1,11 @@
 """The drain: nothing new comes in, what is in flight ends, then everything is closed."""
 
 import asyncio
+import time
 
 import pytest
 
-from tests.harness import DEADLINE_S, Client, Ended, Proxy, Served, Upstream, get, head, ok, turns, until
+from tests.harness import DEADLINE_S, Client, Ended, Proxy, Served, Upstream, complete_status, get, head, ok, turns, until
 
 
 def begin_drain(front: Proxy, grace_s: float = DEADLINE_S) -> "asyncio.Task[bool]":
@@ -122,6 +123,42 @@ async def test_stop_cuts_everything_at_once(front: Proxy, upstream: Upstream) ->
     await waiting.read_until_close()
     await idle.read_until_close()
     await served.read_until_close()
+
+
+@pytest.mark.parametrize("lines", [(b"Content-Length: 8",), (b"Transfer-Encoding: chunked",), ()], ids=["length", "chunked", "until close"])
+async def test_what_is_cut_by_a_stop_never_looks_complete(front: Proxy, upstream: Upstream, lines: tuple[bytes, ...]) -> None:
+    client, served = await in_flight(front, upstream)
+    part = b"4\r\nhalf\r\n" if lines == (b"Transfer-Encoding: chunked",) else b"half"
+    await served.send(head(b"HTTP/1.1 200 OK", *lines) + part)
+    got = await client.read_until(b"half")
+    await front.gateway.stop()
+    got += await client.read_until_close()
+
+    assert complete_status(got, client.ended) == 0
+
+
+@pytest.mark.parametrize("count", range(6))
+async def test_a_stop_among_clients_that_leave_is_quiet(front: Proxy, upstream: Upstream, count: int) -> None:
+    """Whether an exchange ends by its client, by the stop, or by both in the same turn of the loop: none is an error in the log."""
+    streams = [await in_flight(front, upstream) for _ in range(20)]
+    for _, served in streams:
+        await served.send(head(b"HTTP/1.1 200 OK", b"Transfer-Encoding: chunked"))
+    for client, _ in streams:
+        await client.read_head()
+    stopping = asyncio.ensure_future(front.gateway.stop())
+    await turns(10)
+    for client, _ in streams[::2]:
+        client.close()
+    await turns(count)
+    # Nobody's turn until every wait of the stop is over.
+    time.sleep(0.1)  # noqa: ASYNC251
+    await stopping
+
+    for client, _ in streams[1::2]:
+        assert await client.read_until_close() == b""
+    for _, served in streams:
+        assert await served.read_until_close() == b""
+    assert not front.gateway.in_flight
 
 
 async def test_a_pipelined_request_behind_the_last_one_is_not_served(front: Proxy, upstream: Upstream) -> None:
