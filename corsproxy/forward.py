@@ -127,7 +127,8 @@ def _own_lines(settings: Settings, context: Context, route: Route, request: Requ
     exchange = context.exchange
     if not exchange.keeps_request_id:
         own.append((forwarding.request_id_header, exchange.request_id))
-    if exchange.begins_at:
+    # A rule that writes the field has said what the upstream gets.
+    if exchange.begins_at and not any(name.lower() == b"traceparent" for name, _ in route.request_headers.lines):
         own.append(begin(exchange.trace_id, exchange.begins_at))
     if settings.pseudonym:
         own.append(via_line(context.minor, settings.pseudonym))

@@ -6,6 +6,7 @@ proxy, the policy tests and the explanations.
 """
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from corsproxy import problems, routes
@@ -145,11 +146,17 @@ def _identify(
 
 def _locate(settings: Settings, exchange: Exchange, facts: ClientFacts) -> Exchange:
     """Say where the client is, and under which URL it sees the proxy."""
-    public = routes.public_origin(settings.own_origins, facts.host, facts.proto if facts.is_certain else b"")
-    proto = public.partition(b":")[0] if public else facts.proto if facts.is_certain else b""
-    # > potentially trustworthy (Secure Contexts 3.1): most browsers take a local host for secure, and some do not.
-    is_secure = True if proto == b"https" else None if not proto or routes.is_local(facts.host) else False
+    public, is_secure = _seen_as(settings.own_origins, facts.host, facts.proto if facts.is_certain else b"")
     return exchange._replace(client=facts.address, authority=facts.host, public=public, is_secure=is_secure)
+
+
+@lru_cache(maxsize=256)
+def _seen_as(own_origins: tuple[bytes, ...], host: bytes, proto: bytes) -> tuple[bytes, bool | None]:
+    """Return the public origin of a host, and whether browsers take it for secure; `proto` is empty where it is not certain."""
+    public = routes.public_origin(own_origins, host, proto)
+    scheme = public.partition(b":")[0] if public else proto
+    # > potentially trustworthy (Secure Contexts 3.1): most browsers take a local host for secure, and some do not.
+    return public, True if scheme == b"https" else None if not scheme or routes.is_local(host) else False
 
 
 def _decide(settings: Settings, cors: CorsPolicy | CorsMode | None, head: RequestHead, survey: Survey, client: ClientFacts) -> Decision:

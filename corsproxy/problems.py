@@ -358,6 +358,12 @@ PUBLIC_SUFFIX_WITH_CREDENTIALS: Final = Problem(
     "Anybody can get a name below a public suffix such as `com` or `github.io`. A wildcard there lets strangers act as the visitor.",
     "Name the domain that is yours: `https://*.example.com`; or write `dangerously_allow_public_suffixes: true` beside it.",
 )
+WILDCARD_INTO_NETWORK: Final = Problem(
+    "CP214",
+    "any origin together with a private network",
+    "Every web site could make its visitors' browsers call into the network that they sit in (CVE-2024-6221).",
+    "List the origins that may, or take `allow_private_network` out.",
+)
 DANGEROUS_SETTING: Final = Problem(
     "CP251",
     "a dangerous setting is in force",

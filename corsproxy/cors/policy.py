@@ -194,25 +194,16 @@ def _judge_origins(draft: PolicyDraft, is_public_suffix: Callable[[str], bool], 
 
 
 def _judge_any_origin(draft: PolicyDraft, faults: list[Fault]) -> None:
-    place = draft.allow_origins.index(ANY)
+    path = ("allow_origins", draft.allow_origins.index(ANY))
     if draft.allow_credentials:
-        faults.append(
-            Fault(
-                problems.WILDCARD_WITH_CREDENTIALS,
-                ("allow_origins", place),
-                "`*` with `allow_credentials: true` would let every web site act as the visitor",
-                "list the origins, or take `allow_credentials` out",
-            ),
-        )
+        message = "`*` with `allow_credentials: true` would let every web site act as the visitor"
+        faults.append(Fault(problems.WILDCARD_WITH_CREDENTIALS, path, message, "list the origins, or take `allow_credentials` out"))
+    if draft.allow_private_network:
+        message = "`*` with `allow_private_network: true` would let every web site reach into the visitor's network"
+        faults.append(Fault(problems.WILDCARD_INTO_NETWORK, path, message, "list the origins, or take `allow_private_network` out"))
     if len(draft.allow_origins) > 1:
-        faults.append(
-            Fault(
-                problems.BAD_WILDCARD,
-                ("allow_origins", place),
-                "`*` makes the other origins meaningless",
-                'write `allow_origins: "*"` alone, or take `*` out',
-            ),
-        )
+        help_ = 'write `allow_origins: "*"` alone, or take `*` out'
+        faults.append(Fault(problems.BAD_WILDCARD, path, "`*` makes the other origins meaningless", help_))
 
 
 def _judge_pattern(pattern: OriginPattern, draft: PolicyDraft, path: tuple[str | int, ...], faults: list[Fault]) -> None:

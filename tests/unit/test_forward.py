@@ -317,6 +317,13 @@ def test_a_trace_is_passed_on_or_begun(case: Any) -> None:
 # --- header rules ---------------------------------------------------------------------------------
 
 
+def test_a_rule_that_writes_the_trace_leaves_it_alone() -> None:
+    rules = compile_rules(replace=[(b"traceparent", b"00-fixed")])
+    lines = sent(route=route_of(request_headers=rules), forwarding=ForwardingSettings(ForwardedMode.NONE, begins_trace=True))
+
+    assert [value for name, value in lines if name == b"traceparent"] == [b"00-fixed"]
+
+
 RULES = compile_rules([b"X-Debug"], [(b"X-Api-Key", b"s3cret")], [(b"X-Stage", b"test")])
 
 

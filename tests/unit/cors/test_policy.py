@@ -228,6 +228,7 @@ def test_only_the_name_behind_a_wildcard_is_asked_about() -> None:
 
 FAULTY: Mapping[str, tuple[PolicyDraft, Problem, tuple[str | int, ...]]] = {
     "no origins": (PolicyDraft(()), problems.NO_ORIGINS, (ORIGINS,)),
+    "`*` into private networks": (replace(PUBLIC, allow_private_network=True), problems.WILDCARD_INTO_NETWORK, (ORIGINS, 0)),
     "`*` with credentials": (replace(PUBLIC, allow_credentials=True), problems.WILDCARD_WITH_CREDENTIALS, (ORIGINS, 0)),
     "`*` beside another": (PolicyDraft((APP, ANY)), problems.BAD_WILDCARD, (ORIGINS, 1)),
     "a bad spelling": (PolicyDraft((APP, "https://App.example")), problems.ORIGIN_SPELLING, (ORIGINS, 1)),
@@ -279,6 +280,10 @@ FAULTY: Mapping[str, tuple[PolicyDraft, Problem, tuple[str | int, ...]]] = {
 }
 MESSAGES = {
     "no origins": ("`allow_origins` is empty", "list origins, as `https://app.example.com`"),
+    "`*` into private networks": (
+        "`*` with `allow_private_network: true` would let every web site reach into the visitor's network",
+        "list the origins, or take `allow_private_network` out",
+    ),
     "`*` with credentials": (
         "`*` with `allow_credentials: true` would let every web site act as the visitor",
         "list the origins, or take `allow_credentials` out",
