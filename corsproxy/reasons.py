@@ -14,8 +14,9 @@ from corsproxy.config.settings import PolicyPlaces, Settings
 from corsproxy.cors import browser
 from corsproxy.cors.browser import PreflightNeed
 from corsproxy.cors.decide import Decision, Reason
+from corsproxy.cors.origins import ANY
 from corsproxy.cors.pattern import OriginPattern
-from corsproxy.cors.policy import ANY, CorsPolicy
+from corsproxy.cors.policy import CorsPolicy
 from corsproxy.problems import Problem
 from corsproxy.rehearse import Ending, Exchange, Rehearsal
 

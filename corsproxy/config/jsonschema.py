@@ -16,7 +16,8 @@ from corsproxy.config.scalars import AUTO, MAX_TEXT, NONE
 from corsproxy.config.schema import CORS, EXPECT, EXTENSION_PREFIX, FILE, ROUTE, SECTIONS, TESTS, Key, Kind
 from corsproxy.config.settings import CorsMode
 from corsproxy.cors.names import SENDABLE_METHODS
-from corsproxy.cors.policy import ANY, MAX_MAX_AGE_S
+from corsproxy.cors.origins import ANY
+from corsproxy.cors.policy import MAX_MAX_AGE_S
 
 Schema = dict[str, Any]
 

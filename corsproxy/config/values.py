@@ -46,7 +46,7 @@ from corsproxy.config.schema import EXPECT, EXTENSION_PREFIX, FILE, KEYS, ROUTE,
 from corsproxy.config.settings import OriginHeader, PoolSettings, Upstream
 from corsproxy.config.tls import build_client_tls
 from corsproxy.cors.origin import NULL
-from corsproxy.cors.policy import ANY, RegexEntry
+from corsproxy.cors.origins import ANY, RegexEntry
 from corsproxy.problems import Fault
 
 # Above this likeness a misspelt key's value is read as if the name were right.
