@@ -145,12 +145,12 @@ def receive_switch(context: Context, head: ResponseHead, key: bytes) -> Switched
     """
     Judge a 101, and write the one that the client gets.
 
-    Pure; never raises. `key` is that of the handshake, b"" where the client asked for no WebSocket.
+    Pure; never raises. `key` is that of the handshake.
 
     Spec: RFC 6455 4.1; RFC 9110 7.6.1, 7.8, 15.2.2.
     """
     survey = survey_response(head.lines, keep_cors=context.cors is CorsMode.PASSTHROUGH)
-    fault = switch_fault(head, survey, key) if key else "not-asked"
+    fault = switch_fault(head, survey, key)
     if fault:
         return Refusal(problems.UPSTREAM_BAD_SWITCH, fault)
     dropped = nominated(connection_options(survey))
