@@ -711,7 +711,7 @@ UPSTREAM_BAD_SWITCH: Final = Problem(
     "upstream switched to what was not asked for",
     "The upstream answered 101, and the client had not asked for a WebSocket, or the answer does not fit the handshake: "
     "`Upgrade`, `Connection` or `Sec-WebSocket-Accept` is missing or wrong.",
-    "Look at what answers there: is it a WebSocket server, and does a cache or a proxy stand between?",
+    "Look at what answers there: it has to be a WebSocket server, and no cache may stand before it.",
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream switched protocols in a way that was not asked for.",

@@ -143,6 +143,9 @@ def read_fields(section: Section, report: Report) -> dict[str, Any]:
     return found
 
 
+_ORIGINS: Final = (Kind.ORIGINS, Kind.SOCKET_ORIGINS)
+
+
 def _read_list(node: Node, span: Span, key: Key, report: Report) -> Listed | None:
     if isinstance(node, Scalar) and node.text == ANY:
         return Listed((ANY,), (span,))
@@ -160,6 +163,18 @@ def _read_list(node: Node, span: Span, key: Key, report: Report) -> Listed | Non
     return None if node.items and not items else Listed(tuple(value for value, _ in items), tuple(place for _, place in items))
 
 
+def _read_socket_origins(node: Node, span: Span, key: Key, report: Report) -> Listed | None:
+    if isinstance(node, Scalar) and node.text in key.choices:
+        return Listed((node.text,), (span,))
+    found = _read_list(node, span, key, report)
+    # Within a list the words are no origins, and mean nothing.
+    for word, at in zip(found.values, found.spans, strict=True) if found is not None else ():
+        if word in key.choices:
+            report.add(problems.ORIGIN_SPELLING, at, f"`{word}` is no origin", f"write `{key.name}: {word}` alone, or take it out")
+            return None
+    return found
+
+
 def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, Span] | None:
     span = place_of_item(item)
     # The word `null` is an origin, and means that one where a list takes texts.
@@ -169,7 +184,7 @@ def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, 
         message = f"an entry of `{key.name}` is " + ("too long" if item.text.strip("~") else "empty")
         report.add(problems.WRONG_TYPE, span, message, "take it out")
         return None
-    if key.kind is Kind.ORIGINS and isinstance(item, Mapping) and list(item.entries) == ["regex"]:
+    if key.kind in _ORIGINS and isinstance(item, Mapping) and list(item.entries) == ["regex"]:
         pattern, at = item.entries["regex"].value, item.entries["regex"].value_span
         if isinstance(pattern, Scalar) and not pattern.is_null and 0 < len(pattern.text) <= MAX_TEXT:
             return RegexEntry(pattern.text), at
@@ -177,7 +192,7 @@ def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, 
         report.add(problems.WRONG_TYPE, at, f"`regex` takes a text, and this is {kind_of(pattern)}", help_)
         return None
     help_ = "write one text an entry"
-    if key.kind is Kind.ORIGINS:
+    if key.kind in _ORIGINS:
         help_ += ", or `regex: '…'`"
     report.add(problems.WRONG_TYPE, span, f"an entry of `{key.name}` is {kind_of(item)}", help_)
     return None
@@ -240,6 +255,7 @@ _READERS: Final[dict[Kind, Reader]] = {
     Kind.BOOLEAN: read_boolean,
     Kind.CHOICE: read_choice,
     Kind.ORIGINS: _read_list,
+    Kind.SOCKET_ORIGINS: _read_socket_origins,
     Kind.NAMES: _read_list,
     Kind.ORIGIN: _read_origin,
     Kind.METHOD: read_parsed(parse_method),

@@ -39,8 +39,8 @@ CASES = {
         ["CP103 2:8 `allow-origins` is not a key of `cors` | did you mean `allow_origins`?"],
     ),
     "a key that is not built": (
-        U + "cors: {allow_origins: [https://a.example], websocket_origins: none}\n",
-        ["CP103 2:44 `websocket_origins` is not a key of `cors` | take it out; " + keys_of("cors")],
+        U + "cors: {allow_origins: [https://a.example], proxy_origins: none}\n",
+        ["CP103 2:44 `proxy_origins` is not a key of `cors` | take it out; " + keys_of("cors")],
     ),
     "a colon that is missing in braces": (
         U + "cors: {allow_origins: [https://a.example], max_age 5}\n",
