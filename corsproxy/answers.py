@@ -17,6 +17,7 @@ from corsproxy.cors.decide import Decision, Kind
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, serialize
+from corsproxy.semantics.websocket import UPGRADE_LINES, VERSION
 
 # > An origin server MUST generate an Allow header field in a 405 response (RFC 9110 15.5.6)
 ALLOW: Final[FieldLine] = (b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
@@ -155,6 +156,9 @@ def problem_answer(context: Context, problem: Problem, *, reason: str = "", clos
         present.append(context.exchange.request_id_header)
     if problem.status == 405:
         lines.append(ALLOW)
+    if problem.status == 426:
+        # > The server MUST send an Upgrade header field in a 426 response (RFC 9110 15.5.22)
+        lines += (*UPGRADE_LINES, (b"Sec-WebSocket-Version", VERSION))
     if problem.status == 503:
         lines.append((b"Retry-After", b"1"))
         present.append(b"Retry-After")

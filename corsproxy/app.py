@@ -133,9 +133,9 @@ async def serve(
     if first is signal.SIGINT:
         await app.stop()
         return 0
-    in_flight = app.gateway.in_flight
-    if in_flight:
-        _log.info("draining: %d in flight, up to %g s", in_flight, GRACE_S)
+    in_flight, tunnels = app.gateway.in_flight, app.gateway.tunnels
+    if in_flight or tunnels:
+        _log.info("draining: %d in flight%s, up to %g s", in_flight, f" and {tunnels} WebSockets" if tunnels else "", GRACE_S)
     drain = asyncio.ensure_future(app.drain())
     second = asyncio.ensure_future(signals.get())
     done, _ = await asyncio.wait({drain, second}, return_when=asyncio.FIRST_COMPLETED)

@@ -8,6 +8,7 @@ hop-by-hop fields, framing, CORS, Vary, a missing Date and what the route's rule
 from dataclasses import dataclass
 from typing import Final
 
+from corsproxy import problems
 from corsproxy.answers import Context
 from corsproxy.config.settings import CorsMode
 from corsproxy.cors import respond
@@ -25,6 +26,7 @@ from corsproxy.semantics.framing import (
     nominated,
     response_body,
 )
+from corsproxy.semantics.websocket import UPGRADE_LINES, switch_fault
 
 _VARY: Final = frozenset({b"vary"})
 _NO_TRAILERS: Final = GUARDED | {
@@ -58,6 +60,14 @@ class Received:
     body: Body
     client_body: Body
     reusable: bool
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """A 101 that grants a WebSocket: the head that the client gets, and what the operator should know of it."""
+
+    head: bytes
     notices: tuple[Notice, ...] = ()
 
 
@@ -130,6 +140,27 @@ def render_interim(context: Context, head: ResponseHead) -> bytes:
     dropped = nominated(connection_options(survey)) | _LENGTH | {context.exchange.request_id_header.lower()}
     lines = _by_rules(context, without(survey.passed, dropped))
     return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, _reason(head), serialize(lines))
+
+
+def receive_switch(context: Context, head: ResponseHead, key: bytes) -> Switched | Refusal:
+    """
+    Judge a 101, and write the one that the client gets.
+
+    Pure; never raises. `key` is that of the handshake.
+
+    Spec: RFC 6455 4.1; RFC 9110 7.6.1, 7.8, 15.2.2.
+    """
+    survey = survey_response(head.lines, keep_cors=context.cors is CorsMode.PASSTHROUGH)
+    fault = switch_fault(head, survey, key)
+    if fault:
+        return Refusal(problems.UPSTREAM_BAD_SWITCH, fault)
+    dropped = nominated(connection_options(survey))
+    survey = Survey(without(survey.passed, dropped), survey.noted) if dropped else survey
+    notices: list[Notice] = []
+    if context.route is not None:
+        survey = rewrite(context, context.route, head.status, survey, notices)
+    lines = serialize([*survey.passed, *UPGRADE_LINES])
+    return Switched(b"HTTP/1.1 101 %b\r\n%b\r\n" % (_reason(head), lines), tuple(notices))
 
 
 def render_end(context: Context, received: Received, trailers: list[FieldLine]) -> bytes:

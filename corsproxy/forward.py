@@ -15,6 +15,7 @@ from corsproxy.semantics.framing import NO_BODY, Body, BodyKind, nominated
 from corsproxy.semantics.hops import max_forwards, via_line
 from corsproxy.semantics.target import Target
 from corsproxy.semantics.trace import begin
+from corsproxy.semantics.websocket import UPGRADE_LINES, Handshake
 
 # A body on one of these has no meaning that servers agree on (RFC 9110 9.3.1): it is forwarded, and both connections close after it.
 _BODILESS_METHODS = frozenset({b"GET", b"HEAD", b"OPTIONS"})
@@ -44,8 +45,19 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
+class Tunnel(Forward):
+    """
+    A WebSocket's handshake goes upstream, and after a 101 that answers `key`, bytes both ways.
+
+    Any other answer is relayed as that to a Forward is.
+    """
+
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """A request that may go upstream, taken apart."""
+    """A request that may go upstream, taken apart. `handshake` is that of a WebSocket, where it is one; `withheld` are fields that no upstream gets."""
 
     survey: Survey
     target: Target
@@ -53,6 +65,8 @@ class Request:
     options: frozenset[bytes]
     hop: Hop
     facts: ClientFacts
+    handshake: Handshake | None = None
+    withheld: frozenset[bytes] = frozenset()
 
 
 def forward(settings: Settings, context: Context, route: Route, request: Request) -> Forward:
@@ -72,6 +86,8 @@ def forward(settings: Settings, context: Context, route: Route, request: Request
         connection.append(b"TE")
     if connection:
         own.append((b"Connection", b", ".join(connection)))
+    if request.handshake is not None:
+        own += UPGRADE_LINES
     if body.kind is BodyKind.LENGTH:
         own.append((b"Content-Length", b"%d" % body.length))
     elif body.kind is BodyKind.CHUNKED:
@@ -83,15 +99,11 @@ def forward(settings: Settings, context: Context, route: Route, request: Request
         serialize(_passed_lines(settings, context, route, request)),
         serialize(own),
     )
-    return Forward(
-        context,
-        route,
-        head,
-        body,
-        body_limit=route.limits.request_body,
-        head_limit=settings.limits.response_head,
-        reuse_upstream=not has_odd_body,
-    )
+    limits = (route.limits.request_body, settings.limits.response_head)
+    if request.handshake is not None:
+        # Who has been asked to switch protocols is not asked for anything else.
+        return Tunnel(context, route, head, body, *limits, reuse_upstream=False, key=request.handshake.key)
+    return Forward(context, route, head, body, *limits, reuse_upstream=not has_odd_body)
 
 
 def upstream_target(route: Route, target: Target) -> bytes:
@@ -144,7 +156,7 @@ def _edits_origin(route: Route, request: Request) -> bool:
 
 def _passed_lines(settings: Settings, context: Context, route: Route, request: Request) -> list[FieldLine]:
     lines, noted = request.survey.passed, request.survey.noted
-    dropped = nominated(request.options)
+    dropped = nominated(request.options) | request.withheld
     if context.minor == 0 and b"expect" in noted:
         # > A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation (RFC 9110 10.1.1)
         dropped |= _EXPECT

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from corsproxy import problems, routes
 from corsproxy.answers import Answer, Context, Exchange, empty_answer, preflight_answer, problem_answer
 from corsproxy.config.settings import CorsMode, Route, Settings
-from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide, decide_without_cors
+from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide, decide_websocket, decide_without_cors, is_preflight
 from corsproxy.cors.names import FORBIDDEN_METHODS
 from corsproxy.cors.policy import CorsPolicy
-from corsproxy.forward import Forward, Request, forward, sent_host
+from corsproxy.forward import Forward, Request, Tunnel, forward, sent_host
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, RequestHead, Survey, survey_request
 from corsproxy.semantics.forwarded import ClientFacts, Hop, read_client
@@ -23,18 +23,22 @@ from corsproxy.semantics.framing import NO_BODY, Body, Refusal, connection_optio
 from corsproxy.semantics.hops import has_passed, max_forwards, takes_trailers
 from corsproxy.semantics.target import TargetForm, parse_target
 from corsproxy.semantics.trace import is_request_id, parse_traceparent
+from corsproxy.semantics.websocket import Handshake, read_handshake
 
-__all__ = ["Connection", "Forward", "Fresh", "Plan", "plan"]
+__all__ = ["Connection", "Forward", "Fresh", "Plan", "Tunnel", "plan"]
 
 # A client that sends too much is not listened to any longer.
 _OVERSIZE = (problems.TARGET_TOO_LONG, problems.HEAD_TOO_LARGE, problems.BODY_TOO_LARGE)
 # Another handshake can bring a certificate, and this connection cannot.
 _LAST = (*_OVERSIZE, problems.CERTIFICATE_REQUIRED)
+_CREDENTIALS = frozenset({b"cookie", b"authorization"})
 
 _CORS_PROBLEMS: dict[Reason, Problem] = {
     Reason.METHOD_REFUSED: problems.METHOD_REFUSED,
     Reason.CORS_NONE: problems.CORS_OFF,
 }
+# Whether a request with an Upgrade asks for a WebSocket, and whether rightly.
+_Asked = Handshake | Refusal | None
 
 
 class Connection(NamedTuple):
@@ -56,7 +60,7 @@ class Fresh(NamedTuple):
     parent_id: bytes
 
 
-Plan = Answer | Forward
+Plan = Answer | Forward | Tunnel
 
 
 def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: Fresh) -> Plan:
@@ -70,7 +74,7 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
     """
     survey = survey_request(head.lines)
     options = connection_options(survey)
-    # An Upgrade is not forwarded, and aiohttp loses what a client pipelines behind one: the connection ends after the answer.
+    # aiohttp loses what a client pipelines behind an Upgrade: the connection ends after an answer that is none to it.
     persistent = is_persistent(head.minor, options) and b"upgrade" not in survey.noted
     exchange = _identify(settings, head, survey, options, connection, fresh)
     context = Context(head.method, head.minor, persistent, exchange=exchange)
@@ -93,7 +97,8 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
     cors = found.cors if found else settings.default_cors
     hop = Hop(connection.peer, connection.tls, target.authority)
     facts = read_client(survey.noted, hop, settings.forwarding.trusts, settings.forwarding.mode)
-    decision = _decide(settings, cors, head, survey, facts)
+    asked = read_handshake(head, survey, body) if b"upgrade" in survey.noted else None
+    decision = _decide(settings, cors, head, survey, facts, asked)
     trailers = head.minor >= 1 and takes_trailers(survey.noted.get(b"te", ()))
     host = sent_host(found, target) if found else b""
     exchange = _locate(settings, exchange, facts)
@@ -106,6 +111,7 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
         return _answer_preflight(context, cors, decision, body)
     refusal = (
         _judge_cors(decision)
+        or (asked if isinstance(asked, Refusal) else None)
         or _judge_certificate(settings, connection, head, survey, body)
         or _judge_limits(settings, route, head, body)
         or _judge_hops(settings, survey)
@@ -114,7 +120,9 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
         return _refuse(context, refusal, close=body != NO_BODY or refusal.problem in _LAST)
     if head.method == b"OPTIONS" and (target.form is TargetForm.ASTERISK or _hops_left(survey) == 0):
         return replace(empty_answer(context), close=body != NO_BODY)
-    return forward(settings, context, route, Request(survey, target, body, options, hop, facts))
+    handshake = asked if isinstance(asked, Handshake) else None
+    withheld = _withheld(cors, decision) if handshake is not None else frozenset[bytes]()
+    return forward(settings, context, route, Request(survey, target, body, options, hop, facts, handshake, withheld))
 
 
 def _identify(
@@ -159,15 +167,17 @@ def _seen_as(own_origins: tuple[bytes, ...], host: bytes, proto: bytes) -> tuple
     return public, True if scheme == b"https" else None if not scheme or routes.is_local(host) else False
 
 
-def _decide(settings: Settings, cors: CorsPolicy | CorsMode | None, head: RequestHead, survey: Survey, client: ClientFacts) -> Decision:
+def _decide(
+    settings: Settings, cors: CorsPolicy | CorsMode | None, head: RequestHead, survey: Survey, client: ClientFacts, asked: _Asked
+) -> Decision:
     noted = survey.noted
     if cors is CorsMode.PASSTHROUGH:
         return Decision(Kind.ACTUAL if b"origin" in noted else Kind.NOT_CORS, Reason.CORS_PASSTHROUGH)
-    if b"origin" not in noted:
+    if b"origin" not in noted and asked is None:
         return Decision(Kind.NOT_CORS, Reason.NO_ORIGIN)
     facts = Facts(
         method=head.method,
-        origin=noted[b"origin"],
+        origin=noted.get(b"origin", ()),
         request_method=noted.get(b"access-control-request-method", ()),
         request_headers=noted.get(b"access-control-request-headers", ()),
         fetch_site=noted.get(b"sec-fetch-site", ()),
@@ -176,11 +186,22 @@ def _decide(settings: Settings, cors: CorsPolicy | CorsMode | None, head: Reques
         scheme=client.proto if client.is_certain else b"",
         private_network=noted.get(b"access-control-request-private-network", ()),
     )
+    if asked is not None and not is_preflight(facts):
+        return decide_websocket(cors if isinstance(cors, CorsPolicy) else None, facts)
     return decide(cors, facts) if isinstance(cors, CorsPolicy) else decide_without_cors(facts)
 
 
 def _judge_cors(decision: Decision) -> Refusal | None:
-    return Refusal(_CORS_PROBLEMS.get(decision.reason, problems.ORIGIN_REFUSED), decision.reason) if decision.refused else None
+    if not decision.refused:
+        return None
+    refused = problems.WEBSOCKET_REFUSED if decision.kind is Kind.WEBSOCKET else problems.ORIGIN_REFUSED
+    return Refusal(_CORS_PROBLEMS.get(decision.reason, refused), decision.reason)
+
+
+def _withheld(cors: CorsPolicy | CorsMode | None, decision: Decision) -> frozenset[bytes]:
+    """Name the credentials that a handshake is not let through with: no CORS check protects what is said on a WebSocket."""
+    is_foreign = decision.kind is Kind.WEBSOCKET and decision.reason is Reason.ORIGIN_ALLOWED
+    return _CREDENTIALS if is_foreign and isinstance(cors, CorsPolicy) and not cors.credentials else frozenset()
 
 
 def _judge_certificate(settings: Settings, connection: Connection, head: RequestHead, survey: Survey, body: Body) -> Refusal | None:

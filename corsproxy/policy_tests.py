@@ -33,7 +33,7 @@ def run(settings: Settings) -> tuple[Diagnostic, ...]:
 
 
 def _run_one(settings: Settings, test: PolicyTest) -> Iterator[Diagnostic]:
-    rehearsal = rehearse(settings, Call(test.origin, test.method, test.path, test.host, test.credentials, test.headers))
+    rehearsal = rehearse(settings, Call(test.origin, test.method, test.path, test.host, test.credentials, test.headers, test.websocket))
     senseless = _senseless(settings, test, rehearsal)
     if senseless is not None:
         yield senseless
@@ -132,7 +132,7 @@ def _failure(span: Span, message: str, reason: Why) -> Diagnostic:
 
 def _named(test: PolicyTest) -> str:
     """Name the request, for a test has no name of its own."""
-    said = f"`{test.method.decode()} {test.path.decode()}`"
+    said = f"{'the WebSocket ' if test.websocket else ''}`{test.method.decode()} {test.path.decode()}`"
     if test.host:
         said += f" at `{test.host.decode()}`"
     said += f" from `{test.origin.decode()}`" if test.origin else " without Origin"

@@ -410,7 +410,8 @@ TRUSTS_EVERYBODY: Final = Problem(
 PASSTHROUGH: Final = Problem(
     "CP262",
     "a route passes CORS through",
-    "On this route nothing is judged: no origin is refused, and what the upstream's own CORS fields allow is allowed.",
+    "On this route nothing is judged: no origin is refused, not at a WebSocket's handshake either, and what the upstream's own CORS fields "
+    "allow is allowed.",
     "Nothing breaks. Write a policy if the proxy should decide.",
     severity=Severity.WARNING,
 )
@@ -561,6 +562,15 @@ OVERLOADED: Final = Problem(
     stage=Stage.PROXY,
     detail="Too many requests are in flight. Try again.",
 )
+TOO_MANY_TUNNELS: Final = Problem(
+    "CP318",
+    "too many WebSockets",
+    "As many WebSockets as the proxy takes are open.",
+    "Try again; or raise `limits.tunnels`.",
+    status=503,
+    stage=Stage.PROXY,
+    detail="Too many WebSockets are open. Try again.",
+)
 LOOP: Final = Problem(
     "CP317",
     "loop detected",
@@ -580,6 +590,24 @@ CERTIFICATE_REQUIRED: Final = Problem(
     "Or write `tls.client_certificate: optional`.",
     status=403,
     detail="This proxy requires a client certificate.",
+)
+
+WEBSOCKET_REFUSED: Final = Problem(
+    "CP322",
+    "origin not allowed to open a WebSocket",
+    "The handshake came from a page on another origin, and the policy of this route does not let that origin in. Browsers have no CORS for "
+    "WebSockets: they open one to any server, with the visitor's cookies, so it is decided here.",
+    "If the page is yours, add its origin to `allow_origins`, or to `websocket_origins` where the policy has it.",
+    status=403,
+    detail="The policy of this route does not let this origin open a WebSocket.",
+)
+WEBSOCKET_VERSION: Final = Problem(
+    "CP329",
+    "WebSocket version not supported",
+    "The handshake asks for another version of the protocol than 13, which is the only one that RFC 6455 defines.",
+    "Use a client that speaks version 13.",
+    status=426,
+    detail="The only WebSocket version supported is 13.",
 )
 
 # --- CP4xx: an upstream that fails ----------------------------------------------------------------
@@ -684,6 +712,25 @@ UPSTREAM_TRUNCATED: Final = Problem(
     detail="The upstream's answer was cut short.",
 )
 
+UPSTREAM_BAD_SWITCH: Final = Problem(
+    "CP412",
+    "upstream switched to what was not asked for",
+    "The upstream answered 101, and the client had not asked for a WebSocket, or the answer does not fit the handshake: "
+    "`Upgrade`, `Connection` or `Sec-WebSocket-Accept` is missing or wrong.",
+    "Look at what answers there: it has to be a WebSocket server, and no cache may stand before it.",
+    status=502,
+    stage=Stage.UPSTREAM,
+    detail="The upstream switched protocols in a way that was not asked for.",
+)
+TUNNEL_CUT: Final = Problem(
+    "CP413",
+    "upstream cut a WebSocket",
+    "The upstream reset the connection of an open WebSocket. The client's connection is reset too.",
+    "Look at the upstream's log.",
+    severity=Severity.NOTE,
+    stage=Stage.UPSTREAM,
+)
+
 # --- CP5xx: the proxy itself ----------------------------------------------------------------------
 
 INTERNAL_ERROR: Final = Problem(
@@ -708,6 +755,14 @@ CLIENT_STALLED: Final = Problem(
     "The client took no byte of the answer for longer than `limits.body_idle_timeout`.",
     "Look at the client, or raise the limit.",
     severity=Severity.NOTE,
+)
+TUNNEL_IDLE: Final = Problem(
+    "CP507",
+    "WebSocket was idle",
+    "No byte went either way for `timeouts.tunnel_idle`, so both connections were closed.",
+    "Let the application send pings, or raise the timeout.",
+    severity=Severity.NOTE,
+    stage=Stage.PROXY,
 )
 COOKIE_DROPPED: Final = Problem(
     "CP531",

@@ -13,13 +13,15 @@ from corsproxy.config.policies import place_of
 from corsproxy.config.settings import PolicyPlaces, Settings
 from corsproxy.cors import browser
 from corsproxy.cors.browser import PreflightNeed
-from corsproxy.cors.decide import Decision, Reason
+from corsproxy.cors.decide import Decision, Kind, Reason
+from corsproxy.cors.origins import ANY
 from corsproxy.cors.pattern import OriginPattern
-from corsproxy.cors.policy import ANY, CorsPolicy
+from corsproxy.cors.policy import CorsPolicy
 from corsproxy.problems import Problem
 from corsproxy.rehearse import Ending, Exchange, Rehearsal
 
 _ORIGINS: Final = "allow_origins"
+_SOCKETS: Final = "websocket_origins"
 _METHODS: Final = "allow_methods"
 _HEADERS: Final = "allow_headers"
 _CREDENTIALS: Final = "allow_credentials"
@@ -71,6 +73,7 @@ _VERDICTS: Final = {
     browser.Reason.METHOD_WILDCARD_WITH_CREDENTIALS: "`*` in Access-Control-Allow-Methods does not count for a call with credentials",
     browser.Reason.HEADER_NOT_ALLOWED: "Access-Control-Allow-Headers lacks SUBJECT",
     browser.Reason.HEADER_WILDCARD_WITH_CREDENTIALS: "`*` in Access-Control-Allow-Headers does not count for a call with credentials",
+    browser.Reason.WEBSOCKET_STATUS: "the status SUBJECT opens no WebSocket",
     browser.Reason.AUTHORIZATION_NOT_LISTED: "`*` in Access-Control-Allow-Headers does not cover SUBJECT",
 }
 _ABOUT_CREDENTIALS: Final = frozenset({browser.Reason.ACAO_WILDCARD_WITH_CREDENTIALS, browser.Reason.ACAC_NOT_TRUE})
@@ -135,6 +138,8 @@ def why_exchange(settings: Settings, exchange: Exchange) -> Why:
     policy = context.cors
     if isinstance(policy, CorsPolicy):
         words = _particular(decision, policy) or words
+        if key == _ORIGINS and _has_own_list(decision, policy):
+            key, words = _SOCKETS, words.replace(_ORIGINS, _SOCKETS)
     words = words.replace("SUBJECT", _text(decision.subject)).replace("ORIGIN", _text(decision.origin))
     found = Why(decision.reason, words.replace("ENTRY", entry_in_words(decision.entry)))
     entry = _entry_span(decision, policy, places)
@@ -200,9 +205,14 @@ def _places(settings: Settings, exchange: Exchange) -> PolicyPlaces | None:
     return route.places if route is not None else settings.default_places
 
 
+def _has_own_list(decision: Decision, policy: CorsPolicy) -> bool:
+    """Tell whether `websocket_origins` decided, and not `allow_origins` in its place."""
+    return decision.kind is Kind.WEBSOCKET and policy.sockets is not None
+
+
 def _entry_span(decision: Decision, policy: object, places: PolicyPlaces | None) -> Span | None:
     is_about_entry = decision.reason in (Reason.ORIGIN_ALLOWED, Reason.PREFLIGHT_GRANTED)
-    if not is_about_entry or places is None or not isinstance(policy, CorsPolicy):
+    if not is_about_entry or places is None or not isinstance(policy, CorsPolicy) or _has_own_list(decision, policy):
         return None
     number = 0 if decision.entry == ANY else next(n for n, pattern in enumerate(policy.patterns) if pattern is decision.entry)
     return places.origins[number] if number < len(places.origins) else None

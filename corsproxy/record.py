@@ -38,3 +38,8 @@ class ExchangeRecord:
     connected: float = 0.0
     head: float = 0.0
     ended: float = 0.0
+
+    @property
+    def is_tunnel(self) -> bool:
+        """Whether it became a WebSocket; it ends with that, and `received` and `sent` are the bytes both ways."""
+        return self.status == 101

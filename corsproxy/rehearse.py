@@ -18,10 +18,11 @@ from corsproxy.cors.browser import BrowserRequest, BrowserResponse, CredentialsM
 from corsproxy.cors.names import KNOWN_METHODS
 from corsproxy.cors.origin import parse_origin
 from corsproxy.cors.policy import CorsPolicy
-from corsproxy.plan import Connection, Forward, Fresh, Plan, plan
+from corsproxy.plan import Connection, Forward, Fresh, Plan, Tunnel, plan
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import RequestHead, ResponseHead
 from corsproxy.semantics.framing import Refusal
+from corsproxy.semantics.websocket import UPGRADE_LINES, VERSION, accept_of
 
 # What an upstream that knows nothing of CORS answers.
 PLAIN: Final = ResponseHead(200, b"OK", 1, [(b"Content-Type", b"text/plain"), (b"Content-Length", b"0")])
@@ -39,6 +40,10 @@ _VALUES: Final = {
     b"content-language": b"en",
     b"range": b"bytes=0-99",
 }
+# Any 16 bytes will do for a key.
+_KEY: Final = b"cmVoZWFyc2FsLW9mLXdzcw=="
+_HANDSHAKE: Final = (*UPGRADE_LINES, (b"Sec-WebSocket-Key", _KEY), (b"Sec-WebSocket-Version", VERSION))
+_SWITCHING: Final = ResponseHead(101, b"Switching Protocols", 1, [*UPGRADE_LINES, (b"Sec-WebSocket-Accept", accept_of(_KEY))])
 _LOOPBACK: Final = re.compile(rb"(?:(?:.+\.)?localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?")
 # Where a script says nothing, fetch() is "same-origin".
 _MODES: Final = {None: CredentialsMode.SAME_ORIGIN, False: CredentialsMode.OMIT, True: CredentialsMode.INCLUDE}
@@ -50,7 +55,7 @@ class Call:
     What a script of a page asks for; without `origin`, a request that carries none, as a program or a link makes it.
 
     `host` b"" is one that the proxy answers for; `credentials` None is what the policy allows. `headers` are the names that
-    the script sets.
+    the script sets. `websocket`: it opens a WebSocket, and method, credentials and headers are those of any handshake.
     """
 
     origin: bytes = b""
@@ -59,6 +64,7 @@ class Call:
     host: bytes = b""
     credentials: bool | None = None
     headers: tuple[bytes, ...] = ()
+    websocket: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,8 @@ def rehearse(settings: Settings, call: Call) -> Rehearsal:
     Spec: Fetch #main-fetch, #http-fetch.
     """
     request = _browser_request(settings, call)
+    if call.websocket:
+        return _rehearse_websocket(settings, call, request)
     if call.credentials is None:
         # A GET without fields finds the policy of any path, whatever the call's method is.
         cors = _serve(settings, request, call, b"GET", ()).planned.context.cors
@@ -162,6 +170,23 @@ def rehearse(settings: Settings, call: Call) -> Rehearsal:
     return Rehearsal(call, request, need, preflight, made[-1], outcome)
 
 
+def _rehearse_websocket(settings: Settings, call: Call, request: BrowserRequest) -> Rehearsal:
+    """
+    Open a WebSocket: one request without a preflight, always with credentials, and the script sees whether it got a 101.
+
+    Spec: WebSockets #concept-websocket-establish.
+    """
+    request = replace(request, method=b"GET", headers=(), credentials=CredentialsMode.INCLUDE)
+    origin: Fields = ((b"Origin", call.origin),) if call.origin else ()
+    made = _serve(settings, request, call, b"GET", (*origin, *_HANDSHAKE))
+    opened = made.response.status == 101
+    readable = browser.Readable(made.response.status, made.response.fields)
+    verdict = (
+        Verdict(opened, browser.Reason.OK) if opened else Verdict(False, browser.Reason.WEBSOCKET_STATUS, b"%d" % made.response.status)
+    )
+    return Rehearsal(call, request, None, None, made, Outcome(verdict, Stage.ACTUAL, False, readable if opened else None))
+
+
 def serve(settings: Settings, head: RequestHead, connection: Connection, response: ResponseHead = PLAIN) -> Exchange:
     """
     Serve one request in memory; where it is forwarded, the upstream answers `response`.
@@ -178,6 +203,10 @@ def serve(settings: Settings, head: RequestHead, connection: Connection, respons
         planned = plan(settings, head, connection, _FRESH)
     if isinstance(planned, Answer):
         return Exchange(head, planned, _parsed(planned.to_bytes(_DATE)))
+    if isinstance(planned, Tunnel):
+        switched = edits.receive_switch(planned.context, _SWITCHING, planned.key)
+        assert not isinstance(switched, Refusal)  # noqa: S101 - the 101 is ours
+        return Exchange(head, planned, _parsed(switched.head))
     received = edits.receive(planned.context, response)
     if isinstance(received, Refusal):
         failure = problem_answer(planned.context, received.problem, reason=received.reason, close=True)

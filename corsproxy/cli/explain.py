@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a request header that the script sets; may be repeated",
     )
     call.add_argument("--credentials", choices=tuple(_CREDENTIALS), help="what the script asks for (default: what the policy allows)")
+    call.add_argument("--websocket", action="store_true", help="the script opens a WebSocket")
     parser.add_argument("--json", action="store_true", help="write JSON, for programs")
     add_source_arguments(parser)
 
@@ -61,8 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
     if loaded.settings is None:
         sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
         return EXIT_CONFIG
-    credentials = _CREDENTIALS.get(arguments.credentials)
-    call = Call(arguments.origin, arguments.method, arguments.path, arguments.host, credentials, tuple(arguments.header))
+    credentials, headers = _CREDENTIALS.get(arguments.credentials), tuple(arguments.header)
+    if arguments.websocket and (arguments.method != b"GET" or headers or credentials is not None):
+        sys.stderr.write("error: --websocket takes no --method, --header or --credentials: browsers choose them\n")
+        return EXIT_USAGE
+    call = Call(arguments.origin, arguments.method, arguments.path, arguments.host, credentials, headers, arguments.websocket)
     rehearsal = rehearse(loaded.settings, call)
     if arguments.json:
         text = json.dumps(_struck(as_json(loaded.settings, rehearsal), loaded.secrets), indent=2) + "\n"
@@ -153,6 +157,8 @@ def _refusal_in_words(rehearsal: Rehearsal) -> str:
 
 
 def _sent_in_words(rehearsal: Rehearsal) -> str:
+    if rehearsal.call.websocket:
+        return "the browser sends the handshake, without a preflight"
     if rehearsal.preflight is not None:
         return "then it sends the request"
     return f"the browser just sends the request: {need_in_words(rehearsal)}"

@@ -15,7 +15,7 @@ from corsproxy.cli.term import complain, wants_colour, write_out
 from corsproxy.config.diagnostics import Diagnostic
 from corsproxy.config.load import load_flags, load_text
 from corsproxy.config.render import render
-from corsproxy.cors.policy import ANY
+from corsproxy.cors.origins import ANY
 from corsproxy.problems import FILE_EXISTS, OUTPUT_FAILED, Severity
 
 _DEFAULT_UPSTREAM: Final = "http://localhost:9000"

@@ -132,7 +132,7 @@ def _write_route(route: Route, page: _Page) -> None:
             page.mark(mark)
         _write_policy(policy, page)
     elif policy is CorsMode.PASSTHROUGH:
-        page.mark("passthrough: the upstream alone decides who may call; nothing is refused here")
+        page.mark("passthrough: the upstream alone decides who may call; nothing is refused here, WebSockets included")
         page.row("origins", "whatever the upstream allows")
     else:
         page.row("origins", "none")
@@ -155,6 +155,7 @@ def _place_in_words(route: Route) -> str:
 
 def _write_policy(policy: CorsPolicy, page: _Page) -> None:
     page.row("origins", *(("any",) if policy.any_origin else map(_origin_in_words, policy.patterns)))
+    page.row("WebSockets", *_sockets_in_words(policy))
     page.row("methods", _methods_in_words(policy))
     page.row("request headers", _request_headers_in_words(policy))
     page.row("response headers", _exposed_in_words(policy))
@@ -179,7 +180,9 @@ def _dangers(policy: CorsPolicy) -> Iterator[str]:
         yield "credentials: pages of these origins act as the visitor, with the visitor's session"
     if policy.any_origin:
         yield "any origin: every web site may call, and read the answers"
-    for pattern in policy.patterns:
+    if policy.sockets is not None and policy.sockets.any_origin:
+        yield "any origin: every web site may open WebSockets"
+    for pattern in dict.fromkeys((*policy.patterns, *(policy.sockets.patterns if policy.sockets is not None else ()))):
         yield from _dangers_of_origin(pattern, policy)
     if policy.methods is None:
         yield "any method: also those that the upstream will know one day"
@@ -211,6 +214,16 @@ def _dangers_of_origin(pattern: OriginPattern, policy: CorsPolicy) -> Iterator[s
     if pattern.is_insecure:
         what = "use the visitor's session" if policy.credentials else "call"
         yield f"{text}: http, so whoever controls the visitor's network may {what}"
+
+
+def _sockets_in_words(policy: CorsPolicy) -> tuple[str, ...]:
+    """Say who may open one; `websocket_origins` is not held to `enforce`."""
+    sockets = policy.sockets
+    if sockets is None:
+        return ("the same origins",)
+    if sockets.any_origin:
+        return ("any origin",)
+    return tuple(map(_origin_in_words, sockets.patterns)) or ("none but of the proxy's own origin",)
 
 
 def _origin_in_words(pattern: OriginPattern) -> str:

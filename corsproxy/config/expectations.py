@@ -38,7 +38,7 @@ class PolicyTest:
     A request, and what must become of it.
 
     `span` is where the file says so. `origin` and `host` are empty where the file says nothing, and `credentials` None.
-    Everything is spelled as browsers send it; `headers` as a script writes them.
+    Everything is spelled as browsers send it; `headers` as a script writes them. `websocket`: the script opens one.
     """
 
     span: Span
@@ -49,3 +49,4 @@ class PolicyTest:
     host: bytes = b""
     credentials: bool | None = None
     headers: tuple[bytes, ...] = ()
+    websocket: bool = False

@@ -16,7 +16,8 @@ from corsproxy.config.scalars import AUTO, MAX_TEXT, NONE
 from corsproxy.config.schema import CORS, EXPECT, EXTENSION_PREFIX, FILE, ROUTE, SECTIONS, TESTS, Key, Kind
 from corsproxy.config.settings import CorsMode
 from corsproxy.cors.names import SENDABLE_METHODS
-from corsproxy.cors.policy import ANY, MAX_MAX_AGE_S
+from corsproxy.cors.origins import ANY
+from corsproxy.cors.policy import MAX_MAX_AGE_S, NO_SOCKETS, SOCKETS_AS_CORS
 
 Schema = dict[str, Any]
 
@@ -154,6 +155,9 @@ _BODIES: Final[dict[Kind, Schema]] = {
     Kind.SIZE_OR_NONE: {"anyOf": [{"const": NONE}, _ref("size")]},
     Kind.BOOLEAN: _ref("boolean"),
     Kind.ORIGINS: _list_or_any(_ref("origin"), {"minItems": 1, **_ALONE}),
+    Kind.SOCKET_ORIGINS: {
+        "oneOf": [{"enum": [ANY, SOCKETS_AS_CORS, NO_SOCKETS]}, {"type": "array", "items": _ref("origin"), "minItems": 1, **_ALONE}]
+    },
     Kind.POLICY: {"oneOf": [_ref(CORS), {"type": "string", "anyOf": [{"enum": list(CorsMode)}, {"minLength": 1}]}]},
     Kind.POLICIES: {
         "type": "object",
@@ -191,18 +195,24 @@ _BODIES: Final[dict[Kind, Schema]] = {
 
 
 def _where(item: Schema, **settings: bool) -> Schema:
-    """Describe a policy that has such an origin, and these settings."""
+    """Describe a policy that has such an origin in one of its lists, and these settings."""
+    said = {name: {"const": value} for name, value in settings.items()}
     return {
-        "required": ["allow_origins", *settings],
-        "properties": {
-            "allow_origins": {"type": "array", "contains": item},
-            **{name: {"const": value} for name, value in settings.items()},
-        },
+        "required": list(settings),
+        "properties": said,
+        "anyOf": [
+            {"required": [name], "properties": {name: {"type": "array", "contains": item}}}
+            for name in ("allow_origins", "websocket_origins")
+        ],
     }
 
 
 def _unless(key: str, schema: Schema) -> Schema:
     return {"if": {"not": {"required": [key], "properties": {key: {"const": True}}}}, "then": {"not": schema}}
+
+
+def _all_listed(name: str) -> Schema:
+    return {"required": [name], "properties": {name: {"const": ANY}}}
 
 
 _NULL: Final[Schema] = {"enum": [None, "null"]}
@@ -212,7 +222,8 @@ _CREDENTIALS: Final[Schema] = {"required": ["allow_credentials"], "properties": 
 _RULES: Final[Schema] = {
     CORS: {
         "allOf": [
-            {"if": _CREDENTIALS, "then": {"not": {"properties": {"allow_origins": {"const": ANY}}}}},
+            {"if": _CREDENTIALS, "then": {"not": _all_listed("allow_origins")}},
+            {"if": _CREDENTIALS, "then": {"not": _all_listed("websocket_origins")}},
             {"not": _where({"const": ANY}, allow_credentials=True)},
             {"not": _where(_NULL, allow_credentials=True)},
             _unless("dangerously_allow_null_origin", _where(_NULL)),

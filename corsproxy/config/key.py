@@ -26,6 +26,7 @@ class Kind(StrEnum):
     BOOLEAN = "`true` or `false`"
     CHOICE = "a word"
     ORIGINS = 'a list of origins, or `"*"`'
+    SOCKET_ORIGINS = 'a list of origins, `"*"`, `cors` or `none`'
     NAMES = 'a list of names, or `"*"`'
     NETWORKS = "a list of addresses or networks"
     FIELD_NAME = "the name of a header field"

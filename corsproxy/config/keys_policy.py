@@ -3,7 +3,7 @@
 from typing import Final
 
 from corsproxy.config.key import CORS, Key, Kind
-from corsproxy.cors.policy import RESOURCE_POLICIES
+from corsproxy.cors.policy import NO_SOCKETS, RESOURCE_POLICIES, SOCKETS_AS_CORS
 
 _ORIGINS_EXAMPLE: Final = r"""
 - https://app.example.com  # exact, as the browser sends it: no path, no slash at the end
@@ -101,6 +101,22 @@ POLICY_KEYS: Final = (
         default="true",
         precedent="Spring answers 403",
         comment="false: a cross-origin request outside the policy is forwarded all the same, without grants",
+    ),
+    Key(
+        CORS,
+        "websocket_origins",
+        Kind.SOCKET_ORIGINS,
+        (
+            "The origins whose pages may open WebSockets, judged before anything goes upstream, whatever `enforce` says. `cors`: those of "
+            "`allow_origins`; `none`: no other than the proxy's own. Browsers have no CORS for WebSockets, and send cookies with each handshake; "
+            "without `allow_credentials`, Cookie and Authorization are taken off one of another origin."
+        ),
+        default="cors",
+        choices=(SOCKETS_AS_CORS, NO_SOCKETS),
+        precedent="RFC 6455 10.2; Rails `allowed_request_origins`, Socket.IO `cors`",
+        example="[https://app.example.com]",
+        also=("websocket_origin", "websockets", "websocket", "ws_origins", "allowed_request_origins", "socket_origins"),
+        comment="cors: those of allow_origins; none; or a list; judged before the upstream sees the handshake",
     ),
     Key(
         CORS,

@@ -61,6 +61,15 @@ TEST_KEYS: Final = (
     ),
     Key(
         TESTS,
+        "websocket",
+        Kind.BOOLEAN,
+        "Whether the script opens a WebSocket, which is a GET with cookies, without a preflight and without headers of its own; `allow`: it opens.",
+        default="false",
+        precedent="WebSockets: the handshake's request",
+        also=("websockets", "ws", "socket", "upgrade"),
+    ),
+    Key(
+        TESTS,
         "expect",
         Kind.EXPECTATION,
         "What must become of it.",

@@ -24,7 +24,16 @@ from corsproxy.config.settings import Settings
 # Precedent: a ConfigMap of Kubernetes holds 1 MiB at most.
 MAX_FILE_BYTES: Final = 1024 * 1024
 
-_LISTS: Final = (Kind.ADDRESSES, Kind.HOSTS, Kind.ORIGIN_URLS, Kind.ORIGINS, Kind.NAMES, Kind.NETWORKS, Kind.FIELD_NAMES)
+_LISTS: Final = (
+    Kind.ADDRESSES,
+    Kind.HOSTS,
+    Kind.ORIGIN_URLS,
+    Kind.ORIGINS,
+    Kind.SOCKET_ORIGINS,
+    Kind.NAMES,
+    Kind.NETWORKS,
+    Kind.FIELD_NAMES,
+)
 _BYTE_ORDER_MARK: Final = "\ufeff"
 
 

@@ -18,6 +18,8 @@ from corsproxy.semantics.tokens import is_token
 
 _EXAMPLE: Final = "- {origin: https://app.example.com, expect: allow}"
 _RESPONSE_HELP: Final = "write `expect: {response: {Vary: Origin}}`"
+# A script that opens a WebSocket has no say in these.
+_NOT_OF_WEBSOCKETS: Final = ("method", "credentials", "headers")
 # What people write who do not know our three words.
 _MEANT: Final = {
     "allow": ("ok", "pass", "yes", "true", "200", "accept", "accepted", "permit", "works"),
@@ -47,6 +49,10 @@ def _read_test(item: Node, report: Report) -> PolicyTest | None:
     if "credentials" in section.entries and section.lacks("origin"):
         help_ = "add `origin`, or take `credentials` out"
         report.add(problems.BAD_TEST, section.entries["credentials"].key.span, "`credentials` says nothing without `origin`", help_)
+    for name in _NOT_OF_WEBSOCKETS if fields.get("websocket") else ():
+        if name in section.entries:
+            message = f"`{name}` says nothing of a WebSocket: browsers choose it"
+            report.add(problems.BAD_TEST, section.entries[name].key.span, message, f"take `{name}` out, or `websocket`")
     if section.lacks("expect"):
         report.add(problems.MISSING_KEY, section.at, "a test lacks `expect`", "write `expect: allow`, `expect: deny` or `expect: refused`")
     entry = section.entries.get("expect")

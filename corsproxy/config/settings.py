@@ -98,7 +98,7 @@ class PoolSettings:
     """
     How connections to one upstream are kept.
 
-    `max_connections` None is "auto": as many as exchanges may be in flight. `idle_timeout` and `wait` (for a free
+    `max_connections` None is "auto": as many as exchanges and tunnels there may be. `idle_timeout` and `wait` (for a free
     connection when all are in use) are in seconds.
     """
 
@@ -209,6 +209,8 @@ class Limits:
     # Precedents: Caddy and Apache 30 to 60 s, nginx 60 s; AWS load balancers idle at 60 s and must be the first to hang up.
     header_timeout: float = 30.0
     keep_alive_timeout: float = 75.0
+    # Open WebSockets. Precedent: half of what may be in flight, for each holds two sockets for as long as it likes.
+    tunnels: int = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +227,14 @@ class Timeouts:
     Seconds.
 
     `connect`: DNS, TCP and TLS. `response`: from the last request byte written to the response head.
-    `idle`: the upstream owes response bytes and sends none, or takes no request bytes.
+    `idle`: the upstream owes response bytes and sends none, or takes no request bytes. `tunnel_idle`: no byte either way in a WebSocket.
     """
 
-    # Precedents: Envoy 5 s, nginx 60 s (proxy_read_timeout), Envoy 300 s (stream_idle_timeout).
+    # Precedents: Envoy 5 s, nginx 60 s (proxy_read_timeout), Envoy 300 s (stream_idle_timeout), Envoy 1 h (tcp_proxy idle_timeout).
     connect: float = 5.0
     response: float = 60.0
     idle: float = 300.0
+    tunnel_idle: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,9 +377,8 @@ class Settings:
     Everything that a proxy runs by.
 
     `own_origins` are the origins of `public_url`, serialized. `routes` are sorted so that the first match is the
-    longest: by falling length of path; the implicit route of the top-level `upstream` comes last. `table` sorts them by host. `default_cors` is the
-    top-level `cors`: it also speaks for paths that no route matches. `pseudonym` names this very proxy in Via; b"" writes none.
-    `tls` None serves plain HTTP.
+    longest: by falling length of path; the implicit route of the top-level `upstream` comes last. `table` sorts them by host. `default_cors` and
+    `default_places` are the top-level `cors`: it also speaks for paths that no route matches. `pseudonym` names this very proxy in Via; b"" writes none.
     """
 
     routes: tuple[Route, ...]
@@ -390,7 +392,6 @@ class Settings:
     limits: Limits = Limits()
     log: LogSettings = field(default_factory=LogSettings)
     tests: tuple[PolicyTest, ...] = ()
-    # Those of `default_cors`.
     default_places: PolicyPlaces | None = field(default=None, compare=False, repr=False)
     table: RouteTable = field(init=False, repr=False, compare=False)
 

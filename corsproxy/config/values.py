@@ -45,7 +45,7 @@ from corsproxy.config.settings import OriginHeader, PoolSettings, Upstream
 from corsproxy.config.tls import build_client_tls
 from corsproxy.config.unknown import guess_key, unknown_help
 from corsproxy.cors.origin import NULL
-from corsproxy.cors.policy import ANY, RegexEntry
+from corsproxy.cors.origins import ANY, RegexEntry
 from corsproxy.problems import Fault
 
 # Above this likeness a misspelt key's value is read as if the name were right.
@@ -111,6 +111,9 @@ def read_fields(section: Section, report: Report) -> dict[str, Any]:
     return found
 
 
+_ORIGINS: Final = (Kind.ORIGINS, Kind.SOCKET_ORIGINS)
+
+
 def _read_list(node: Node, span: Span, key: Key, report: Report) -> Listed | None:
     if isinstance(node, Scalar) and node.text == ANY:
         return Listed((ANY,), (span,))
@@ -135,6 +138,18 @@ def _list_of(node: Scalar, key: Key) -> str:
     return f"write a list: `{key.name}: [{parts}]`" if parts else ""
 
 
+def _read_socket_origins(node: Node, span: Span, key: Key, report: Report) -> Listed | None:
+    if isinstance(node, Scalar) and node.text in key.choices:
+        return Listed((node.text,), (span,))
+    found = _read_list(node, span, key, report)
+    # Within a list the words are no origins, and mean nothing.
+    for word, at in zip(found.values, found.spans, strict=True) if found is not None else ():
+        if word in key.choices:
+            report.add(problems.ORIGIN_SPELLING, at, f"`{word}` is no origin", f"write `{key.name}: {word}` alone, or take it out")
+            return None
+    return found
+
+
 def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, Span] | None:
     span = place_of_item(item)
     # The word `null` is an origin, and means that one where a list takes texts.
@@ -144,7 +159,7 @@ def _read_item(item: Node, key: Key, report: Report) -> tuple[str | RegexEntry, 
         message = f"an entry of `{key.name}` is " + ("too long" if item.text.strip("~") else "empty")
         report.add(problems.WRONG_TYPE, span, message, "take it out")
         return None
-    if key.kind is Kind.ORIGINS and isinstance(item, Mapping) and list(item.entries) == ["regex"]:
+    if key.kind in _ORIGINS and isinstance(item, Mapping) and list(item.entries) == ["regex"]:
         pattern, at = item.entries["regex"].value, item.entries["regex"].value_span
         if isinstance(pattern, Scalar) and not pattern.is_null and 0 < len(pattern.text) <= MAX_TEXT:
             return RegexEntry(pattern.text), at
@@ -226,6 +241,7 @@ _READERS: Final[dict[Kind, Reader]] = {
     Kind.BOOLEAN: read_boolean,
     Kind.CHOICE: read_choice,
     Kind.ORIGINS: _read_list,
+    Kind.SOCKET_ORIGINS: _read_socket_origins,
     Kind.NAMES: _read_list,
     Kind.ORIGIN: _read_origin,
     Kind.METHOD: read_parsed(parse_method),

@@ -83,6 +83,7 @@ class Reason(StrEnum):
     METHOD_WILDCARD_WITH_CREDENTIALS = "method-wildcard-with-credentials"  # The method, that a literal `*` does not cover.
     HEADER_NOT_ALLOWED = "header-not-allowed"  # The name.
     HEADER_WILDCARD_WITH_CREDENTIALS = "header-wildcard-with-credentials"  # The name, that a literal `*` does not cover.
+    WEBSOCKET_STATUS = "websocket-status"  # The status, which is not 101: the WebSocket does not open.
     AUTHORIZATION_NOT_LISTED = "authorization-not-listed"  # The name: there is a `*`, but it never covers Authorization.
 
 

@@ -29,6 +29,8 @@ class Kind(StrEnum):
     NOT_CORS = "not-cors"
     PREFLIGHT = "preflight"
     ACTUAL = "actual"
+    # No request of the CORS protocol, which WebSockets do not have: judged by the same policy all the same.
+    WEBSOCKET = "websocket"
 
 
 class Reason(StrEnum):
@@ -147,6 +149,32 @@ def decide_without_cors(facts: Facts) -> Decision:
     if is_same_origin(facts):
         return Decision(Kind.ACTUAL, Reason.SAME_ORIGIN, origin=origin)
     return Decision(Kind.ACTUAL, Reason.CORS_NONE, refused=True, origin=origin)
+
+
+def decide_websocket(policy: CorsPolicy | None, facts: Facts) -> Decision:
+    """
+    Say whether a handshake may go upstream; None is the policy of a route that says `cors: none`.
+
+    Pure; never raises. `granted` says what it says of any request: an answer that is no WebSocket may be read. `entry` is that of
+    `websocket_origins`, or of `allow_origins` where that stands in for it. `enforce` has no say.
+
+    Spec: RFC 6455 4.1, 10.2.
+    """
+    # > The request MUST include a header field with the name |Origin| if the request is coming from a browser client (RFC 6455 4.1)
+    if not facts.origin:
+        return Decision(Kind.WEBSOCKET, Reason.NO_ORIGIN)
+    origin = _valid_origin(facts.origin)
+    granted = policy is not None and bool(origin) and policy.allows_origin(origin) is not None
+    if is_same_origin(facts):
+        return Decision(Kind.WEBSOCKET, Reason.SAME_ORIGIN, granted=granted, origin=origin)
+    if policy is None:
+        return Decision(Kind.WEBSOCKET, Reason.CORS_NONE, refused=True, origin=origin)
+    entry = policy.allows_socket(origin) if origin else None
+    if entry is not None:
+        return Decision(Kind.WEBSOCKET, Reason.ORIGIN_ALLOWED, granted=granted, origin=origin, entry=entry)
+    repeated = len(facts.origin) != 1
+    fault = Reason.ORIGIN_REPEATED if repeated else Reason.ORIGIN_REFUSED if origin else Reason.ORIGIN_MALFORMED
+    return Decision(Kind.WEBSOCKET, fault, granted=granted, refused=True, origin=origin)
 
 
 def is_same_origin(facts: Facts) -> bool:

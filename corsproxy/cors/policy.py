@@ -6,16 +6,18 @@ rest of the program never checks one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from corsproxy import problems
 from corsproxy.cors import names
 from corsproxy.cors.max_age import CAPS_S
-from corsproxy.cors.origin import NULL, parse_origin
-from corsproxy.cors.pattern import OriginPattern, PatternKind, parse_pattern
+from corsproxy.cors.origins import ANY, Bounds, Origins, RegexEntry, build_origins, find_entry
+from corsproxy.cors.pattern import OriginPattern
 from corsproxy.problems import Fault
 from corsproxy.semantics.tokens import is_token
+
+__all__ = ["ANY", "CorsPolicy", "PolicyDraft", "RegexEntry", "build_policy"]
 
 CHROMIUM_MAX_AGE_S: Final = CAPS_S["Chromium"]
 DEFAULT_MAX_AGE_S: Final = CHROMIUM_MAX_AGE_S
@@ -23,16 +25,11 @@ MAX_MAX_AGE_S: Final = max(CAPS_S.values())
 
 DEFAULT_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 DEFAULT_REQUEST_HEADERS: Final = ("Content-Type",)
-ANY: Final = "*"
+# The words that stand for a list in `websocket_origins`: that of `allow_origins`, and an empty one.
+SOCKETS_AS_CORS: Final = "cors"
+NO_SOCKETS: Final = "none"
 # Spec: Fetch #cross-origin-resource-policy-header.
 RESOURCE_POLICIES: Final = ("same-origin", "same-site", "cross-origin")
-
-
-@dataclass(frozen=True, slots=True)
-class RegexEntry:
-    """An entry of `allow_origins` written as `regex: …`."""
-
-    pattern: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ class PolicyDraft:
     """
     A policy as a person wrote it, decoded but not judged.
 
-    The lists hold `"*"` alone for "any". `max_age_s` is in seconds.
+    The lists hold `"*"` alone for "any", and `websocket_origins` may be one of its two words. `max_age_s` is in seconds.
     """
 
     allow_origins: tuple[str | RegexEntry, ...]
@@ -50,6 +47,7 @@ class PolicyDraft:
     allow_credentials: bool = False
     max_age_s: int = DEFAULT_MAX_AGE_S
     enforce: bool = True
+    websocket_origins: tuple[str | RegexEntry, ...] = (SOCKETS_AS_CORS,)
     allow_private_network: bool = False
     timing_allow_origin: bool = False
     resource_policy: str = ""
@@ -63,7 +61,8 @@ class CorsPolicy:
     """
     A valid policy.
 
-    `methods`, `headers` and `exposed` are None for "any"; `headers` are lower-case. `resource_policy` is empty to leave the
+    `methods`, `headers` and `exposed` are None for "any"; `headers` are lower-case. `sockets` are the origins whose pages may open
+    WebSockets, None for those of `allow_origins`. `resource_policy` is empty to leave the
     upstream's alone. Build it with `build_policy`.
     """
 
@@ -81,6 +80,7 @@ class CorsPolicy:
     private_network: bool = False
     timing: bool = False
     resource_policy: bytes = b""
+    sockets: Origins | None = None
 
     @property
     def is_public(self) -> bool:
@@ -95,14 +95,15 @@ class CorsPolicy:
 
         Spec: Fetch #cors-check, #origin-header.
         """
-        if serialized in self.exact:
-            return next(pattern for pattern in self.patterns if pattern.text.encode() == serialized)
-        origin = parse_origin(serialized)
-        if origin is None and serialized != NULL:
-            return None
-        if self.any_origin:
-            return ANY
-        return next((pattern for pattern in self.patterns if pattern.matches(serialized, origin)), None)
+        return find_entry(self.any_origin, self.patterns, self.exact, serialized)
+
+    def allows_socket(self, serialized: bytes) -> OriginPattern | str | None:
+        """
+        Return the entry that lets pages of this origin open a WebSocket (`"*"` or a pattern), or None.
+
+        Spec: RFC 6455 10.2.
+        """
+        return self.allows_origin(serialized) if self.sockets is None else self.sockets.find(serialized)
 
     def allows_method(self, method: bytes) -> bool:
         """
@@ -142,7 +143,20 @@ def build_policy(
     Spec: Fetch #basic-safe-cors-protocol-setup, #cors-protocol-and-credentials; URL #host-public-suffix.
     """
     faults: list[Fault] = []
-    patterns = _judge_origins(draft, is_public_suffix, faults)
+    bounds = Bounds(
+        "allow_origins",
+        is_public_suffix,
+        draft.allow_credentials,
+        draft.dangerously_allow_null_origin,
+        draft.dangerously_allow_insecure_origins,
+        draft.dangerously_allow_public_suffixes,
+    )
+    origins = build_origins(draft.allow_origins, bounds, faults)
+    if origins.any_origin and draft.allow_private_network:
+        message = "`*` with `allow_private_network: true` would let every web site reach into the visitor's network"
+        help_ = "list the origins, or take `allow_private_network` out"
+        faults.append(Fault(problems.WILDCARD_INTO_NETWORK, ("allow_origins", draft.allow_origins.index(ANY)), message, help_))
+    sockets = _judge_sockets(draft, bounds, faults)
     methods = _judge_methods(draft.allow_methods, faults)
     headers = _judge_request_headers(draft.allow_headers, faults)
     exposed = _judge_exposed(draft.expose_headers, faults)
@@ -152,9 +166,9 @@ def build_policy(
         return None, faults
     any_header = ANY in draft.allow_headers
     policy = CorsPolicy(
-        any_origin=ANY in draft.allow_origins,
-        patterns=patterns,
-        exact=frozenset(p.text.encode() for p in patterns if p.kind in (PatternKind.EXACT, PatternKind.NULL)),
+        any_origin=origins.any_origin,
+        patterns=origins.patterns,
+        exact=origins.exact,
         methods=methods,
         headers=None if any_header else frozenset(headers),
         header_list=headers,
@@ -166,91 +180,19 @@ def build_policy(
         private_network=draft.allow_private_network,
         timing=draft.timing_allow_origin,
         resource_policy=draft.resource_policy.encode(),
+        sockets=sockets,
     )
     return policy, faults
 
 
-def _judge_origins(draft: PolicyDraft, is_public_suffix: Callable[[str], bool], faults: list[Fault]) -> tuple[OriginPattern, ...]:
-    if not draft.allow_origins:
-        faults.append(
-            Fault(problems.NO_ORIGINS, ("allow_origins",), "`allow_origins` is empty", "list origins, as `https://app.example.com`")
-        )
-    if ANY in draft.allow_origins:
-        _judge_any_origin(draft, faults)
-    patterns: list[OriginPattern] = []
-    for place, entry in enumerate(draft.allow_origins):
-        if entry == ANY:
-            continue
-        path = ("allow_origins", place)
-        found = parse_pattern(entry.pattern, regex=True) if isinstance(entry, RegexEntry) else parse_pattern(entry)
-        if isinstance(found, Fault):
-            faults.append(Fault(found.problem, path, found.message, found.help))
-            continue
-        patterns.append(found)
-        _judge_pattern(found, draft, path, faults)
-        if found.suffix and is_public_suffix(name := found.suffix.decode().removeprefix(".")):
-            _judge_public_suffix(found, name, draft, path, faults)
-    return tuple(patterns)
-
-
-def _judge_any_origin(draft: PolicyDraft, faults: list[Fault]) -> None:
-    path = ("allow_origins", draft.allow_origins.index(ANY))
-    if draft.allow_credentials:
-        message = "`*` with `allow_credentials: true` would let every web site act as the visitor"
-        faults.append(Fault(problems.WILDCARD_WITH_CREDENTIALS, path, message, "list the origins, or take `allow_credentials` out"))
-    if draft.allow_private_network:
-        message = "`*` with `allow_private_network: true` would let every web site reach into the visitor's network"
-        faults.append(Fault(problems.WILDCARD_INTO_NETWORK, path, message, "list the origins, or take `allow_private_network` out"))
-    if len(draft.allow_origins) > 1:
-        help_ = 'write `allow_origins: "*"` alone, or take `*` out'
-        faults.append(Fault(problems.BAD_WILDCARD, path, "`*` makes the other origins meaningless", help_))
-
-
-def _judge_pattern(pattern: OriginPattern, draft: PolicyDraft, path: tuple[str | int, ...], faults: list[Fault]) -> None:
-    if pattern.kind is PatternKind.NULL:
-        if draft.allow_credentials:
-            faults.append(
-                Fault(
-                    problems.NULL_WITH_CREDENTIALS,
-                    path,
-                    "`null` with `allow_credentials: true` lets every web site act as the visitor",
-                    "take `null` out",
-                ),
-            )
-        elif not draft.dangerously_allow_null_origin:
-            faults.append(
-                Fault(
-                    problems.NULL_ORIGIN,
-                    path,
-                    "`null` is an origin that any web site can take on",
-                    "take it out, or write `dangerously_allow_null_origin: true` in this policy",
-                ),
-            )
-    elif draft.allow_credentials and not draft.dangerously_allow_insecure_origins and pattern.is_insecure:
-        faults.append(
-            Fault(
-                problems.INSECURE_ORIGIN,
-                path,
-                f"`{pattern.text}` lets http pages use the visitor's credentials",
-                "use https, or write `dangerously_allow_insecure_origins: true` in this policy",
-            ),
-        )
-    if pattern.regex is not None and pattern.regex.has_loose_dot:
-        faults.append(
-            Fault(problems.UNESCAPED_DOT, path, f"a `.` in `{pattern.text}` matches any character, not only a dot", r"write `\.`"),
-        )
-
-
-def _judge_public_suffix(pattern: OriginPattern, name: str, draft: PolicyDraft, path: tuple[str | int, ...], faults: list[Fault]) -> None:
-    # What is accepted by name is said by that name, and not twice.
-    if draft.dangerously_allow_public_suffixes:
-        return
-    message = f"`{pattern.text}` lets in every site below `{name}`, and anybody can have one there"
-    help_ = f"write `{pattern.scheme.decode()}://*.example.{name}`, with the domain that is yours"
-    if draft.allow_credentials:
-        help_ += ", or `dangerously_allow_public_suffixes: true` in this policy"
-    problem = problems.PUBLIC_SUFFIX_WITH_CREDENTIALS if draft.allow_credentials else problems.PUBLIC_SUFFIX
-    faults.append(Fault(problem, path, message, help_))
+def _judge_sockets(draft: PolicyDraft, bounds: Bounds, faults: list[Fault]) -> Origins | None:
+    match draft.websocket_origins:
+        case (word,) if word == SOCKETS_AS_CORS:
+            return None
+        case (word,) if word == NO_SOCKETS:
+            return Origins()
+        case entries:
+            return build_origins(entries, replace(bounds, key="websocket_origins"), faults)
 
 
 def _judge_methods(methods: tuple[str, ...], faults: list[Fault]) -> tuple[bytes, ...] | None:

@@ -5,8 +5,6 @@ Nothing else in the project touches a name of aiohttp's that begins with an unde
 """
 
 import asyncio
-import socket
-import struct
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, cast
 
@@ -18,11 +16,10 @@ from aiohttp.web_protocol import RequestHandler
 
 from corsproxy import problems
 from corsproxy.config.settings import RouteLimits
+from corsproxy.gateway.tunnel import End, reset
 from corsproxy.plan import Connection
 from corsproxy.problems import Problem
 
-# struct linger {on, 0 seconds}: close() sends RST.
-_LINGER_RESET: Final = struct.pack("ii", 1, 0)
 # What a chunked body without trailers ends in. A trailer has a colon, so a line `0` before the empty one is the last chunk.
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 
@@ -33,7 +30,7 @@ _FAREWELL_S: Final = 1.0
 _TLS_WRITE_BUFFER_BYTES: Final = 64 * 1024
 
 # Read below, and not part of aiohttp's public interface.
-_NEEDED_SLOTS: Final = frozenset({"_request_count", "_task_handler"})
+_NEEDED_SLOTS: Final = frozenset({"_message_tail", "_request_count", "_task_handler"})
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -76,6 +73,7 @@ class ClientConnection(RequestHandler):
 
     Our own attributes never begin with an underscore. `exchanges` counts those in flight and `pending` the heads that are
     parsed and not yet served, `content` is the body that is being read, `peer` what is known of the client.
+    `tunnel` is the end that takes and gives every byte once a WebSocket is open, and `on_early_bytes` is called when some come before that.
     `tail` is what was received last; `ended_plainly`: if the body is chunked, it ended without trailers, and nothing came with its end.
     """
 
@@ -90,10 +88,12 @@ class ClientConnection(RequestHandler):
         "front",
         "head_bytes",
         "head_since",
+        "on_early_bytes",
         "peer",
         "pending",
         "stalled",
         "tail",
+        "tunnel",
         "wire",
     )
 
@@ -115,6 +115,8 @@ class ClientConnection(RequestHandler):
         # The current route's, in seconds; a lane sets it.
         self.body_idle_timeout = RouteLimits().body_idle_timeout
         self.stalled = False
+        self.tunnel: End | None = None
+        self.on_early_bytes: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember who the client is: the transport forgets when it closes."""
@@ -133,10 +135,22 @@ class ClientConnection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let go."""
         self.wire = None
+        if self.tunnel is not None:
+            self.tunnel.on_lost(exc)
         super().connection_lost(exc)
         self.front.owner.disconnected(self)
 
     def data_received(self, data: bytes) -> None:
+        """Hand bytes to the tunnel, or to the parser."""
+        if self.tunnel is not None:
+            # aiohttp sees nothing of it: it believes that the handler is still at work, so none of its timers runs.
+            self.tunnel.on_data(data)
+            return
+        self.parse(data)
+        if self.on_early_bytes is not None and self.has_early_bytes:
+            self.on_early_bytes()
+
+    def parse(self, data: bytes) -> None:
         """
         Feed the parser, and count what it keeps: aiohttp bounds a field and the number of fields, not the head.
 
@@ -166,6 +180,26 @@ class ClientConnection(RequestHandler):
                 self.check_body(self.content)
         elif self.head_bytes > self.front.max_head_bytes:
             self.refuse(problems.HEAD_TOO_LARGE)
+
+    @property
+    def has_early_bytes(self) -> bool:
+        """
+        Whether bytes came behind a handshake that has no answer yet.
+
+        Behind the head of a request with `Upgrade: websocket` aiohttp parses no more: it keeps what comes in `_message_tail`, for a
+        parser of frames that nobody sets here, and stops reading at `read_bufsize`.
+        """
+        return bool(self._message_tail)
+
+    def begin_tunnel(self, end: End) -> None:
+        """Hand every byte to a tunnel from now on."""
+        self.tunnel = end
+        if self.blocked_since:
+            end.on_blocked()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's returns None, which closes
+        """Close, unless a tunnel's other way goes on; event loops know no half of a connection with TLS."""
+        return self.tunnel is not None and self.tunnel.on_eof() and not self.peer.tls
 
     def begin_exchange(self, content: StreamReader) -> None:
         """Take note that a request is being served."""
@@ -204,14 +238,20 @@ class ClientConnection(RequestHandler):
         super().pause_writing()
         self.blocked_since = self.front.loop.time()
         self.blocked_bytes = self.wire.get_write_buffer_size() if self.wire is not None else 0
+        if self.tunnel is not None:
+            self.tunnel.on_blocked()
 
     def resume_writing(self) -> None:
         """Take note that it has caught up."""
         super().resume_writing()
         self.blocked_since = 0.0
+        if self.tunnel is not None:
+            self.tunnel.on_writable()
 
     def expire(self, now: float, header_timeout_s: float) -> None:
         """Cut a client that dribbles a head, or takes nothing of an answer. `now` is the loop's clock."""
+        if self.tunnel is not None:
+            return
         if self.head_since and not self.exchanges and not self.pending and now - self.head_since > header_timeout_s:
             self.refuse(problems.REQUEST_TIMEOUT)
         elif self.blocked_since and self.wire is not None:
@@ -356,7 +396,4 @@ def break_off(request: web.BaseRequest, *, reads_until_close: bool) -> None:
     if not reads_until_close:
         transport.close()
         return
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-    transport.abort()
+    reset(transport)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -17,14 +17,15 @@ from corsproxy import edits, problems
 from corsproxy.answers import Answer, Context, problem_answer
 from corsproxy.gateway._aiohttp import ClientConnection, Written, break_off, may_leak_trailers
 from corsproxy.gateway.pool import UpstreamPool, UpstreamUnavailable
-from corsproxy.gateway.relay import Relay
+from corsproxy.gateway.relay import Relay, Switch
+from corsproxy.gateway.tunnel import Tunnel as WebSocket
 from corsproxy.gateway.upstream import UpstreamConnection
-from corsproxy.plan import Forward, plan
-from corsproxy.problems import Problem
+from corsproxy.plan import Forward, Tunnel, plan
+from corsproxy.problems import Problem, Stage
 from corsproxy.record import ExchangeRecord
 from corsproxy.resilience.retry import Attempt, may_retry
-from corsproxy.semantics.fields import RequestHead
-from corsproxy.semantics.framing import NO_BODY, BodyKind, frame, last_chunk
+from corsproxy.semantics.fields import RequestHead, ResponseHead
+from corsproxy.semantics.framing import NO_BODY, BodyKind, Refusal, frame, last_chunk
 
 if TYPE_CHECKING:
     from corsproxy.gateway.server import Gateway
@@ -38,6 +39,10 @@ _TIMEOUTS = (
     problems.UPSTREAM_IDLE_TIMEOUT,
     problems.UPSTREAM_POOL_FULL,
 )
+
+
+# The reason of a refusal, for the log.
+_EARLY: Final = "bytes-before-101"
 
 
 class _AttemptFailed(Exception):
@@ -73,25 +78,45 @@ class AiohttpLane:
             exchange = context.exchange
             record.decision, record.client = context.decision, exchange.client.decode("ascii")
             record.request_id, record.trace_id = exchange.request_id.decode("ascii"), exchange.trace_id.decode("ascii")
-            if isinstance(planned, Forward) and self._gateway.is_overloaded:
-                planned = problem_answer(context, problems.OVERLOADED, close=planned.body != NO_BODY)
+            if isinstance(planned, Forward):
+                planned = self._admit(planned, connection)
             if isinstance(planned, Answer):
                 return self._answer(request, planned, record)
             connection.body_idle_timeout = planned.route.limits.body_idle_timeout
+            if isinstance(planned, Tunnel):
+                with self._gateway.handshake(record):
+                    return await self._forward(request, planned, record)
             return await self._forward(request, planned, record)
         except asyncio.CancelledError:
-            record.problem = problems.CLIENT_STALLED if connection.stalled else problems.CLIENT_GONE
-            # Where the client is still there, it is a stop that cuts the exchange.
-            if record.status:
-                break_off(request, reads_until_close=record.reads_until_close)
+            if not record.is_tunnel:
+                record.problem = problems.CLIENT_STALLED if connection.stalled else problems.CLIENT_GONE
+                # Where the client is still there, it is a stop that cuts the exchange.
+                if record.status:
+                    break_off(request, reads_until_close=record.reads_until_close)
             raise
         except Exception as error:  # noqa: BLE001 - a mistake of ours must still be an answer
             _log.exception("internal error")
             record.failure = repr(error)
             return self._give_up(request, context, record, problems.INTERNAL_ERROR)
         finally:
-            record.ended = time.perf_counter()
-            self._gateway.leave(connection, record)
+            if record.is_tunnel:
+                connection.end_exchange()
+            else:
+                record.ended = time.perf_counter()
+                self._gateway.leave(connection, record)
+
+    def _admit(self, planned: Forward, connection: ClientConnection) -> Forward | Answer:
+        """Let a request go upstream if there is room for it, and a handshake if nothing came behind it."""
+        context, gateway = planned.context, self._gateway
+        if gateway.is_overloaded:
+            return problem_answer(context, problems.OVERLOADED, close=planned.body != NO_BODY)
+        if isinstance(planned, Tunnel):
+            # > the client MUST wait for a response from the server before sending any further data (RFC 6455 4.1)
+            if connection.has_early_bytes:
+                return problem_answer(context, problems.BAD_REQUEST, reason=_EARLY, close=True)
+            if not gateway.has_room_for_tunnel:
+                return problem_answer(context, problems.TOO_MANY_TUNNELS, close=True)
+        return planned
 
     def _answer(self, request: web.BaseRequest, answer: Answer, record: ExchangeRecord) -> web.StreamResponse:
         close = self._gateway.closes_connections or may_leak_trailers(request)
@@ -126,7 +151,8 @@ class AiohttpLane:
                     timed_out=failed.problem in _TIMEOUTS,
                     number=record.retries + 1,
                 )
-                if may_retry(attempt, planned.route.upstream.retries):
+                # A client that speaks too early is at fault, and no other attempt would help.
+                if failed.problem.stage is not Stage.CLIENT and may_retry(attempt, planned.route.upstream.retries):
                     record.retries += 1
                     continue
                 record.failure = failed.text
@@ -146,7 +172,15 @@ class AiohttpLane:
         except UpstreamUnavailable as error:
             raise _AttemptFailed(error.problem, error.text, None, reused=False) from None
         record.connected = time.perf_counter()
-        relay = Relay(planned.context, connection, self._loop)
+        client = request.protocol
+        assert isinstance(client, ClientConnection)  # noqa: S101 - Front makes nothing else
+        switch = self._switch(client, planned, record) if isinstance(planned, Tunnel) else None
+        relay = Relay(planned.context, connection, self._loop, switch)
+        if switch is not None:
+            if client.has_early_bytes:
+                connection.abort()
+                raise _AttemptFailed(problems.BAD_REQUEST, _EARLY, connection, reused=record.upstream_reused)
+            client.on_early_bytes = lambda: _give_up(connection, relay, problems.BAD_REQUEST, _EARLY)
         connection.begin(
             relay,
             max_head_bytes=planned.head_limit,
@@ -158,11 +192,14 @@ class AiohttpLane:
         try:
             return await self._download(request, planned, relay, record, upload)
         finally:
+            client.on_early_bytes = None
             if upload is not None:
                 upload.cancel()
                 with suppress(asyncio.CancelledError):
                     await upload
-            if not relay.ended and relay.problem is None:
+            if relay.tunnel is not None:
+                relay.tunnel.abandon()
+            elif not relay.ended and relay.problem is None:
                 connection.abort()
 
     # --- the request's body ---
@@ -200,12 +237,6 @@ class AiohttpLane:
         record: ExchangeRecord,
     ) -> None:
         """Move the rest of the body. Whatever breaks it off, what went upstream must not look complete."""
-
-        def give_up(problem: Problem, text: str) -> None:
-            connection.abort()
-            relay.on_failure(problem, text)
-            relay.on_flush()
-
         idle_timeout = planned.route.limits.body_idle_timeout
         try:
             while not _is_too_large(planned, record):
@@ -219,11 +250,29 @@ class AiohttpLane:
                 for piece in frame(planned.body, data):
                     connection.write(piece)
                 await relay.writable()
-            give_up(problems.BODY_TOO_LARGE, f"the request's body is over {planned.body_limit} bytes")
+            _give_up(connection, relay, problems.BODY_TOO_LARGE, f"the request's body is over {planned.body_limit} bytes")
         except TimeoutError:
-            give_up(problems.REQUEST_TIMEOUT, f"no byte of the request's body came for {idle_timeout:g} s")
+            _give_up(connection, relay, problems.REQUEST_TIMEOUT, f"no byte of the request's body came for {idle_timeout:g} s")
         except (web.RequestPayloadError, OSError, RuntimeError) as error:
-            give_up(problems.BAD_REQUEST, f"the request's body broke off: {error}")
+            _give_up(connection, relay, problems.BAD_REQUEST, f"the request's body broke off: {error}")
+
+    # --- WebSocket ---
+
+    def _switch(self, client: ClientConnection, planned: Tunnel, record: ExchangeRecord) -> Switch:
+        """Make what a 101 of the upstream meets: it is judged, written to the client, and bytes pass from then on, all in one go."""
+
+        def switch(head: ResponseHead, transport: asyncio.Transport, waiting: list[bytes]) -> WebSocket | Refusal:
+            switched = edits.receive_switch(planned.context, head, planned.key)
+            if isinstance(switched, Refusal):
+                return switched
+            if client.wire is None:
+                return Refusal(problems.CLIENT_GONE, "client-gone")
+            client.wire.write(b"".join([*waiting, switched.head]))
+            record.status, record.head, record.notices = head.status, time.perf_counter(), switched.notices
+            client.on_early_bytes = None
+            return self._gateway.open_tunnel(client, transport, planned.route.timeouts.tunnel_idle, record)
+
+        return switch
 
     # --- the response ---
 
@@ -237,6 +286,10 @@ class AiohttpLane:
     ) -> web.StreamResponse:
         while True:
             await relay.news()
+            if relay.tunnel is not None:
+                # Callbacks move the bytes from now on; this waits only because aiohttp would close after it.
+                await relay.tunnel.client_gone
+                return Written(keep_alive=False)
             transport = request.transport
             if transport is None:
                 raise asyncio.CancelledError
@@ -279,6 +332,12 @@ class AiohttpLane:
             raise _AttemptFailed(relay.problem, relay.failure, relay.connection, reused=record.upstream_reused)
         record.failure = relay.failure
         return self._give_up(request, planned.context, record, relay.problem)
+
+
+def _give_up(connection: UpstreamConnection, relay: Relay, problem: Problem, text: str) -> None:
+    connection.abort()
+    relay.on_failure(problem, text)
+    relay.on_flush()
 
 
 def _is_too_large(planned: Forward, record: ExchangeRecord) -> bool:

@@ -55,7 +55,7 @@ class UpstreamPool:
         self.upstream = upstream
         self.is_retired = False
         self._loop = loop
-        self._max_connections = upstream.pool.max_connections or limits.in_flight
+        self._max_connections = upstream.pool.max_connections or limits.in_flight + limits.tunnels
         self._opening = 0
         self._waiters: deque[asyncio.Future[UpstreamConnection | None]] = deque()
         # Ordered by the time of going idle: reuse takes from the end, expiry from the beginning.
@@ -141,7 +141,7 @@ class UpstreamPool:
     def reconfigure(self, limits: Limits, *, is_retired: bool) -> None:
         """Follow new settings at once; busy connections that are too many now are closed when their exchange ends."""
         self.is_retired = is_retired
-        self._max_connections = self.upstream.pool.max_connections or limits.in_flight
+        self._max_connections = self.upstream.pool.max_connections or limits.in_flight + limits.tunnels
         while self._idle and (is_retired or self._taken > self._max_connections):
             self._drop_oldest()
         while self._waiters and not self._is_full():

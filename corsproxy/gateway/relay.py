@@ -5,10 +5,12 @@ It queues what came until the client takes it, and stops the upstream from sendi
 """
 
 import asyncio
+from collections.abc import Callable
 
-from corsproxy import edits
+from corsproxy import edits, problems
 from corsproxy.answers import Context
 from corsproxy.edits import Received
+from corsproxy.gateway.tunnel import End, Tunnel
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, ResponseHead
@@ -18,6 +20,10 @@ from corsproxy.semantics.framing import Refusal
 _HIGH_WATER_BYTES = 64 * 1024
 
 
+# Judges a 101, and opens the tunnel; what is still to be written to the client before it comes with it.
+Switch = Callable[[ResponseHead, asyncio.Transport, list[bytes]], Tunnel | Refusal]
+
+
 class Relay:
     """
     The Exchange of the aiohttp lane.
@@ -25,7 +31,9 @@ class Relay:
     `await news()` returns when something came; then look at `received`, `take()`, `ended` and `problem`.
     """
 
-    def __init__(self, context: Context, connection: UpstreamConnection, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, context: Context, connection: UpstreamConnection, loop: asyncio.AbstractEventLoop, switch: Switch | None = None
+    ) -> None:
         self.context = context
         self.connection = connection
         self.received: Received | None = None
@@ -34,6 +42,8 @@ class Relay:
         self.ended = False
         self.problem: Problem | None = None
         self.failure = ""
+        self.tunnel: Tunnel | None = None
+        self._switch = switch
         self._loop = loop
         self._interims: list[ResponseHead] = []
         self._chunks: list[bytes] = []
@@ -56,6 +66,16 @@ class Relay:
     def on_interim(self, head: ResponseHead) -> None:
         """Queue a 1xx response."""
         self._interims.append(head)
+
+    def on_switch(self, head: ResponseHead, transport: asyncio.Transport) -> End | Refusal:
+        """Let whoever asked for a WebSocket judge the 101; nobody else gets one."""
+        if self._switch is None:
+            return Refusal(problems.UPSTREAM_BAD_SWITCH, "not-asked")
+        found = self._switch(head, transport, [edits.render_interim(self.context, interim) for interim in self.take_interims()])
+        if isinstance(found, Tunnel):
+            self.tunnel = found
+            return found.upstream
+        return found
 
     def on_body(self, data: bytes) -> None:
         """Queue content."""

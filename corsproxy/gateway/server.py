@@ -9,8 +9,8 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from aiohttp.streams import StreamReader
@@ -24,6 +24,7 @@ from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import CannotListen
 from corsproxy.gateway.pool import UpstreamPool
 from corsproxy.gateway.tls import ServerSide
+from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.plan import Fresh
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
@@ -41,6 +42,8 @@ _CROWDED: Final = 0.9
 _PARSED_EXCESS: Final = 4
 # How long an unread request body is read on after an early answer, so that the client can read that answer.
 _LINGERING_S: Final = 2.0
+# How long tunnels may take to close in order at the end of a drain.
+_FAREWELL_S: Final = 1.0
 _READ_BUFFER_BYTES: Final = 64 * 1024
 # An exchange that is cancelled needs a few turns of the loop, a thousand of them some more.
 _CANCELLATION_S: Final = 1.0
@@ -52,7 +55,7 @@ class Gateway:
     """
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
-    `in_flight` and `unparsable` are plain counts. `witness` is told of every exchange that ended. `max_connections` is what
+    `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `witness` is told of every exchange that ended. `max_connections` is what
     `limits.connections: auto` comes to.
     """
 
@@ -60,6 +63,7 @@ class Gateway:
         self.settings = settings
         self.draining = False
         self.in_flight = 0
+        self.tunnels = 0
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
         self._witness = witness
@@ -75,6 +79,9 @@ class Gateway:
         self._room.set()
         self._none_in_flight = asyncio.Event()
         self._none_in_flight.set()
+        self._tunnels: dict[Tunnel, ExchangeRecord] = {}
+        self._no_tunnels = asyncio.Event()
+        self._no_tunnels.set()
         self._sweep_interval_s = _sweep_interval(settings)
         self._is_reconfigured = asyncio.Event()
         self._sockets: list[socket.socket] = []
@@ -95,6 +102,11 @@ class Gateway:
     def is_overloaded(self) -> bool:
         """Whether more exchanges are in flight than may be; the one that asks is counted."""
         return self.in_flight > self.settings.limits.in_flight
+
+    @property
+    def has_room_for_tunnel(self) -> bool:
+        """Whether one more WebSocket may be opened."""
+        return self.tunnels < self.settings.limits.tunnels
 
     def pool(self, upstream: Upstream) -> UpstreamPool:
         """Return the pool of an upstream; routes with the same upstream share it."""
@@ -133,9 +145,41 @@ class Gateway:
         connection.end_exchange()
         if connection in self._connections:
             self._idle[connection] = None
+        self._end_exchange()
+        self._witness(record)
+
+    def _end_exchange(self) -> None:
         self.in_flight -= 1
         if not self.in_flight:
             self._none_in_flight.set()
+
+    @contextmanager
+    def handshake(self, record: ExchangeRecord) -> Iterator[None]:
+        """Count a handshake among the tunnels; one that becomes a tunnel is counted until that ends."""
+        self.tunnels += 1
+        try:
+            yield
+        finally:
+            if not record.is_tunnel:
+                self.tunnels -= 1
+
+    def open_tunnel(self, client: ClientConnection, upstream: asyncio.Transport, idle_timeout: float, record: ExchangeRecord) -> Tunnel:
+        """Join a client's connection to an upstream's. The exchange is none any more; its record is told when both are gone."""
+        assert client.wire is not None  # noqa: S101 - the caller has just written to it
+        tunnel = Tunnel(client.wire, upstream, idle_timeout, self._loop, self._end_tunnel)
+        client.begin_tunnel(tunnel.client)
+        self._tunnels[tunnel] = record
+        self._no_tunnels.clear()
+        self._end_exchange()
+        return tunnel
+
+    def _end_tunnel(self, tunnel: Tunnel) -> None:
+        record = self._tunnels.pop(tunnel)
+        record.ended = time.perf_counter()
+        record.received, record.sent, record.problem = tunnel.client.received, tunnel.upstream.received, tunnel.problem
+        self.tunnels -= 1
+        if not self._tunnels:
+            self._no_tunnels.set()
         self._witness(record)
 
     # --- what client connections say ---
@@ -234,8 +278,9 @@ class Gateway:
 
     async def drain(self, grace_s: float) -> bool:
         """
-        Take no more connections, let exchanges end, close everything. Tells whether all ended within `grace_s`.
+        Take no more connections, let exchanges and tunnels end, close everything. Tells whether all exchanges ended within `grace_s`.
 
+        A tunnel that is still open then is closed in order, which loses nothing that could have ended otherwise.
         aiohttp's own shutdown begins only afterwards: it would stop reading uploads in progress.
         """
         self.draining = True
@@ -245,15 +290,26 @@ class Gateway:
         try:
             async with asyncio.timeout(grace_s):
                 await self._none_in_flight.wait()
+                await self._no_tunnels.wait()
         except TimeoutError:
-            return False
+            await self._close_tunnels()
+            return not self.in_flight
         finally:
             await self.stop()
         return True
 
+    async def _close_tunnels(self) -> None:
+        for tunnel in tuple(self._tunnels):
+            tunnel.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._no_tunnels.wait()
+
     async def stop(self) -> None:
         """Cut everything off."""
         self.draining = True
+        for tunnel in tuple(self._tunnels):
+            tunnel.abort()
         await self._stop_listening()
         for task in self._tasks:
             task.cancel()
@@ -294,6 +350,8 @@ class Gateway:
             header_timeout = self.settings.limits.header_timeout
             for connection in tuple(self._connections):
                 connection.expire(now, header_timeout)
+            for tunnel in tuple(self._tunnels):
+                tunnel.expire(now)
 
     def _upstream_contexts(self, settings: Settings) -> dict[Upstream, ssl.SSLContext]:
         """
@@ -331,5 +389,6 @@ def _sweep_interval(settings: Settings) -> float:
     """Say how often deadlines are looked at so that each is kept to within a quarter of itself, or a second."""
     routes = settings.routes
     body_idle_timeout = min((route.limits.body_idle_timeout for route in routes), default=60.0)
-    shortest = min((settings.limits.header_timeout, body_idle_timeout, *(min(r.timeouts.response, r.timeouts.idle) for r in routes)))
+    timeouts = [min(r.timeouts.response, r.timeouts.idle, r.timeouts.tunnel_idle) for r in routes]
+    shortest = min((settings.limits.header_timeout, body_idle_timeout, *timeouts))
     return min(1.0, max(0.02, shortest / 4))

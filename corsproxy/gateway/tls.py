@@ -56,6 +56,8 @@ class TlsStream(asyncio.Transport, InPieces):
         self._is_wire_blocked = False
         self._is_blocked = False
         self._failure: TlsFailed | None = None
+        self._says_end = False
+        self._has_said_end = False
 
     # --- asyncio.Transport ---
 
@@ -64,6 +66,24 @@ class TlsStream(asyncio.Transport, InPieces):
         if data and not self.is_closing():
             self._backlog.append(memoryview(data))
             self._push()
+
+    def can_write_eof(self) -> bool:
+        """Whether one way can end before the other: close_notify ends the sender's (RFC 8446 6.1)."""
+        return True
+
+    def write_eof(self) -> None:
+        """End our way with close_notify, behind all that was written; what the upstream sends is still read."""
+        if not self.is_closing():
+            self._says_end = True
+            self._push()
+
+    def get_write_buffer_size(self) -> int:
+        """Say how many bytes wait to be sent."""
+        return sum(map(len, self._backlog)) + (self._wire.get_write_buffer_size() if self._wire is not None else 0)
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        """Say what the connection below knows."""
+        return self._wire.get_extra_info(name, default) if self._wire is not None else default
 
     def pause_reading(self) -> None:
         """Stop reading, the connection below included: its end is then not noticed before what came earlier is handed on."""
@@ -112,6 +132,10 @@ class TlsStream(asyncio.Transport, InPieces):
         else:
             self._shake()
 
+    def eof_received(self) -> bool:
+        """Keep the connection below where the upstream has ended its way in order, and ours goes on."""
+        return self._is_ended and not self.is_closing()
+
     def pause_writing(self) -> None:
         """Take note that the upstream reads slower than we write."""
         self._is_wire_blocked = True
@@ -157,6 +181,7 @@ class TlsStream(asyncio.Transport, InPieces):
     def _read(self) -> None:
         """Hand on what can be decrypted."""
         chunks: list[bytes] = []
+        had_ended = self._is_ended
         failure: ssl.SSLError | None = None
         try:
             while chunk := self._tls.read(_READ_BYTES):
@@ -174,7 +199,7 @@ class TlsStream(asyncio.Transport, InPieces):
             self._protocol.data_received(b"".join(chunks))
         if failure is not None:
             self._fail(failure)
-        elif self._is_ended:
+        elif self._is_ended and not had_ended and (self._has_said_end or not self._protocol.eof_received()):
             self.close()
 
     def _resume(self) -> None:
@@ -196,8 +221,15 @@ class TlsStream(asyncio.Transport, InPieces):
         except ssl.SSLError as error:
             self._fail(error)
             return
+        if self._says_end and not self._backlog and not self._has_said_end:
+            self._has_said_end = True
+            with suppress(ssl.SSLError):
+                # It asks for the peer's close_notify as well, which may come much later.
+                self._tls.unwrap()
         self._flush()
         self._mind_writing()
+        if self._has_said_end and self._is_ended:
+            self.close()
 
     def _flush(self) -> None:
         data = self._outgoing.read()

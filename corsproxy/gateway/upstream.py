@@ -15,9 +15,10 @@ from corsproxy import problems
 from corsproxy.edits import Received
 from corsproxy.gateway.reading import InPieces
 from corsproxy.gateway.tls import TlsFailed
+from corsproxy.gateway.tunnel import End
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, ResponseHead
-from corsproxy.semantics.framing import BodyKind
+from corsproxy.semantics.framing import BodyKind, Refusal
 
 _HEAD_END: Final = b"\r\n\r\n"
 _MINORS: Final = {"1.0": 0, "1.1": 1}
@@ -39,6 +40,9 @@ class Exchange(Protocol):
 
     def on_interim(self, head: ResponseHead) -> None:
         """Take a 1xx response."""
+
+    def on_switch(self, head: ResponseHead, transport: asyncio.Transport) -> End | Refusal:
+        """Judge a 101. Whoever is returned gets every byte behind it, and the connection is no longer the exchange's."""
 
     def on_body(self, data: bytes) -> None:
         """Take content, transfer coding undone."""
@@ -84,6 +88,7 @@ class UpstreamConnection(InPieces):
         self._max_head_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
+        self._tunnel: End | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self.blocked = False
         self.stamp = loop.time()
@@ -165,6 +170,8 @@ class UpstreamConnection(InPieces):
         """Tell an orderly end from a cut."""
         self._transport = None
         self._owner.forget(self, unexpected=False)
+        if self._tunnel is not None:
+            self._tunnel.on_lost(exc)
         if self._exchange is None:
             return
         if self._body is None and isinstance(exc, TlsFailed) and not self.received:
@@ -179,21 +186,31 @@ class UpstreamConnection(InPieces):
         else:
             self._fail(problems.UPSTREAM_TRUNCATED, f"closed in the middle of the answer{_because(exc)}")
 
+    def eof_received(self) -> bool:
+        """Close, unless bytes may still go the other way."""
+        return self._tunnel is not None and self._tunnel.on_eof()
+
     def pause_writing(self) -> None:
         """Take note that the upstream reads slower than we write."""
         self.blocked = True
         self.stamp = self._loop.time()
+        if self._tunnel is not None:
+            self._tunnel.on_blocked()
 
     def resume_writing(self) -> None:
         """Let the exchange write on."""
         self.blocked = False
         self.stamp = self._loop.time()
+        if self._tunnel is not None:
+            self._tunnel.on_writable()
         if self._exchange is not None:
             self._exchange.on_writable()
 
     def data_received(self, data: bytes) -> None:
         """Read response bytes."""
         exchange = self._exchange
+        if self._pass_on(data):
+            return
         if exchange is None:
             # Whatever this is, the next request's client must not get it as its answer.
             self._owner.forget(self, unexpected=self.is_open)
@@ -213,7 +230,14 @@ class UpstreamConnection(InPieces):
         if self._complete and self._exchange is exchange:
             self._stray = self._stray or bool(data)
             self._finish()
+        self._pass_on(data)
         exchange.on_flush()
+
+    def _pass_on(self, data: bytes) -> bool:
+        """Hand bytes to the tunnel, if there is one."""
+        if self._tunnel is not None and data:
+            self._tunnel.on_data(data)
+        return self._tunnel is not None
 
     # --- the response ---
 
@@ -261,7 +285,7 @@ class UpstreamConnection(InPieces):
         if exchange is None:
             return
         if head.status == 101:
-            self._fail(problems.UPSTREAM_BAD_HEAD, "status 101, and no upgrade was asked for")
+            self._switch(exchange, head)
             return
         if 100 <= head.status < 200:
             self._begin_head()
@@ -282,6 +306,15 @@ class UpstreamConnection(InPieces):
             self._remaining = received.body.length
         if kind is BodyKind.NONE or (kind is BodyKind.LENGTH and not self._remaining):
             self._complete = True
+
+    def _switch(self, exchange: Exchange, head: ResponseHead) -> None:
+        if self._transport is None:
+            return
+        found = exchange.on_switch(head, self._transport)
+        if isinstance(found, Refusal):
+            self._fail(found.problem, f"status 101 is refused: {found.reason}")
+        else:
+            self._exchange, self._tunnel = None, found
 
     def _read_body(self, exchange: Exchange, data: bytes) -> bytes:
         """Hand content on, and return what lies behind its end."""

@@ -55,6 +55,17 @@ HOP_BY_HOP: Final = frozenset({b"connection", b"keep-alive", b"proxy-connection"
 # Meant for this hop when this hop is a proxy; a gateway has no use for them and the upstream must not see them.
 _PROXY_AUTH: Final = frozenset({b"proxy-authorization", b"proxy-authenticate", b"proxy-authentication-info"})
 
+# What a WebSocket's handshake is made of (RFC 6455 11.3).
+WEBSOCKET: Final = frozenset(
+    {
+        b"sec-websocket-key",
+        b"sec-websocket-accept",
+        b"sec-websocket-version",
+        b"sec-websocket-extensions",
+        b"sec-websocket-protocol",
+    }
+)
+
 # Names that decide where a message ends, whom it is for, or what it may do. A Connection option must not
 # nominate one of them (RFC 9110 7.6.1: "MUST NOT … a header field intended for all recipients"), and a name that
 # becomes one of them when `_` (or `.`, or any other sign) is read as `-` is dropped, because WSGI, CGI and PHP merge the two.
@@ -72,6 +83,7 @@ GUARDED: Final = HOP_BY_HOP | {
     b"x-forwarded-proto",
     b"access-control-request-headers",
     b"access-control-request-method",
+    *WEBSOCKET,
 }
 
 # Of the client's own forwarding fields, those that are read; any other `X-Forwarded-…` is noted under one name.
@@ -102,12 +114,15 @@ _REQUEST_PARTS: Final = {
     b"via": Part.NOTED,
     b"max-forwards": Part.NOTED,
     b"http2-settings": Part.DROPPED,
+    b"sec-websocket-key": Part.NOTED,
+    b"sec-websocket-version": Part.NOTED,
 }
 _RESPONSE_PARTS: Final = {
     **dict.fromkeys(HOP_BY_HOP, Part.TAKEN),
     **dict.fromkeys(_PROXY_AUTH, Part.DROPPED),
     b"content-length": Part.NOTED,
     b"content-location": Part.NOTED,
+    b"sec-websocket-accept": Part.NOTED,
     b"date": Part.NOTED,
     b"location": Part.NOTED,
     b"refresh": Part.NOTED,

@@ -42,9 +42,9 @@ _NODE: Final = re.compile(
 _SCHEME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*")
 # > forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] ) (RFC 7239 4), and a space beside the semicolon, as many write it.
 _STEP: Final = re.compile(
-    rb"[ \t]*+(?:(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]++)="
-    rb"(?:(?P<token>[!#$%&'*+.^_`|~0-9A-Za-z-]++)|\"(?P<quoted>(?:[\t !\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t -\x7e\x80-\xff])*+)\"))?+"
-    rb"[ \t]*+(?P<end>[;,]|\Z)"
+    rb"(?:[ \t]*(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)="
+    rb"(?:(?P<token>[!#$%&'*+.^_`|~0-9A-Za-z-]+)|\"(?P<quoted>(?:[\t !\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t -\x7e\x80-\xff])*)\"))?"
+    rb"[ \t]*(?P<end>[;,]|\Z)"
 )
 _QUOTED_PAIR: Final = re.compile(rb"\\(.)", re.DOTALL)
 

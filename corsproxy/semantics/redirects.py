@@ -28,7 +28,7 @@ _TAIL: Final = re.compile(rb"[?#]")
 _RESOLVED_BY_BROWSERS: Final = re.compile(rb"\\|/(?:\.|%2[Ee]){1,2}(?:/|\Z)")
 # HTML #shared-declarative-refresh-steps: seconds, one separator, perhaps `url=`, perhaps a quote.
 _REFRESH: Final = re.compile(
-    rb"[\t\n\f\r ]*+[0-9.]++(?:[\t\n\f\r ]++[;,]?|[;,])[\t\n\f\r ]*+(?:[Uu][Rr][Ll][\t\n\f\r ]*+=[\t\n\f\r ]*+)?+(?P<quote>[\"']?)"
+    rb"[\t\n\f\r ]*[0-9.]+(?:[\t\n\f\r ]+[;,]?|[;,])[\t\n\f\r ]*(?:[Uu][Rr][Ll][\t\n\f\r ]*=[\t\n\f\r ]*)?(?P<quote>[\"']?)"
 )
 
 

@@ -184,7 +184,7 @@ def test_a_review_says_what_differs_from_the_default(more: str, row: str) -> Non
 def test_a_review_of_a_small_file_says_nothing_of_what_it_does_not_set() -> None:
     settings = load_text(SMALL, "f").settings
     assert settings is not None
-    assert len(review(settings).splitlines()) == 13
+    assert len(review(settings).splitlines()) == 14
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_the_body_is_framed_anew(case: Any) -> None:
         "HTTP/1.1 with close": (1, [(b"Connection", b"close")], False),
         "HTTP/1.0": (0, [], False),
         "HTTP/1.0 with keep-alive": (0, [(b"Connection", b"keep-alive")], True),
-        "an Upgrade, which is not done": (1, [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")], False),
+        "an Upgrade, which is not done": (1, [(b"Connection", b"Upgrade"), (b"Upgrade", b"h2c")], False),
     }
 )
 def test_the_clients_connection_lasts_as_long_as_it_says(case: Any) -> None:

@@ -226,7 +226,6 @@ def reason_of(failure: str) -> str:
         ("grammar: ", "grammar"),
         ("empty line", "grammar"),
         ("bytes", "too-long"),
-        ("status 101", "status 101"),
     ):
         if mark in failure:
             return reason or failure.rpartition(mark)[2]

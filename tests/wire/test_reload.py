@@ -146,7 +146,7 @@ async def test_a_new_keep_alive_timeout_is_that_of_new_connections(proxy: ProxyF
 async def test_a_lower_number_of_exchanges_holds_at_once(proxy: ProxyFactory, upstream: Upstream) -> None:
     front = await proxy()
     begun = [await begin(front, upstream) for _ in range(2)]
-    reconfigure(front, route(upstream), limits=Limits(in_flight=2))
+    reconfigure(front, route(upstream), limits=Limits(tunnels=0, in_flight=2))
     assert (await front.ask(get())).status == 503
     reconfigure(front, route(upstream))
     begun.append(await begin(front, upstream))
@@ -372,17 +372,17 @@ async def test_a_pools_own_settings_are_new_at_once(proxy: ProxyFactory, upstrea
 
 
 async def test_places_follow_the_number_of_exchanges(proxy: ProxyFactory, upstream: Upstream) -> None:
-    """`pool.max_connections: auto` is `limits.in_flight`."""
+    """`pool.max_connections: auto` is `limits.in_flight` and `limits.tunnels` together."""
     front = await proxy()
     begun = [await begin(front, upstream) for _ in range(3)]
     for client, served in begun[:2]:
         await served.send(ok())
         await client.read_response()
-    reconfigure(front, route(upstream), limits=Limits(in_flight=2))
+    reconfigure(front, route(upstream), limits=Limits(tunnels=0, in_flight=2))
     # The one that went idle first is too many.
     await begun[0][1].wait_closed()
     assert front.pool.size == 2
-    reconfigure(front, route(upstream), limits=Limits(in_flight=1))
+    reconfigure(front, route(upstream), limits=Limits(tunnels=0, in_flight=1))
     await begun[1][1].wait_closed()
     client, served = begun[2]
     await served.send(ok())
@@ -393,7 +393,7 @@ async def test_places_follow_the_number_of_exchanges(proxy: ProxyFactory, upstre
 async def test_busy_connections_that_became_too_many_close_when_they_are_done(proxy: ProxyFactory, upstream: Upstream) -> None:
     front = await proxy()
     begun = [await begin(front, upstream) for _ in range(2)]
-    reconfigure(front, route(upstream), limits=Limits(in_flight=1))
+    reconfigure(front, route(upstream), limits=Limits(tunnels=0, in_flight=1))
     for client, served in begun:
         await served.send(ok())
         await client.read_response()
@@ -403,7 +403,7 @@ async def test_busy_connections_that_became_too_many_close_when_they_are_done(pr
 
 async def test_who_waits_for_a_connection_goes_on_when_there_may_be_more(proxy: ProxyFactory, upstream: Upstream) -> None:
     front = await proxy()
-    limits = Limits(in_flight=1)
+    limits = Limits(tunnels=0, in_flight=1)
     first, served = await begin(front, upstream)
     front.pool.reconfigure(limits, is_retired=False)
     second = await front.connect()
@@ -420,7 +420,7 @@ async def test_who_waits_for_a_connection_goes_on_when_there_may_be_more(proxy: 
 async def test_who_waits_goes_on_only_when_no_more_than_the_new_number_are_left(proxy: ProxyFactory, upstream: Upstream) -> None:
     front = await proxy()
     begun = [await begin(front, upstream) for _ in range(3)]
-    front.pool.reconfigure(Limits(in_flight=2), is_retired=False)
+    front.pool.reconfigure(Limits(tunnels=0, in_flight=2), is_retired=False)
     waiting = await front.connect()
     await waiting.send(get(b"/waiting"))
     await until(lambda: len(front.pool._waiters) == 1)

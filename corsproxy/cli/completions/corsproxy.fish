@@ -102,6 +102,7 @@ complete -c corsproxy -n '_shtab_corsproxy_using explain' -l path -x -d 'the pat
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -l host -x -d 'the host (default: one that the proxy answers for)'
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -l header -x -d 'a request header that the script sets; may be repeated'
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -l credentials -xka "include omit" -d 'what the script asks for (default: what the policy allows)'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l websocket -d 'the script opens a WebSocket'
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -l json -d 'write JSON, for programs'
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the policy file, or - for stdin (default: ./corsproxy.yaml, then /etc/corsproxy/corsproxy.yaml)'
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -l upstream -x -d 'the API to stand in front of, instead of a file'"'"'s `upstream`'

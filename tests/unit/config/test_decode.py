@@ -227,10 +227,10 @@ CASES = {
         ["CP111 3:6 `off` is a boolean to some YAML readers and a word to others | write `false`"],
     ),
     "what is not built": (
-        "upstream: {url: http://h, proxy_protocol: true}\n" + C + "limits: {tunnels: 5}\n",
+        "upstream: {url: http://h, proxy_protocol: true}\n" + C + "limits: {streams: 5}\n",
         [
             "CP103 1:27 `proxy_protocol` is not a key of `upstream` | take it out; " + keys_of("upstream"),
-            "CP103 3:10 `tunnels` is not a key of `limits` | take it out; docs/configuration.md lists all keys",
+            "CP103 3:10 `streams` is not a key of `limits` | take it out; docs/configuration.md lists all keys",
         ],
     ),
     "a route whose upstream is wrong": (

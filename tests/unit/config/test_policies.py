@@ -39,9 +39,9 @@ CASES = {
         ["CP103 2:8 `allow-origins` is not a key of `cors` | did you mean `allow_origins`?"],
     ),
     "a key that is not built": (
-        U + "cors: {allow_origins: [https://a.example], websocket_origins: none}\n",
+        U + "cors: {allow_origins: [https://a.example], proxy_origins: none}\n",
         [
-            "CP103 2:44 `websocket_origins` is not a key of `cors` | take it out; the name most like it is `allow_origins`; docs/configuration.md lists all keys"
+            "CP103 2:44 `proxy_origins` is not a key of `cors` | take it out; the names most like it are `allow_origins`, `websocket_origins`; docs/configuration.md lists all keys"
         ],
     ),
     "a colon that is missing in braces": (

@@ -46,9 +46,9 @@ CASES = {
         ["CP103 3:10 `orgin` is not a key of a test | did you mean `origin`?"],
     ),
     "a key that is not built": (
-        "tests: [{websocket: true, expect: allow}]",
+        "tests: [{cookies_sent: true, expect: allow}]",
         [
-            "CP103 3:10 `websocket` is not a key of a test | take it out; the keys here are `origin`, `method`, `path`, `host`, `credentials`, `headers`, `expect`"
+            "CP103 3:10 `cookies_sent` is not a key of a test | take it out; the keys here are `origin`, `method`, `path`, `host`, `credentials`, `headers`, `websocket`, `expect`"
         ],
     ),
     "a word that is nearly right": (

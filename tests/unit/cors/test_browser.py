@@ -100,6 +100,7 @@ def test_codes_are_stable() -> None:
         "method-wildcard-with-credentials",
         "header-not-allowed",
         "header-wildcard-with-credentials",
+        "websocket-status",
         "authorization-not-listed",
     ]
     assert [need.value for need in PreflightNeed] == ["method", "headers", "upload-listener", "stream-body"]

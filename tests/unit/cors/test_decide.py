@@ -63,7 +63,7 @@ def test_reason_codes_are_stable() -> None:
         "cors-none",
         "cors-passthrough",
     ]
-    assert [kind.value for kind in Kind] == ["not-cors", "preflight", "actual"]
+    assert [kind.value for kind in Kind] == ["not-cors", "preflight", "actual", "websocket"]
 
 
 # --- classifying ----------------------------------------------------------------------------------

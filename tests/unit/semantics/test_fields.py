@@ -80,7 +80,8 @@ def test_the_guarded_names_are_those_that_frame_route_and_authorize() -> None:
     assert fields.HOP_BY_HOP == {name.lower() for name in HOP_BY_HOP}
     assert fields.GUARDED - fields.HOP_BY_HOP == set(
         b"content-length host origin authorization cookie forwarded x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-prefix "
-        b"x-forwarded-proto access-control-request-headers access-control-request-method".split()
+        b"x-forwarded-proto access-control-request-headers access-control-request-method "
+        b"sec-websocket-key sec-websocket-accept sec-websocket-version sec-websocket-extensions sec-websocket-protocol".split()
     )
 
 
