@@ -153,6 +153,7 @@ def patterns_of(path: Path) -> Iterator[str | bytes]:
     for node in ast.walk(ast.parse(path.read_text())):
         is_compile = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "compile"
         if is_compile and isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            assert isinstance(node.args[0].value, str | bytes)
             yield node.args[0].value
 
 
