@@ -46,9 +46,16 @@ CASES = {
         ["CP103 3:10 `orgin` is not a key of a test | did you mean `origin`?"],
     ),
     "a key that is not built": (
-        "tests: [{websocket: true, expect: allow}]",
+        "tests: [{redirect: true, expect: allow}]",
         [
-            "CP103 3:10 `websocket` is not a key of a test | take it out; the keys here are `origin`, `method`, `path`, `host`, `credentials`, `headers`, `expect`"
+            "CP103 3:10 `redirect` is not a key of a test | take it out; the keys here are `origin`, `method`, `path`, `host`, `credentials`, `headers`, `websocket`, `expect`"
+        ],
+    ),
+    "what a WebSocket has not": (
+        "tests: [{origin: https://a.example, websocket: true, method: PUT, headers: [X-A], expect: allow}]",
+        [
+            "CP121 3:54 `method` says nothing of a WebSocket: browsers choose it | take `method` out, or `websocket`",
+            "CP121 3:67 `headers` says nothing of a WebSocket: browsers choose it | take `headers` out, or `websocket`",
         ],
     ),
     "a word that is nearly right": (
