@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from corsproxy.cli.exits import EXIT_CONFIG, EXIT_OK, EXIT_PROBLEMS, EXIT_USAGE
 from corsproxy.cli.loading import add_source_arguments, load
-from corsproxy.cli.term import wants_colour, write_out
+from corsproxy.cli.term import complain, wants_colour, write_out
 from corsproxy.config.diagnostics import Secrets, Span, shown_line
 from corsproxy.config.render import escape, pointer, render
 from corsproxy.config.requests import parse_header_name, parse_origin_of_page, parse_request_host, parse_request_path
 from corsproxy.config.settings import Settings
 from corsproxy.cors.browser import CredentialsMode, Fields, Stage, is_cross_origin, normalize_method
-from corsproxy.problems import BAD_TEST, Fault
+from corsproxy.problems import BAD_TEST, USAGE, Fault
 from corsproxy.reasons import Why, need_in_words, verdict_in_words, why, why_exchange
 from corsproxy.rehearse import Call, Ending, Exchange, Rehearsal, rehearse
 from corsproxy.semantics.tokens import is_token
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_CONFIG
     credentials, headers = _CREDENTIALS.get(arguments.credentials), tuple(arguments.header)
     if arguments.websocket and (arguments.method != b"GET" or headers or credentials is not None):
-        sys.stderr.write("error: --websocket takes no --method, --header or --credentials: browsers choose them\n")
+        complain(USAGE, "`--websocket` takes no `--method`, `--header` or `--credentials`: browsers choose them", "take them out")
         return EXIT_USAGE
     call = Call(arguments.origin, arguments.method, arguments.path, arguments.host, credentials, headers, arguments.websocket)
     rehearsal = rehearse(loaded.settings, call)

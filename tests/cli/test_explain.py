@@ -212,3 +212,15 @@ def test_no_secret_shows(flags: list[str], tmp_path: Path, capsys: pytest.Captur
     assert "customer" not in out
     if flags:
         assert json.loads(out)["call"]["origin"] == f"${{file:{secret}}}"
+
+
+@pytest.mark.parametrize("flags", [("--method", "PUT"), ("--header", "X-A"), ("--credentials", "omit")], ids=" ".join)
+def test_a_websocket_has_no_method_headers_or_credentials_to_choose(flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain("--origin", "https://app.example.com", "--websocket", *flags) == 2
+    assert "browsers choose them" in capsys.readouterr().err
+
+
+def test_a_websocket_of_an_allowed_page_opens(capsys: pytest.CaptureFixture[str]) -> None:
+    found = as_json(capsys, "--origin", "https://app.example.com", "--websocket")
+
+    assert (found["ending"], found["preflight"], found["actual"]["status"]) == ("works", None, 101)

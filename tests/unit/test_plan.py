@@ -23,7 +23,7 @@ from corsproxy.config.settings import (
     Upstream,
 )
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
-from corsproxy.plan import Connection, Forward, plan
+from corsproxy.plan import Connection, Forward, Tunnel, plan
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, RequestHead
 from corsproxy.semantics.forwarded import ForwardedMode
@@ -787,3 +787,66 @@ def test_private_networks_are_granted_by_their_switch_alone() -> None:
     for settings, lines in ((on, [ORIGIN]), (on, [FOREIGN, asks]), (SETTINGS, [ORIGIN, asks]), (on, [ORIGIN, (asks[0], b"TRUE")])):
         assert name not in fields(settings, *lines)
         assert fields(settings, *lines)[b"Vary"].endswith(vary) is (settings is on)
+
+
+# --- WebSocket ------------------------------------------------------------------------------------
+
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+ASKS = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13"), (b"Sec-WebSocket-Key", KEY)]
+SECRETS = [(b"Cookie", b"a=1"), (b"Authorization", b"Basic eA==")]
+
+
+def tunnel_of(settings: Settings, *lines: FieldLine) -> Tunnel:
+    planned = plan(settings, head_of(*ASKS, *lines), CLIENT, FRESH)
+    assert isinstance(planned, Tunnel), planned
+    return planned
+
+
+def test_a_handshake_goes_upstream_as_a_tunnel() -> None:
+    planned = tunnel_of(SETTINGS, ORIGIN)
+
+    assert (planned.key, planned.reuse_upstream, planned.context.persistent) == (KEY, False, False)
+    assert planned.head == (
+        b"GET /x HTTP/1.1\r\nHost: up:81\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\nOrigin: %b\r\n%b"
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n" % (KEY, APP, ID)
+    )
+
+
+@table(
+    {
+        "an allowed origin": (POLICY, [ORIGIN], False),
+        "an allowed origin with credentials": (policy_of(allow_credentials=True), [ORIGIN], True),
+        "a program": (POLICY, [], True),
+        "a page of its own": (POLICY, [(b"Origin", b"http://api.example")], True),
+        "an upstream that does CORS itself": (CorsMode.PASSTHROUGH, [FOREIGN], True),
+    }
+)
+def test_a_handshake_keeps_credentials_where_the_policy_lets_them_through(case: Any) -> None:
+    cors, lines, is_kept = case
+    planned = tunnel_of(settings_of(cors), *lines, *SECRETS)
+
+    assert [b"\r\n%b: %b\r\n" % line in planned.head for line in SECRETS] == [is_kept, is_kept]
+
+
+@table(
+    {
+        "another origin": (POLICY, [FOREIGN], problems.WEBSOCKET_REFUSED, "origin-refused"),
+        "whatever enforce says": (LAX, [FOREIGN], problems.WEBSOCKET_REFUSED, "origin-refused"),
+        "a list of its own": (policy_of(websocket_origins=("https://a.example",)), [ORIGIN], problems.WEBSOCKET_REFUSED, "origin-refused"),
+        "no origin at all": (policy_of(websocket_origins=("none",)), [ORIGIN], problems.WEBSOCKET_REFUSED, "origin-refused"),
+        "an origin that is none": (POLICY, [(b"Origin", b"x")], problems.WEBSOCKET_REFUSED, "origin-malformed"),
+        "two origins": (POLICY, [ORIGIN, ORIGIN], problems.WEBSOCKET_REFUSED, "origin-repeated"),
+        "a route without CORS": (CorsMode.NONE, [ORIGIN], problems.CORS_OFF, "cors-none"),
+        "two keys": (POLICY, [ORIGIN, ASKS[3]], problems.BAD_REQUEST, "websocket-key"),
+    }
+)
+def test_a_handshake_that_is_refused_never_goes_upstream(case: Any) -> None:
+    cors, lines, problem, reason = case
+    answer = answer_to(settings_of(cors), *ASKS, *lines)
+
+    assert answer.context.decision is not None
+    assert (answer.problem, answer.reason, answer.context.decision.kind.value) == (problem, reason, "websocket")
+
+
+def test_a_preflight_with_an_upgrade_is_still_a_preflight() -> None:
+    assert answer_to(SETTINGS, *ASKS, ORIGIN, ACRM, method=b"OPTIONS").status == 204

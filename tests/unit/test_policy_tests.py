@@ -47,9 +47,19 @@ HOLDING = [
     "{origin: https://evil.example, expect: {response: {Access-Control-Allow-Origin: null, Content-Type: application/problem+json}}}",
     "{expect: {response: {Vary: Origin, Access-Control-Allow-Credentials: null, Content-Length: 0}}}",
     "{origin: https://any.example, path: /open, expect: {response: {Access-Control-Allow-Origin: '*', Vary: null}}}",
+    "{origin: https://app.example.com, websocket: true, expect: allow}",
+    "{origin: https://evil.example, websocket: true, expect: refused}",
+    "{origin: https://evil.example, path: /lax, websocket: true, expect: refused}",
+    "{origin: https://app.example.com, path: /none, websocket: true, expect: refused}",
+    "{websocket: true, path: /none, expect: allow}",
+    "{origin: https://app.example.com, websocket: true, expect: {response: {Upgrade: websocket}}}",
     "{origin: https://any.example, path: /pass, expect: {response: {Access-Control-Allow-Origin: null, Vary: null}}}",
 ]
 FAILING = {
+    "{origin: https://evil.example, websocket: true, expect: allow}": (
+        "CP122 19 the WebSocket `GET /` from `https://evil.example` should be `allow`, but the proxy refuses it with 403: no entry of "
+        f"`allow_origins` lets `https://evil.example` in (origin-refused) | see `allow_origins` at f:3:3{OR_ELSE}"
+    ),
     "{origin: https://evil.example, expect: allow}": (
         "CP122 19 `GET /` from `https://evil.example` should be `allow`, but the proxy refuses it with 403: no entry of `allow_origins` "
         f"lets `https://evil.example` in (origin-refused) | see `allow_origins` at f:3:3{OR_ELSE}"

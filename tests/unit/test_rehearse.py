@@ -43,6 +43,16 @@ def values(lines: Sequence[FieldLine], name: bytes) -> list[bytes]:
 
 
 CASES = {
+    "a WebSocket of an allowed origin": (Call(APP, websocket=True), Ending.WORKS, Stage.ACTUAL, True),
+    "a WebSocket of another origin": (Call(EVIL, websocket=True), Ending.PROXY_REFUSES, Stage.ACTUAL, False),
+    "a WebSocket of another origin that is not kept out": (
+        Call(EVIL, path=b"/none", websocket=True),
+        Ending.PROXY_REFUSES,
+        Stage.ACTUAL,
+        False,
+    ),
+    "a WebSocket that the upstream judges": (Call(EVIL, path=b"/through", websocket=True), Ending.UPSTREAM_DECIDES, Stage.ACTUAL, True),
+    "a WebSocket of a program": (Call(websocket=True), Ending.WORKS, Stage.ACTUAL, True),
     "an allowed origin": (Call(APP), Ending.WORKS, Stage.ACTUAL, True),
     "an allowed origin with a preflight": (Call(APP, b"PUT", headers=(b"X-A",)), Ending.WORKS, Stage.ACTUAL, True),
     "another origin": (Call(EVIL), Ending.PROXY_REFUSES, Stage.ACTUAL, False),

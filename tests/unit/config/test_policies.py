@@ -4,6 +4,7 @@ import pytest
 
 from corsproxy.config.load import load_text
 from corsproxy.config.settings import CorsMode, Place
+from corsproxy.cors.origins import Origins
 from corsproxy.cors.policy import CorsPolicy
 from tests.unit.config.diagnosed import C, U, said
 
@@ -365,6 +366,46 @@ def test_every_key_of_a_policy_arrives() -> None:
     assert policy.headers == frozenset({b"x-one", b"authorization"})
     assert policy.exposed == (b"Link",)
     assert (policy.credentials, policy.max_age_s, policy.enforce) == (False, 300, False)
+
+
+def sockets(text: str) -> tuple[list[str], Origins | None]:
+    loaded = load_text(f"upstream: http://localhost:9000\ncors: {{allow_origins: [https://a.example], {text}}}\n", "f")
+    policy = loaded.settings.default_cors if loaded.settings is not None else None
+    assert policy is None or isinstance(policy, CorsPolicy)
+    return [each.problem.code for each in loaded.diagnostics], policy.sockets if policy is not None else None
+
+
+@pytest.mark.parametrize("text", ["max_age: 1h", "websocket_origins: cors"])
+def test_the_origins_of_websockets_are_those_that_may_call(text: str) -> None:
+    assert sockets(text) == ([], None)
+
+
+def test_the_origins_of_websockets_may_be_none_any_or_a_list() -> None:
+    assert sockets("websocket_origins: none") == ([], Origins())
+    assert sockets('websocket_origins: "*"') == ([], Origins(any_origin=True))
+    faults, found = sockets("websocket_origins: [https://b.example, {regex: 'https://c\\.example'}]")
+    assert (faults, found is not None and [pattern.text for pattern in found.patterns]) == (
+        [],
+        ["https://b.example", "https://c\\.example"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("websocket_origins: []", "CP211"),
+        ("websocket_origins: [cors]", "CP201"),
+        ("websocket_origins: [none, https://b.example]", "CP201"),
+        ("websocket_origins: https://b.example", "CP105"),
+        ("websocket_origins: [https://b.example/]", "CP201"),
+        ("websocket_origins: ['null']", "CP203"),
+        ('websocket_origins: "*", allow_credentials: true', "CP202"),
+        ("websocket_origins: [http://b.example], allow_credentials: true", "CP205"),
+        ("websocket_origins: ['https://*.com'], allow_credentials: true", "CP213"),
+    ],
+)
+def test_the_origins_of_websockets_are_judged_as_those_that_may_call(text: str, code: str) -> None:
+    assert sockets(text) == ([code], None)
 
 
 @pytest.mark.parametrize("key", ["allow_methods", "allow_headers", "expose_headers"])

@@ -46,9 +46,16 @@ CASES = {
         ["CP103 3:10 `orgin` is not a key of a test | did you mean `origin`?"],
     ),
     "a key that is not built": (
-        "tests: [{cookies_sent: true, expect: allow}]",
+        "tests: [{redirect: true, expect: allow}]",
         [
-            "CP103 3:10 `cookies_sent` is not a key of a test | take it out; the keys here are `origin`, `method`, `path`, `host`, `credentials`, `headers`, `websocket`, `expect`"
+            "CP103 3:10 `redirect` is not a key of a test | take it out; the keys here are `origin`, `method`, `path`, `host`, `credentials`, `headers`, `websocket`, `expect`"
+        ],
+    ),
+    "what a WebSocket has not": (
+        "tests: [{origin: https://a.example, websocket: true, method: PUT, headers: [X-A], expect: allow}]",
+        [
+            "CP121 3:54 `method` says nothing of a WebSocket: browsers choose it | take `method` out, or `websocket`",
+            "CP121 3:67 `headers` says nothing of a WebSocket: browsers choose it | take `headers` out, or `websocket`",
         ],
     ),
     "a word that is nearly right": (
@@ -149,4 +156,4 @@ def test_a_test_knows_where_it_says_what_it_expects() -> None:
 def test_keys_of_a_test_are_not_recommended_at_the_top() -> None:
     (line,) = said(f"{UC}expect: allow\n")
 
-    assert line.startswith("CP103 3:1 `expect` is not a key of the file | take it out; ")
+    assert line.startswith("CP103 3:1 `expect` is not a key of the file | take it out; docs/configuration.md lists all keys")

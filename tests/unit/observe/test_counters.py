@@ -14,9 +14,10 @@ def test_every_exchange_is_counted_once_by_status_decision_and_problem() -> None
             ExchangeRecord(0, 0, b"GET", b"/", "", status=403, decision=decision, problem=problems.ORIGIN_REFUSED, sent=10, received=3)
         )
     counters.add(ExchangeRecord(0, 0, b"GET", b"/", "", status=200, retries=1))
+    counters.add(ExchangeRecord(0, 0, b"GET", b"/", "", status=101, sent=5))
 
-    assert counters.exchanges == 3
-    assert counters.statuses == {403: 2, 200: 1}
+    assert (counters.exchanges, counters.tunnels) == (4, 1)
+    assert counters.statuses == {403: 2, 200: 1, 101: 1}
     assert counters.decisions == {("actual", "origin-refused"): 2}
     assert counters.problems == {"CP301": 2}
-    assert (counters.received, counters.sent, counters.retries) == (6, 20, 1)
+    assert (counters.received, counters.sent, counters.retries) == (6, 25, 1)
