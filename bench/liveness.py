@@ -266,12 +266,13 @@ async def be_drippers(port: int, _: float) -> None:
 async def readers(upstream: Upstream) -> str:
     """Slow readers: 200 clients read a 50 MiB body at 10 KB/s."""
     async with proxy(upstream) as target:
-        before = await bystander(target, 5)
+        # 3,000 requests each: the p99 of fewer is mostly chance.
+        before = await bystander(target, 15)
         rss, upstream.sent = target.rss(), 0
-        crawling = await asyncio.create_subprocess_exec(sys.executable, __file__, "--crawl", str(target.port), "20")
+        crawling = await asyncio.create_subprocess_exec(sys.executable, __file__, "--crawl", str(target.port), "26")
         # Until what the kernel takes is full.
         await asyncio.sleep(8)
-        during = await bystander(target, 8)
+        during = await bystander(target, 15)
         grown, sent = target.rss("VmHWM") - rss, upstream.sent
         await crawling.wait()
         waiting = f"the upstream had sent {sent / MIB:.0f} of {READERS * BODY // MIB:,} MiB and was waiting"
