@@ -197,3 +197,15 @@ def test_a_pattern_cannot_speak_to_the_terminal(tmp_path: Path, capsys: pytest.C
     explain("--origin", "https://a.example", file=str(file))
 
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [("--method", "PUT"), ("--header", "X-A"), ("--credentials", "omit")], ids=" ".join)
+def test_a_websocket_has_no_method_headers_or_credentials_to_choose(flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain("--origin", "https://app.example.com", "--websocket", *flags) == 2
+    assert "browsers choose them" in capsys.readouterr().err
+
+
+def test_a_websocket_of_an_allowed_page_opens(capsys: pytest.CaptureFixture[str]) -> None:
+    found = as_json(capsys, "--origin", "https://app.example.com", "--websocket")
+
+    assert (found["ending"], found["preflight"], found["actual"]["status"]) == ("works", None, 101)
