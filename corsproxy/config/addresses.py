@@ -271,8 +271,8 @@ def _scheme(text: str) -> tuple[str, str | Fault]:
         return scheme, _bad(f"`{text}` is no URL, and a variable has braces", f"write `${{{text[1:]}}}`")
     if text.startswith("/"):
         return scheme, _bad(f"`{text}` is a path, not a URL", f"write `unix:{text}` for a unix socket, or `http://localhost:9000{text}`")
-    plain = re.sub(r"^https?:/*", "", text, flags=re.IGNORECASE)
-    name = "https" if text.lower().startswith("https:") or plain.endswith(":443") else "http"
+    plain = re.sub(r"^https?(:/*|//+)", "", text, flags=re.IGNORECASE)
+    name = "https" if text.lower().startswith(("https:", "https//")) or plain.endswith(":443") else "http"
     return scheme, _bad(f"`{text}` has no scheme", f"write `{name}://{plain or 'localhost:9000'}`")
 
 

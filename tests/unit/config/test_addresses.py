@@ -72,6 +72,8 @@ BAD_UPSTREAM = {
     "api.internal:443": "CP108 `api.internal:443` has no scheme | write `https://api.internal:443`",
     "api.internal/base": "CP108 `api.internal/base` has no scheme | write `http://api.internal/base`",
     "http:/localhost": "CP108 `http:/localhost` has no scheme | write `http://localhost`",
+    "http//localhost:9000": "CP108 `http//localhost:9000` has no scheme | write `http://localhost:9000`",
+    "https//localhost": "CP108 `https//localhost` has no scheme | write `https://localhost`",
     "https:": "CP108 `https:` has no scheme | write `https://localhost:9000`",
     "9000": "CP108 `9000` is a port, not a URL | write `http://localhost:9000`",
     "/run/a.sock": "CP108 `/run/a.sock` is a path, not a URL | write `unix:/run/a.sock` for a unix socket, or `http://localhost:9000/run/a.sock`",
