@@ -125,16 +125,6 @@ def rewrite_refresh(value: bytes, places: Places) -> bytes:
     return value[:start] + public + value[end:]
 
 
-def names_upstream(value: bytes, places: Places) -> bool:
-    """
-    Tell whether a reference names the upstream: it is path-only, or its host and port are the upstream's.
-
-    Spec: RFC 9110 10.2.2; RFC 3986 4.2.
-    """
-    reference = _read(value)
-    return reference is not None and not (reference.origins and reference.origins.isdisjoint(places.authorities))
-
-
 def leaves(value: bytes, places: Places, own: Iterable[bytes] = ()) -> bool:
     """
     Tell whether a Location, as the upstream wrote it, will lead to another origin than ours.

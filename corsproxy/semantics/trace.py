@@ -29,11 +29,6 @@ class TraceParent:
     parent_id: bytes
     flags: int
 
-    @property
-    def is_sampled(self) -> bool:
-        """Whether the caller may have recorded this trace."""
-        return bool(self.flags & _SAMPLED)
-
 
 def parse_traceparent(values: Sequence[bytes]) -> TraceParent | None:
     """
