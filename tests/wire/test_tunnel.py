@@ -7,11 +7,14 @@ import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from corsproxy import problems
 from corsproxy.config.settings import ClientTls, Limits, Listen, PoolSettings, ServerTls, Timeouts
 from corsproxy.config.settings import Upstream as UpstreamSettings
+from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.semantics.rules import HeaderRules
 from tests.certificates import Authority, Pair
 from tests.conftest import ProxyFactory
@@ -366,16 +369,22 @@ async def test_a_silent_tunnel_is_closed_in_order(proxy: ProxyFactory, upstream:
 
 
 @pytest.mark.parametrize("way", ["down", "up"])
-async def test_bytes_of_one_way_keep_a_tunnel_open(proxy: ProxyFactory, upstream: Upstream, way: str) -> None:
-    front = await proxy(route(upstream, timeouts=Timeouts(tunnel_idle=0.4)))
-    client, served = await open_tunnel(front, upstream)
-    sender, reader = (served, client) if way == "down" else (client, served)
-    for _ in range(10):
-        await sender.send(b"ping")
-        await reader.read_exactly(4)
-        await asyncio.sleep(0.1)
+def test_bytes_of_one_way_keep_a_tunnel_open(way: str) -> None:
+    loop, client, upstream = Mock(), Mock(), Mock()
+    for transport in (client, upstream):
+        transport.is_closing.return_value = False
+        transport.get_write_buffer_size.return_value = 0
+    loop.time.return_value = 0.0
+    tunnel = Tunnel(client, upstream, 10.0, loop, Mock())
+    for now in (9.0, 18.0, 27.0):
+        loop.time.return_value = now
+        (tunnel.upstream if way == "down" else tunnel.client).on_data(b"ping")
+        tunnel.expire(now + 9.0)
+    assert (tunnel.problem, client.close.called, upstream.close.called) == (None, False, False)
 
-    assert front.gateway.tunnels == 1
+    tunnel.expire(37.1)
+
+    assert (tunnel.problem, client.close.called, upstream.close.called) == (problems.TUNNEL_IDLE, True, True)
 
 
 async def test_whoever_takes_nothing_is_cut_after_a_while(proxy: ProxyFactory, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
