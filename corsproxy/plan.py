@@ -209,8 +209,8 @@ def _judge_certificate(settings: Settings, connection: Connection, head: Request
         return None
     # A preflight carries no credentials, client certificates included (Fetch, "CORS protocol and credentials").
     noted = survey.noted
-    is_preflight = head.method == b"OPTIONS" and b"origin" in noted and b"access-control-request-method" in noted and body == NO_BODY
-    return None if is_preflight else Refusal(problems.CERTIFICATE_REQUIRED, "client-certificate")
+    asks_only = head.method == b"OPTIONS" and b"origin" in noted and b"access-control-request-method" in noted and body == NO_BODY
+    return None if asks_only else Refusal(problems.CERTIFICATE_REQUIRED, "client-certificate")
 
 
 def _judge_limits(settings: Settings, route: Route, head: RequestHead, body: Body) -> Refusal | None:
