@@ -11,7 +11,8 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from corsproxy.config.settings import CorsMode, Route
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import Route
 from corsproxy.cors import respond
 from corsproxy.cors.decide import Decision, Kind
 from corsproxy.cors.policy import CorsPolicy

@@ -12,7 +12,8 @@ from typing import Any, Final
 from corsproxy import problems
 from corsproxy.config.diagnostics import Report
 from corsproxy.config.load import Loaded
-from corsproxy.config.settings import ClientTls, ServerTls, Upstream
+from corsproxy.config.settings import ServerTls
+from corsproxy.config.upstreams import ClientTls, Upstream
 from corsproxy.gateway.contexts import BadTlsFile, certificate_dates, client_context, digest, server_context
 
 # A week is long enough to renew by hand; certificates that live for days are renewed by machines, without a warning in between.

@@ -10,7 +10,7 @@ from typing import Final
 
 from corsproxy import problems
 from corsproxy.answers import Context
-from corsproxy.config.settings import CorsMode
+from corsproxy.config.choices import CorsMode
 from corsproxy.cors import respond
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.rewrite import Notice, rewrite

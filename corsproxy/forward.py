@@ -8,7 +8,8 @@ behind them.
 from dataclasses import dataclass, field, replace
 
 from corsproxy.answers import Context
-from corsproxy.config.settings import CorsMode, OriginHeader, Route, Settings
+from corsproxy.config.choices import CorsMode, OriginHeader
+from corsproxy.config.settings import Route, Settings
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, OTHER_FORWARDING, FieldLine, Survey, is_other_forwarding, serialize, without
 from corsproxy.semantics.forwarded import ClientFacts, Hop, forwarded_lines
 from corsproxy.semantics.framing import NO_BODY, Body, BodyKind, nominated

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from corsproxy import problems, routes
 from corsproxy.answers import Answer, Context, Exchange, empty_answer, preflight_answer, problem_answer
-from corsproxy.config.settings import CorsMode, Route, Settings
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import Route, Settings
 from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide, decide_websocket, decide_without_cors, is_preflight
 from corsproxy.cors.names import FORBIDDEN_METHODS
 from corsproxy.cors.policy import CorsPolicy

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Final
 
 from corsproxy import problems
+from corsproxy.config.choices import CorsMode
 from corsproxy.config.diagnostics import Diagnostic, Span, diagnostic
 from corsproxy.config.expectations import Expectation, ExpectedField, PolicyTest
-from corsproxy.config.settings import CorsMode, Settings
+from corsproxy.config.settings import Settings
 from corsproxy.cors.decide import Reason
 from corsproxy.reasons import Why, why, why_exchange
 from corsproxy.rehearse import Call, Ending, Exchange, Rehearsal, rehearse

@@ -12,7 +12,8 @@ from typing import Final
 
 from corsproxy import edits, problems
 from corsproxy.answers import Answer, Context, problem_answer
-from corsproxy.config.settings import CorsMode, Settings
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import Settings
 from corsproxy.cors import browser
 from corsproxy.cors.browser import BrowserRequest, BrowserResponse, CredentialsMode, Fields, Outcome, PreflightNeed, Stage, Verdict
 from corsproxy.cors.names import KNOWN_METHODS

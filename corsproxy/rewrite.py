@@ -9,7 +9,9 @@ from typing import Final, NamedTuple
 
 from corsproxy import problems, routes
 from corsproxy.answers import Context
-from corsproxy.config.settings import Redirects, Route, Upstream
+from corsproxy.config.choices import Redirects
+from corsproxy.config.settings import Route
+from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.decide import Kind, Reason
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.problems import Problem

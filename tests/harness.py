@@ -18,8 +18,9 @@ from typing import Final, Self
 
 import h11
 
-from corsproxy.config.settings import CorsMode, Listen, Route, Settings, Timeouts
-from corsproxy.config.settings import Upstream as UpstreamSettings
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import Listen, Route, Settings, Timeouts
+from corsproxy.config.upstreams import Upstream as UpstreamSettings
 from corsproxy.cors.policy import CorsPolicy, PolicyDraft, build_policy
 from corsproxy.gateway.pool import UpstreamPool
 from corsproxy.gateway.server import Gateway

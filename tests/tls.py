@@ -6,8 +6,8 @@ import ssl
 from contextlib import suppress
 from dataclasses import replace
 
-from corsproxy.config.settings import ClientTls
-from corsproxy.config.settings import Upstream as UpstreamSettings
+from corsproxy.config.upstreams import ClientTls
+from corsproxy.config.upstreams import Upstream as UpstreamSettings
 from tests.certificates import Pair
 from tests.harness import DEADLINE_S, Client, Served, Upstream, Wire, connect
 

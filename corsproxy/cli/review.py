@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from corsproxy.cli import words
+from corsproxy.config.choices import CorsMode
 from corsproxy.config.nodes import Mapping, Node, Scalar, Sequence
 from corsproxy.config.render import MAX_LINE, escape
-from corsproxy.config.settings import CorsMode, Route, RouteLimits, Settings
+from corsproxy.config.settings import Route, RouteLimits, Settings
 from corsproxy.config.suffixes import is_public_suffix
 from corsproxy.cors.max_age import remembered_s
 from corsproxy.cors.names import SAFELISTED_METHODS

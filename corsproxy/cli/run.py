@@ -10,10 +10,11 @@ from corsproxy.cli.exits import EXIT_CONFIG, EXIT_STARTUP, EXIT_USAGE
 from corsproxy.cli.loading import add_source_arguments, load_first, source_of
 from corsproxy.cli.summary import summarize
 from corsproxy.cli.term import complain, wants_colour
+from corsproxy.config.choices import LogFormat
 from corsproxy.config.diagnostics import Diagnostic
 from corsproxy.config.load import Loaded
 from corsproxy.config.render import render, summary
-from corsproxy.config.settings import Listen, LogFormat, Settings
+from corsproxy.config.settings import Listen, Settings
 from corsproxy.gateway._aiohttp import CannotRun, check_aiohttp
 from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.gateway.server import CannotListen

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from corsproxy.config.settings import CorsMode, Listen, Route, Settings
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import Listen, Route, Settings
 from corsproxy.cors.policy import CorsPolicy
 
 # `check` lists them all.

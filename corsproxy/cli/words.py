@@ -7,9 +7,11 @@ Each function says what a person would ask about, and nothing where all is as us
 from collections.abc import Iterator
 from typing import Final
 
+from corsproxy.config.choices import Redirects
 from corsproxy.config.plaintext import is_private_host
-from corsproxy.config.settings import ForwardingSettings, HostRules, Listen, Redirects, Route, RouteLimits, ServerTls, Upstream
+from corsproxy.config.settings import ForwardingSettings, HostRules, Listen, Route, RouteLimits, ServerTls
 from corsproxy.config.units import format_size
+from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.semantics.cookies import CookieRules
 from corsproxy.semantics.forwarded import ForwardedMode

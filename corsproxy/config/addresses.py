@@ -12,7 +12,8 @@ from typing import Final
 
 from corsproxy import problems
 from corsproxy.config.paths import parse_base_path
-from corsproxy.config.settings import Listen, Upstream
+from corsproxy.config.settings import Listen
+from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.origin import looks_like_ipv4, parse_origin, respell
 from corsproxy.problems import Fault
 from corsproxy.semantics.networks import UNIX, Network, parse_network

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from corsproxy import problems
 from corsproxy.config.addresses import ANY_HOST
+from corsproxy.config.choices import LogFormat, LogLevel, Redirects
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.forwarding import (
     FileHeaders,
@@ -27,22 +28,10 @@ from corsproxy.config.policies import Chosen, read_cors, read_policies
 from corsproxy.config.policy_tests import read_tests
 from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
 from corsproxy.config.schema import ENVIRONMENT, FILE, ROUTE, SECTIONS
-from corsproxy.config.settings import (
-    DEFAULT_LISTEN,
-    ForwardingSettings,
-    LogFormat,
-    LogLevel,
-    LogSettings,
-    Redirects,
-    Route,
-    RouteLimits,
-    ServerTls,
-    Settings,
-    Timeouts,
-    Upstream,
-)
+from corsproxy.config.settings import DEFAULT_LISTEN, ForwardingSettings, LogSettings, Route, RouteLimits, ServerTls, Settings, Timeouts
 from corsproxy.config.tls import build_server_tls
 from corsproxy.config.unknown import nested
+from corsproxy.config.upstreams import Upstream
 from corsproxy.config.values import Section, place_of_url, read_block, read_entries, read_fields, read_section, read_upstream
 from corsproxy.cors.policy import CorsPolicy
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from corsproxy import problems
+from corsproxy.config.choices import CookiePath, SameSite
 from corsproxy.config.diagnostics import Report
 from corsproxy.config.fields import ReadField, fault_of_id_header, fault_of_name
 from corsproxy.config.nodes import Entry, Mapping
 from corsproxy.config.scalars import refuse_kind
 from corsproxy.config.schema import FILE, HEADERS, SECTIONS
-from corsproxy.config.settings import CookiePath, ForwardingSettings, SameSite
+from corsproxy.config.settings import ForwardingSettings
 from corsproxy.config.values import Listed, Section, read_block, read_entries, read_fields, read_section
 from corsproxy.semantics.cookies import CookieRules
 from corsproxy.semantics.fields import FieldLine

@@ -10,11 +10,11 @@ import re
 from typing import Any, Final
 
 from corsproxy.config import patterns
+from corsproxy.config.choices import CorsMode
 from corsproxy.config.keys_tests import EXPECTATIONS
 from corsproxy.config.nodes import json_of, read_value
 from corsproxy.config.scalars import AUTO, MAX_TEXT, NONE
 from corsproxy.config.schema import CORS, EXPECT, EXTENSION_PREFIX, FILE, ROUTE, SECTIONS, TESTS, Key, Kind
-from corsproxy.config.settings import CorsMode
 from corsproxy.cors.names import SENDABLE_METHODS
 from corsproxy.cors.origins import ANY
 from corsproxy.cors.policy import MAX_MAX_AGE_S, NO_SOCKETS, SOCKETS_AS_CORS

@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from corsproxy.config.choices import CookiePath, OriginHeader, Redirects, SameSite
 from corsproxy.config.key import COOKIES, FILE, HEADER_RULES, HEADERS, REQUEST_ID, ROUTE, TRACE, UPSTREAM, Key, Kind
-from corsproxy.config.settings import CookiePath, OriginHeader, Redirects, SameSite
 from corsproxy.semantics.forwarded import ForwardedMode
 
 # Who calls, and what the exchange is called.

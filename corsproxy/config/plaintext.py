@@ -9,7 +9,7 @@ from typing import Final
 
 from corsproxy import problems
 from corsproxy.config.diagnostics import Report, Span
-from corsproxy.config.settings import Upstream
+from corsproxy.config.upstreams import Upstream
 
 # Names that lead nowhere on the internet: RFC 6761 6.2 and 6.3 (test, localhost), RFC 6762 (local), RFC 8375 (home.arpa), ICANN's
 # `internal`, and those of home routers and of Kubernetes.

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from corsproxy import problems
+from corsproxy.config.choices import CorsMode
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.scalars import kind_of, nearest, refuse_kind, without_space
 from corsproxy.config.schema import FILE, SECTIONS, Key
-from corsproxy.config.settings import CorsMode, Place, PolicyPlaces
+from corsproxy.config.settings import Place, PolicyPlaces
 from corsproxy.config.suffixes import is_public_suffix
 from corsproxy.config.values import Listed, Section, read_fields, read_section
 from corsproxy.cors.policy import CorsPolicy, PolicyDraft, build_policy

@@ -8,6 +8,7 @@ by `tools/sync`. Adding a key is adding a row and saying how it is decoded.
 
 from typing import Final
 
+from corsproxy.config.choices import CorsMode, LogFormat, LogLevel
 from corsproxy.config.key import (
     BLOCKS,
     COOKIES,
@@ -36,7 +37,6 @@ from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
 from corsproxy.config.keys_tests import TEST_KEYS
 from corsproxy.config.keys_tls import TLS_KEYS, TLS_SECTION, UPSTREAM_TLS_SECTION
-from corsproxy.config.settings import CorsMode, LogFormat, LogLevel
 
 __all__ = [
     "BLOCKS",

@@ -6,72 +6,17 @@ A reload builds new ones and swaps one reference; an exchange keeps the settings
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
+from corsproxy.config.choices import CorsMode, LogFormat, LogLevel, Redirects
 from corsproxy.config.diagnostics import Span
 from corsproxy.config.expectations import PolicyTest
+from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.semantics.cookies import CookieRules, PathMap
 from corsproxy.semantics.forwarded import ForwardedMode
 from corsproxy.semantics.networks import UNIX, Network, trusts_in
 from corsproxy.semantics.rules import NO_RULES, HeaderRules, compile_rules
-
-
-class CorsMode(StrEnum):
-    """What a route does about CORS when it has no policy of its own."""
-
-    NONE = "none"
-    PASSTHROUGH = "passthrough"
-
-
-class LogFormat(StrEnum):
-    """The shapes of a log line; `auto` is text on a terminal and JSON elsewhere."""
-
-    AUTO = "auto"
-    TEXT = "text"
-    JSON = "json"
-    LOGFMT = "logfmt"
-
-
-class LogLevel(StrEnum):
-    """The least severity that is logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class OriginHeader(StrEnum):
-    """What the upstream gets for the request's Origin."""
-
-    KEEP = "keep"
-    REMOVE = "remove"
-    UPSTREAM = "upstream"
-
-
-class SameSite(StrEnum):
-    """What `SameSite` of a cookie becomes."""
-
-    KEEP = "keep"
-    NONE = "none"
-    LAX = "lax"
-    STRICT = "strict"
-
-
-class CookiePath(StrEnum):
-    """What `Path` of a cookie becomes."""
-
-    AUTO = "auto"
-    KEEP = "keep"
-
-
-class Redirects(StrEnum):
-    """What becomes of a response's references to the upstream."""
-
-    REWRITE = "rewrite"
-    KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +39,6 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """
-    How connections to one upstream are kept.
-
-    `max_connections` None is "auto": as many as exchanges and tunnels there may be. `idle_timeout` and `wait` (for a free
-    connection when all are in use) are in seconds.
-    """
-
-    max_connections: int | None = None
-    # Below the 5 s after which Node, uvicorn and Apache hang up on an idle connection, so that it is ours to close.
-    idle_timeout: float = 4.0
-    wait: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
 class ServerTls:
     """
     TLS towards clients. Files are in PEM; an empty name is no file.
@@ -123,53 +53,6 @@ class ServerTls:
     requires_client_certificate: bool = False
     min_version: str = "1.2"
     digest: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ClientTls:
-    """
-    TLS towards an upstream. Files are in PEM; an empty name is no file.
-
-    `ca_file` stands in the place of the system's authorities, `server_name` (SNI and the name to verify) in that of the URL's host.
-    `digest` is as in ServerTls.
-    """
-
-    ca_file: str = ""
-    server_name: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    skip_verify: bool = False
-    digest: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """
-    One upstream.
-
-    `url` is what people see of it: the text of the file where that refers to a secret. `authority` is the Host field that it gets (RFC 9112 3.2); `path` is put before the request's path, without
-    a slash at its end ("" for none); `host` is without brackets, and empty for a unix socket. `tls`: it speaks https, as `client_tls` says. `host_header` is the
-    Host that it gets: its own (b""), the client's (None), or a name.
-    """
-
-    url: str
-    host: str = field(repr=False)
-    port: int = field(repr=False)
-    authority: bytes = field(repr=False)
-    path: bytes = field(default=b"", repr=False)
-    tls: bool = False
-    unix_path: str = field(default="", repr=False)
-    client_tls: ClientTls = ClientTls()
-    pool: PoolSettings = PoolSettings()
-    # Precedent: Pingora and Caddy try once more where nothing was sent.
-    retries: int = 1
-    host_header: bytes | None = b""
-    origin_header: OriginHeader = OriginHeader.KEEP
-
-    @property
-    def origin(self) -> bytes:
-        """Its own origin, serialized."""
-        return b"%b://%b" % (b"https" if self.tls else b"http", self.authority)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from corsproxy.config.diagnostics import Report
 from corsproxy.config.key import TLS, UPSTREAM_TLS
 from corsproxy.config.nodes import Entry
 from corsproxy.config.schema import SECTIONS
-from corsproxy.config.settings import ClientTls, Listen, ServerTls, Upstream
+from corsproxy.config.settings import Listen, ServerTls
+from corsproxy.config.upstreams import ClientTls, Upstream
 
 _PAIR: Final = ("cert_file", "key_file")
 _FILES: Final = (*_PAIR, "ca_file", "client_ca_file")

@@ -17,6 +17,7 @@ from corsproxy.config.addresses import (
     parse_trusted,
     parse_upstream,
 )
+from corsproxy.config.choices import OriginHeader
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.fields import read_name, read_names, read_values
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
@@ -41,9 +42,9 @@ from corsproxy.config.scalars import (
     without_words,
 )
 from corsproxy.config.schema import EXTENSION_PREFIX, FILE, SECTIONS, UPSTREAM, Key, Kind
-from corsproxy.config.settings import OriginHeader, PoolSettings, Upstream
 from corsproxy.config.tls import build_client_tls
 from corsproxy.config.unknown import guess_key, unknown_help
+from corsproxy.config.upstreams import PoolSettings, Upstream
 from corsproxy.cors.origin import NULL
 from corsproxy.cors.origins import ANY, RegexEntry
 from corsproxy.problems import Fault

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from corsproxy import problems
-from corsproxy.config.settings import ClientTls, ServerTls
+from corsproxy.config.settings import ServerTls
+from corsproxy.config.upstreams import ClientTls
 from corsproxy.problems import Problem
 
 # A bundle of all public authorities has a quarter of a MiB.

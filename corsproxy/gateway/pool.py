@@ -15,7 +15,8 @@ from typing import Final, cast
 import aiohappyeyeballs
 
 from corsproxy import problems
-from corsproxy.config.settings import Limits, Upstream
+from corsproxy.config.settings import Limits
+from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway.contexts import BadTlsFile, client_context
 from corsproxy.gateway.reading import read_buffer
 from corsproxy.gateway.tls import TlsFailed, TlsStream

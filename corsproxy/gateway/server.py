@@ -5,7 +5,6 @@ It holds the settings in force; a lane asks it for what it needs and tells it wh
 """
 
 import asyncio
-import secrets
 import socket
 import ssl
 import time
@@ -16,10 +15,12 @@ from typing import Any, Final
 from aiohttp.streams import StreamReader
 
 from corsproxy.answers import Context, problem_answer
-from corsproxy.config.settings import Limits, Listen, Settings, Upstream
+from corsproxy.config.settings import Limits, Listen, Settings
+from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway import listener
 from corsproxy.gateway._aiohttp import ClientConnection, Front
 from corsproxy.gateway.contexts import client_context
+from corsproxy.gateway.fresh import DateClock, Mint
 from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import CannotListen
 from corsproxy.gateway.pool import UpstreamPool
@@ -28,7 +29,6 @@ from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.plan import Fresh
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
-from corsproxy.semantics.dates import http_date
 
 __all__ = ["CannotListen", "Gateway"]
 
@@ -86,10 +86,8 @@ class Gateway:
         self._is_reconfigured = asyncio.Event()
         self._sockets: list[socket.socket] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._id_prefix = secrets.token_hex(8).encode()
-        self._count = 0
-        self._date = b""
-        self._date_until = 0.0
+        self._mint = Mint()
+        self.date = DateClock().date
 
     # --- what lanes ask ---
 
@@ -117,21 +115,9 @@ class Gateway:
             pool.is_retired = all(route.upstream != upstream for route in self.settings.routes)
         return pool
 
-    def date(self) -> bytes:
-        """Return the HTTP-date of this second."""
-        now = time.time()
-        if now >= self._date_until:
-            self._date, self._date_until = http_date(now), float(int(now) + 1)
-        return self._date
-
     def fresh(self) -> Fresh:
-        """Return the ids of one exchange. Request ids are unique, and no secret: a random start and a count."""
-        self._count += 1
-        request_id = b"%b%08x" % (self._id_prefix, self._count & 0xFFFFFFFF)
-        if not self.settings.forwarding.begins_trace:
-            return Fresh(request_id, b"", b"")
-        # > All bytes as zero is considered an invalid value (Trace Context 3.2.2.3); chance makes none.
-        return Fresh(request_id, secrets.token_hex(16).encode(), secrets.token_hex(8).encode())
+        """Return the ids of one exchange."""
+        return self._mint.fresh(begins_trace=self.settings.forwarding.begins_trace)
 
     def enter(self, connection: ClientConnection, content: StreamReader) -> None:
         """Take note of an exchange that begins."""

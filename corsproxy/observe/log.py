@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from corsproxy.config.settings import LogFormat, LogLevel, LogSettings
+from corsproxy.config.choices import LogFormat, LogLevel
+from corsproxy.config.settings import LogSettings
 from corsproxy.cors.decide import Kind
 from corsproxy.observe.details import Details
 from corsproxy.record import ExchangeRecord

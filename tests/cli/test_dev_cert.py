@@ -16,7 +16,8 @@ from corsproxy.cli.dev_cert import read_host
 from corsproxy.cli.local_ca import LocalAuthority, file_stem
 from corsproxy.cli.main import main
 from corsproxy.config.load import load_text
-from corsproxy.config.settings import ClientTls, ServerTls
+from corsproxy.config.settings import ServerTls
+from corsproxy.config.upstreams import ClientTls
 from corsproxy.gateway.contexts import client_context, server_context
 from corsproxy.problems import Fault
 

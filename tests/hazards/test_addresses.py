@@ -17,7 +17,7 @@ import pytest
 
 from corsproxy import problems
 from corsproxy.config.settings import Listen, Timeouts
-from corsproxy.config.settings import Upstream as UpstreamSettings
+from corsproxy.config.upstreams import Upstream as UpstreamSettings
 from corsproxy.gateway.server import CannotListen, Gateway
 from corsproxy.record import ExchangeRecord
 from tests.conftest import ErrorLog, ProxyFactory

@@ -6,7 +6,8 @@ The promise: a Host that is not answered gets 421 before anything else is looked
 
 import pytest
 
-from corsproxy.config.settings import CorsMode, HostRules
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import HostRules
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, Upstream, head, ok, route
 

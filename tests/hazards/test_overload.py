@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from corsproxy import problems
-from corsproxy.config.settings import Limits, PoolSettings, Route
+from corsproxy.config.settings import Limits, Route
+from corsproxy.config.upstreams import PoolSettings
 from tests.conftest import ErrorLog, ProxyFactory
 from tests.harness import ORIGIN, Client, Proxy, Served, Upstream, get, ok, put, route, turns, until
 

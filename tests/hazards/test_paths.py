@@ -12,8 +12,9 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
-from corsproxy.config.settings import CorsMode, Route, Timeouts
-from corsproxy.config.settings import Upstream as UpstreamSettings
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import Route, Timeouts
+from corsproxy.config.upstreams import Upstream as UpstreamSettings
 from corsproxy.routes import match
 from corsproxy.semantics.framing import Refusal
 from tests.conftest import ProxyFactory

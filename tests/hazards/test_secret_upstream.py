@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from corsproxy.config.load import load_text
-from corsproxy.config.settings import Upstream
+from corsproxy.config.upstreams import Upstream
 from tests.conftest import ProxyFactory
 from tests.harness import get, route
 

@@ -10,7 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from corsproxy.config.settings import CorsMode, Timeouts
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import Timeouts
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, STRANGER, Proxy, Upstream, chunked, exchange, get, head, ok, policy, route
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from corsproxy.config.settings import ClientTls, PoolSettings, Timeouts
-from corsproxy.config.settings import Upstream as UpstreamSettings
+from corsproxy.config.settings import Timeouts
+from corsproxy.config.upstreams import ClientTls, PoolSettings
+from corsproxy.config.upstreams import Upstream as UpstreamSettings
 from corsproxy.gateway.contexts import BadTlsFile, client_context
 from corsproxy.gateway.reading import InPieces, read_buffer
 from corsproxy.gateway.tls import TlsFailed, TlsStream

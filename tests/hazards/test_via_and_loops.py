@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from corsproxy.config.settings import Listen, Route, Settings
-from corsproxy.config.settings import Upstream as UpstreamSettings
+from corsproxy.config.upstreams import Upstream as UpstreamSettings
 from tests.conftest import ProxyFactory
 from tests.harness import LANES, ORIGIN, Proxy, Upstream, exchange, get, head, loopback_settings, ok, policy, route
 

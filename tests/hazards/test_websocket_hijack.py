@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from corsproxy.config.settings import CorsMode, OriginHeader
+from corsproxy.config.choices import CorsMode, OriginHeader
 from corsproxy.cors.policy import CorsPolicy
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, STRANGER, Upstream, exchange, get, policy, route

@@ -9,7 +9,8 @@ import pytest
 from corsproxy.cli.dev_cert import read_host
 from corsproxy.config.addresses import parse_listen, parse_server_name, parse_upstream
 from corsproxy.config.load import load_text
-from corsproxy.config.settings import Listen, Upstream
+from corsproxy.config.settings import Listen
+from corsproxy.config.upstreams import Upstream
 from corsproxy.problems import Fault
 
 BAD = ("a\r\nX-Evil: 1", "a b", "", "a/b", "a\0", "ä", "a%b", "\n")

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from corsproxy import routes
 from corsproxy.answers import Context
-from corsproxy.config.settings import CorsMode, ForwardingSettings, HostRules, Redirects, Route, Settings, Upstream, build_table
+from corsproxy.config.choices import CorsMode, Redirects
+from corsproxy.config.settings import ForwardingSettings, HostRules, Route, Settings, build_table
+from corsproxy.config.upstreams import Upstream
 from corsproxy.edits import Received, receive, render
 from corsproxy.plan import Forward, plan
 from corsproxy.semantics.cookies import CookieRules

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from corsproxy import edits
 from corsproxy.answers import Answer, Context
-from corsproxy.config.settings import CorsMode, Route, Settings, Timeouts, Upstream
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import Route, Settings, Timeouts
+from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.decide import Facts, decide
 from corsproxy.cors.names import KNOWN_METHODS
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy

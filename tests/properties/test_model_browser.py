@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from corsproxy import edits, problems, rehearse
 from corsproxy.answers import Answer, problem_answer
-from corsproxy.config.settings import CorsMode, Route, Settings, Timeouts, Upstream
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import Route, Settings, Timeouts
+from corsproxy.config.upstreams import Upstream
 from corsproxy.cors import browser
 from corsproxy.cors.browser import BrowserRequest, BrowserResponse, CredentialsMode, Fields
 from corsproxy.cors.names import SAFELISTED_METHODS, SENDABLE_METHODS

@@ -8,7 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corsproxy import routes
-from corsproxy.config.settings import CorsMode, Route, Timeouts, Upstream
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import Route, Timeouts
+from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.origin import parse_origin, respell
 from corsproxy.cors.pattern import OriginPattern, parse_pattern
 from corsproxy.cors.regex import Regex, RegexRefused

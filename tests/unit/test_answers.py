@@ -9,7 +9,7 @@ import pytest
 
 from corsproxy import problems
 from corsproxy.answers import Answer, Context, Exchange, cors_lines, empty_answer, preflight_answer, problem_answer
-from corsproxy.config.settings import CorsMode
+from corsproxy.config.choices import CorsMode
 from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide, decide_without_cors
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
 from corsproxy.problems import Problem

@@ -8,7 +8,9 @@ import pytest
 
 from corsproxy import problems
 from corsproxy.answers import Context, Exchange
-from corsproxy.config.settings import CorsMode, Route, Upstream
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import Route
+from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
 from corsproxy.edits import Received, keeps_connection, receive, render, render_end, render_interim

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from corsproxy.config.settings import CorsMode, ForwardingSettings, OriginHeader, Route, Settings, Upstream
+from corsproxy.config.choices import CorsMode, OriginHeader
+from corsproxy.config.settings import ForwardingSettings, Route, Settings
+from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import PolicyDraft, build_policy
 from corsproxy.forward import Forward, sent_host, upstream_target
 from corsproxy.plan import Connection, plan

@@ -10,18 +10,9 @@ import pytest
 
 from corsproxy import problems
 from corsproxy.answers import Answer, Exchange
-from corsproxy.config.settings import (
-    CorsMode,
-    ForwardingSettings,
-    HostRules,
-    Limits,
-    Route,
-    RouteLimits,
-    ServerTls,
-    Settings,
-    Timeouts,
-    Upstream,
-)
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import ForwardingSettings, HostRules, Limits, Route, RouteLimits, ServerTls, Settings, Timeouts
+from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
 from corsproxy.plan import Connection, Forward, Tunnel, plan
 from corsproxy.problems import Problem

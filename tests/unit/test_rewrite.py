@@ -8,7 +8,9 @@ import pytest
 
 from corsproxy import problems
 from corsproxy.answers import Context, Exchange
-from corsproxy.config.settings import CorsMode, Redirects, Route, Upstream
+from corsproxy.config.choices import CorsMode, Redirects
+from corsproxy.config.settings import Route
+from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.decide import Facts, decide
 from corsproxy.cors.policy import CorsPolicy, PolicyDraft, build_policy
 from corsproxy.rewrite import Notice, rewrite

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from corsproxy import problems, routes
-from corsproxy.config.settings import CorsMode, HostRules, Route, Timeouts, Upstream, build_table
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import HostRules, Route, Timeouts, build_table
+from corsproxy.config.upstreams import Upstream
 from corsproxy.semantics.framing import Refusal
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from corsproxy.config.settings import Route
-from corsproxy.config.settings import Upstream as UpstreamSettings
+from corsproxy.config.upstreams import Upstream as UpstreamSettings
 from tests.harness import Upstream, route
 
 

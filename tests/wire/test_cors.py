@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from corsproxy.config.settings import CorsMode
+from corsproxy.config.choices import CorsMode
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, OWN_GRANT, STRANGER, Proxy, Upstream, chunked, exchange, get, head, ok, policy, put, route
 

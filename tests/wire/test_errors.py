@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from corsproxy.config.settings import Timeouts
-from corsproxy.config.settings import Upstream as UpstreamSettings
+from corsproxy.config.upstreams import Upstream as UpstreamSettings
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, OWN_GRANT, STRANGER, Field, Proxy, Response, Upstream, chunked, get, head, ok, put, route
 

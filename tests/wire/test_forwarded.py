@@ -4,7 +4,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from corsproxy.config.settings import ForwardingSettings, OriginHeader
+from corsproxy.config.choices import OriginHeader
+from corsproxy.config.settings import ForwardingSettings
 from corsproxy.semantics.forwarded import ForwardedMode
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, STRANGER, Field, Proxy, Request, Upstream, exchange, get, head, ok, policy

@@ -2,7 +2,7 @@
 
 import pytest
 
-from corsproxy.config.settings import CorsMode
+from corsproxy.config.choices import CorsMode
 from corsproxy.semantics.rules import compile_rules
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, Upstream, chunked, exchange, get, head, ok, policy, put, route

@@ -3,7 +3,7 @@
 import pytest
 
 from corsproxy import problems
-from corsproxy.config.settings import Redirects
+from corsproxy.config.choices import Redirects
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, Proxy, Upstream, exchange, get, head, ok
 from tests.wire.routes import routed

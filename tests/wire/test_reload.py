@@ -12,7 +12,9 @@ import pytest
 
 from corsproxy import problems
 from corsproxy.app import App
-from corsproxy.config.settings import Limits, LogLevel, LogSettings, PoolSettings, Route, RouteLimits, ServerTls, Settings, Timeouts
+from corsproxy.config.choices import LogLevel
+from corsproxy.config.settings import Limits, LogSettings, Route, RouteLimits, ServerTls, Settings, Timeouts
+from corsproxy.config.upstreams import PoolSettings
 from corsproxy.gateway import server
 from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.gateway.pool import UpstreamPool

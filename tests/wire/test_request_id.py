@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from corsproxy.config.settings import CorsMode, ForwardingSettings
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import ForwardingSettings
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, STRANGER, Field, Proxy, Upstream, chunked, exchange, get, head, ok, policy, route
 

@@ -12,8 +12,9 @@ from unittest.mock import Mock
 import pytest
 
 from corsproxy import problems
-from corsproxy.config.settings import ClientTls, Limits, Listen, PoolSettings, ServerTls, Timeouts
-from corsproxy.config.settings import Upstream as UpstreamSettings
+from corsproxy.config.settings import Limits, Listen, ServerTls, Timeouts
+from corsproxy.config.upstreams import ClientTls, PoolSettings
+from corsproxy.config.upstreams import Upstream as UpstreamSettings
 from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.semantics.rules import HeaderRules
 from tests.certificates import Authority, Pair

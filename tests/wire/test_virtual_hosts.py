@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from corsproxy.config.settings import CorsMode
+from corsproxy.config.choices import CorsMode
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, Proxy, Upstream, head, ok, policy, route
 

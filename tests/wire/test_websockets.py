@@ -10,7 +10,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from corsproxy.config.settings import Upstream as UpstreamSettings
+from corsproxy.config.upstreams import Upstream as UpstreamSettings
 from tests.conftest import ErrorLog, ProxyFactory
 from tests.harness import DEADLINE_S, ORIGIN, STRANGER, Proxy, route, until
 

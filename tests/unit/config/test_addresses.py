@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from corsproxy.config.addresses import parse_host, parse_listen, parse_public_url, parse_upstream
 from corsproxy.config.paths import parse_route_path
-from corsproxy.config.settings import Listen, Upstream
+from corsproxy.config.settings import Listen
+from corsproxy.config.upstreams import Upstream
 from corsproxy.problems import Fault
 
 LISTEN = {

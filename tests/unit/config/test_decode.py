@@ -2,8 +2,10 @@
 
 import pytest
 
+from corsproxy.config.choices import CorsMode, LogFormat, LogLevel
 from corsproxy.config.load import load_text
-from corsproxy.config.settings import CorsMode, Listen, LogFormat, LogLevel, LogSettings, Place, PoolSettings, Settings, Timeouts
+from corsproxy.config.settings import Listen, LogSettings, Place, Settings, Timeouts
+from corsproxy.config.upstreams import PoolSettings
 from corsproxy.cors.policy import CorsPolicy
 from tests.unit.config.diagnosed import UC, C, U, keys_of, said
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from corsproxy.config.choices import OriginHeader, Redirects
 from corsproxy.config.load import load_text
-from corsproxy.config.settings import ForwardingSettings, OriginHeader, Redirects, Route, Settings
+from corsproxy.config.settings import ForwardingSettings, Route, Settings
 from corsproxy.semantics.cookies import CookieRules
 from corsproxy.semantics.fields import FieldLine
 from corsproxy.semantics.forwarded import ForwardedMode

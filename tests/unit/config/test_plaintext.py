@@ -6,7 +6,7 @@ from corsproxy.config.addresses import parse_upstream
 from corsproxy.config.diagnostics import Report, Source
 from corsproxy.config.load import load_flags
 from corsproxy.config.plaintext import is_private_host, judge_plaintext
-from corsproxy.config.settings import Upstream
+from corsproxy.config.upstreams import Upstream
 from tests.unit.config.diagnosed import said
 
 PRIVATE = [

@@ -2,8 +2,9 @@
 
 import pytest
 
+from corsproxy.config.choices import CorsMode
 from corsproxy.config.load import load_text
-from corsproxy.config.settings import CorsMode, Place
+from corsproxy.config.settings import Place
 from corsproxy.cors.origins import Origins
 from corsproxy.cors.policy import CorsPolicy
 from tests.unit.config.diagnosed import C, U, said

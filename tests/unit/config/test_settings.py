@@ -1,6 +1,8 @@
 """Settings that hold by construction: routes sorted by host, and what is prepared once."""
 
-from corsproxy.config.settings import CorsMode, ForwardingSettings, Route, RouteTable, Settings, Upstream, build_table
+from corsproxy.config.choices import CorsMode
+from corsproxy.config.settings import ForwardingSettings, Route, RouteTable, Settings, build_table
+from corsproxy.config.upstreams import Upstream
 
 UP = Upstream("http://up", "up", 80, b"up")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from corsproxy.config.load import Override, load_flags, load_text
-from corsproxy.config.settings import ClientTls, ServerTls
+from corsproxy.config.settings import ServerTls
+from corsproxy.config.upstreams import ClientTls
 from tests.unit.config.diagnosed import UC, C, said
 
 PAIR = "cert_file: c.pem, key_file: k.pem"

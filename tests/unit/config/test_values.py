@@ -2,8 +2,9 @@
 
 import pytest
 
+from corsproxy.config.choices import LogFormat, LogLevel
 from corsproxy.config.load import load_text
-from corsproxy.config.settings import Listen, LogFormat, LogLevel, LogSettings, Timeouts
+from corsproxy.config.settings import Listen, LogSettings, Timeouts
 from corsproxy.cors.policy import CorsPolicy
 from tests.unit.config.diagnosed import UC, C, U, said
 

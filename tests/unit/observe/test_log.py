@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from corsproxy import problems
+from corsproxy.config.choices import LogFormat
 from corsproxy.config.export import to_json
 from corsproxy.config.load import load_text
 from corsproxy.config.render import render
-from corsproxy.config.settings import LogFormat, LogSettings
+from corsproxy.config.settings import LogSettings
 from corsproxy.cors.decide import Decision, Kind, Reason
 from corsproxy.observe.details import details
 from corsproxy.observe.log import AccessLog, EventFormatter, format_json, format_logfmt, format_text, resolve_format
