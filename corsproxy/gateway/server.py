@@ -8,7 +8,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from corsproxy.gateway._aiohttp import ClientConnection, Front
 from corsproxy.gateway.contexts import client_context
 from corsproxy.gateway.fresh import DateClock, Mint
 from corsproxy.gateway.handler import AiohttpLane
-from corsproxy.gateway.listener import CannotListen
+from corsproxy.gateway.listener import CannotListen, Listeners
 from corsproxy.gateway.pool import UpstreamPool
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
@@ -47,6 +47,9 @@ _FAREWELL_S: Final = 1.0
 _READ_BUFFER_BYTES: Final = 64 * 1024
 # An exchange that is cancelled needs a few turns of the loop, a thousand of them some more.
 _CANCELLATION_S: Final = 1.0
+# How long a connection that was made just before a drain may take to ask for something: its client could not know.
+_FIRST_REQUEST_S: Final = 1.0
+_LOOK_S: Final = 0.02
 # What is left when aiohttp is told to shut down is to be cut; 0 would mean "wait for ever".
 _SHUTDOWN_TIMEOUT_S: Final = 0.05
 
@@ -55,12 +58,15 @@ class Gateway:
     """
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
-    `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `witness` is told of every exchange that ended. `max_connections` is what
+    `is_leaving`: it serves as before, but each answer ends its connection, so that whoever balances load looks elsewhere. `share`: how many processes
+    divide what is allowed to all. `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `witness` is told of every exchange that ended. `max_connections` is what
     `limits.connections: auto` comes to.
     """
 
-    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1) -> None:
         self.settings = settings
+        self.share = share
+        self.is_leaving = False
         self.draining = False
         self.in_flight = 0
         self.tunnels = 0
@@ -71,8 +77,8 @@ class Gateway:
         self._max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
         self._front = Front(AiohttpLane(self).handle, self, **_front_options(settings.limits))
-        # In the order in which they went idle.
-        self._idle: dict[ClientConnection, None] = {}
+        # In the order in which they went idle; whether nothing was asked yet.
+        self._idle: dict[ClientConnection, bool] = {}
         self._connections: set[ClientConnection] = set()
         self.tls = ServerSide(self._front, settings.limits.header_timeout, self._mind_room)
         self._room = asyncio.Event()
@@ -84,8 +90,8 @@ class Gateway:
         self._no_tunnels.set()
         self._sweep_interval_s = _sweep_interval(settings)
         self._is_reconfigured = asyncio.Event()
-        self._sockets: list[socket.socket] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._listeners = Listeners()
+        self._sweeping: asyncio.Task[None] | None = None
         self._mint = Mint()
         self.date = DateClock().date
 
@@ -93,8 +99,12 @@ class Gateway:
 
     @property
     def closes_connections(self) -> bool:
-        """Whether answers end their connection: while draining, and when connections are nearly used up."""
-        return self.draining or self._taken > _CROWDED * self._max_connections
+        """Whether answers end their connection: at the end of life, and when connections are nearly used up."""
+        return self.draining or self.is_leaving or self._is_crowded
+
+    @property
+    def _is_crowded(self) -> bool:
+        return self._taken > _CROWDED * self._max_connections
 
     @property
     def is_overloaded(self) -> bool:
@@ -130,7 +140,7 @@ class Gateway:
         """Take note of an exchange that ended."""
         connection.end_exchange()
         if connection in self._connections:
-            self._idle[connection] = None
+            self._idle[connection] = False
         self._end_exchange()
         self._witness(record)
 
@@ -173,11 +183,11 @@ class Gateway:
     def connected(self, connection: ClientConnection) -> None:
         """Take note of a new connection; when nearly all are used up, the one that was idle longest makes room."""
         self._connections.add(connection)
-        if self.closes_connections and self._idle:
+        if self._is_crowded and self._idle:
             longest = next(iter(self._idle))
             del self._idle[longest]
             longest.close_if_idle()
-        self._idle[connection] = None
+        self._idle[connection] = True
         self._mind_room()
 
     def disconnected(self, connection: ClientConnection) -> None:
@@ -208,30 +218,19 @@ class Gateway:
 
     # --- life ---
 
-    async def start(self) -> list[Listen]:
+    async def start(self, addresses: Sequence[Listen] | None = None, lent: Sequence[socket.socket] = ()) -> list[Listen]:
         """
-        Listen on every address, and return them with their real ports.
+        Listen on every address, the settings' unless others are given, and on sockets that are lent; return them with their real ports.
 
         Raises CannotListen or BadTlsFile; nothing listens then.
         """
         contexts = self._upstream_contexts(self.settings)
         self.tls.update(self.settings.tls, self.settings.limits.header_timeout)
         self._take_contexts(contexts)
-        bound: list[Listen] = []
-        try:
-            for address in self.settings.listen:
-                sockets = listener.bind(address)
-                self._sockets += sockets
-                bound.append(address if address.unix_path else Listen(address.host, sockets[0].getsockname()[1]))
-        except CannotListen:
-            listener.close_all(self._sockets)
-            raise
+        bound = self._listeners.open(self.settings.listen if addresses is None else addresses, lent, shared=self.share > 1)
         plain = listener.plainly(self._front)
-        self._tasks = [
-            self._loop.create_task(listener.accept(sock, plain if self._is_plain(sock) else self._take_tls, self._room.wait))
-            for sock in self._sockets
-        ]
-        self._tasks.append(self._loop.create_task(self._sweep()))
+        self._listeners.accept(lambda sock: plain if self._is_plain(sock) else self._take_tls, self._room.wait)
+        self._sweeping = self._loop.create_task(self._sweep())
         return bound
 
     def reconfigure(self, settings: Settings) -> None:
@@ -270,11 +269,12 @@ class Gateway:
         aiohttp's own shutdown begins only afterwards: it would stop reading uploads in progress.
         """
         self.draining = True
-        await self._stop_listening()
-        for connection in tuple(self._idle):
+        await self._listeners.stop(takes_rest=True)
+        for connection in [connection for connection, is_fresh in self._idle.items() if not is_fresh]:
             connection.close_if_idle()
         try:
             async with asyncio.timeout(grace_s):
+                await self._hear_the_fresh()
                 await self._none_in_flight.wait()
                 await self._no_tunnels.wait()
         except TimeoutError:
@@ -283,6 +283,15 @@ class Gateway:
         finally:
             await self.stop()
         return True
+
+    async def _hear_the_fresh(self) -> None:
+        """Let connections that have asked for nothing yet do so, for a moment: a request on its way there would be lost."""
+        end = self._loop.time() + _FIRST_REQUEST_S
+        while (any(self._idle.values()) or self.tls.under_way) and self._loop.time() < end:  # noqa: ASYNC110 - an Event would cost each exchange
+            await asyncio.sleep(_LOOK_S)
+        await self.tls.stop()
+        for connection in tuple(self._idle):
+            connection.close_if_idle()
 
     async def _close_tunnels(self) -> None:
         for tunnel in tuple(self._tunnels):
@@ -296,10 +305,11 @@ class Gateway:
         self.draining = True
         for tunnel in tuple(self._tunnels):
             tunnel.abort()
-        await self._stop_listening()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listeners.stop(takes_rest=False)
+        await self.tls.stop()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
         for connection in tuple(self._connections):
             connection.cancel()
         with suppress(TimeoutError):
@@ -309,15 +319,6 @@ class Gateway:
         await self._front.shutdown(_SHUTDOWN_TIMEOUT_S)
         for pool in self.pools.values():
             pool.close()
-
-    async def _stop_listening(self) -> None:
-        sockets, self._sockets = self._sockets, []
-        accepting, self._tasks = self._tasks[: len(sockets)], self._tasks[len(sockets) :]
-        for task in accepting:
-            task.cancel()
-        await asyncio.gather(*accepting, return_exceptions=True)
-        await self.tls.stop()
-        listener.close_all(sockets)
 
     def _is_plain(self, sock: socket.socket) -> bool:
         return self.settings.tls is None or sock.family == socket.AF_UNIX
