@@ -36,13 +36,13 @@ _RESERVED_DESCRIPTORS: Final = 64
 
 class App:
     """
-    One proxy: the gateway and what watches it. `share` is how many such processes there are.
+    One proxy: the gateway and what watches it. `share` is how many such processes there are, and `instance` what all of them are called in Via.
 
     `is_ready`: whoever balances load may send more.
     """
 
-    def __init__(self, settings: Settings, access_stream: TextIO, event_stream: TextIO, share: int = 1) -> None:
-        self._instance = secrets.token_hex(4).encode()
+    def __init__(self, settings: Settings, access_stream: TextIO, event_stream: TextIO, share: int = 1, instance: bytes = b"") -> None:
+        self._instance = instance or new_instance()
         self._access_stream = access_stream
         self._event_stream = event_stream
         self.counters = Counters()
@@ -82,11 +82,11 @@ class App:
         self.is_ready = True
         return bound
 
-    async def end(self) -> None:
-        """End in order, as `shutdown` says: accept for a while, let exchanges end, cut what is left."""
+    async def end(self, *, delays: bool = True) -> None:
+        """End in order, as `shutdown` says: accept for a while, if it `delays`, let exchanges end, cut what is left."""
         shutdown = self.gateway.settings.shutdown
         self.is_ready = False
-        if shutdown.delay:
+        if shutdown.delay and delays:
             self.gateway.is_leaving = True
             _log.info("ending: connections are accepted for %g s more", shutdown.delay)
             await asyncio.sleep(shutdown.delay)
@@ -107,6 +107,11 @@ class App:
     def _flush(self) -> None:
         if self._access is not None:
             self._access.flush()
+
+
+def new_instance() -> bytes:
+    """Make what tells this proxy from others of its name."""
+    return secrets.token_hex(4).encode()
 
 
 def room_for_connections() -> int:

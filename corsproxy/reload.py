@@ -13,7 +13,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -44,6 +44,9 @@ _STAYS: Final = "%s %s: the one in force stays"
 # What each file holds: a digest, None when it cannot be read, b"" when it is a pipe or a device, which can be read but once.
 Snapshot = dict[str, bytes | None]
 
+# Swaps the settings, on the loop: at once, or when all workers have.
+Apply = Callable[[Settings], Awaitable[None] | None]
+
 
 @dataclass(frozen=True, slots=True)
 class ReloadOutcome:
@@ -61,6 +64,10 @@ class ReloadOutcome:
     time: float
 
 
+class NotTaken(Exception):
+    """Valid settings could not be put in force; the text says why."""
+
+
 class Reloader:
     """
     Loads again when asked, one load at a time, and puts in force what is valid.
@@ -71,7 +78,7 @@ class Reloader:
     seconds since the epoch: at first the start's own.
     """
 
-    def __init__(self, load: Callable[[], Loaded], apply: Callable[[Settings], None], settings: Settings, files: Sequence[str]) -> None:
+    def __init__(self, load: Callable[[], Loaded], apply: Apply, settings: Settings, files: Sequence[str]) -> None:
         self.settings = settings
         self.files = tuple(files)
         self.seen: Snapshot | None = None
@@ -150,7 +157,7 @@ class Reloader:
         try:
             loaded = await run_in_thread(self._read)
             self.files = tuple(dict.fromkeys((*loaded.files, *self._files_in_force)))
-            outcome = self._take(loaded, quiet=quiet)
+            outcome = await self._take(loaded, quiet=quiet)
         except Exception:  # noqa: BLE001 - a mistake of ours must not end what runs
             _log.exception("internal error: the configuration was not reloaded")
             said = diagnostic(problems.INTERNAL_ERROR, None, "the configuration could not be loaded", "look at the log for the traceback")
@@ -174,7 +181,7 @@ class Reloader:
                 return loaded
             files = (*files, *loaded.files)
 
-    def _take(self, loaded: Loaded, *, quiet: bool) -> ReloadOutcome:
+    async def _take(self, loaded: Loaded, *, quiet: bool) -> ReloadOutcome:
         now = time.time()
         if loaded.settings is None:
             problem = problems.RELOAD_REFUSED
@@ -184,8 +191,10 @@ class Reloader:
         changed = changes(self.settings, settings)
         outcome = ReloadOutcome(True, loaded.diagnostics, needs_restart, bool(changed), now)
         try:
-            self._apply(settings)
-        except BadTlsFile as error:
+            applied = self._apply(settings)
+            if applied is not None:
+                await applied
+        except (BadTlsFile, NotTaken) as error:
             # It was sound when it was checked, a moment ago.
             problem = problems.RELOAD_REFUSED
             _log.error(_STAYS, problem.code, problem.title, extra=details(problem, lines=[str(error)]))
@@ -214,9 +223,7 @@ def _say(outcome: ReloadOutcome, changed: Sequence[str]) -> None:
 
 
 @contextmanager
-def reloading(
-    load: Callable[[], Loaded], apply: Callable[[Settings], None], settings: Settings, files: Sequence[str]
-) -> Iterator[Reloader]:
+def reloading(load: Callable[[], Loaded], apply: Apply, settings: Settings, files: Sequence[str]) -> Iterator[Reloader]:
     """Reload on SIGHUP and when a file has changed, until the block ends; after it SIGHUP does nothing."""
     reloader = Reloader(load, apply, settings, files)
     loop = asyncio.get_running_loop()

@@ -17,6 +17,7 @@ from corsproxy.config.diagnostics import Diagnostic
 from corsproxy.config.load import Loaded
 from corsproxy.config.render import render, summary
 from corsproxy.config.settings import Listen, Settings
+from corsproxy.cpus import usable_cpus
 from corsproxy.gateway._aiohttp import CannotRun, check_aiohttp
 from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.gateway.listener import address_of
@@ -25,6 +26,7 @@ from corsproxy.observe.details import details
 from corsproxy.observe.log import configure_events, resolve_format
 from corsproxy.problems import BAD_INHERITED_SOCKET, CANNOT_LISTEN, Severity
 from corsproxy.systemd import BadSocket, inherited_sockets
+from corsproxy.workers import CannotStart, prepare
 
 _log = logging.getLogger("corsproxy")
 
@@ -57,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded], lent: Sequence[socket.socket]) -> int:
     configure_events(settings.log, sys.stderr)
-    _warn(settings, loaded.diagnostics)
+    count = settings.workers or usable_cpus()
 
     def announce(listening: Sequence[Listen]) -> None:
         first, *lines = map(loaded.secrets.strike, summarize(settings, listening, are_lent=bool(lent)))
@@ -65,9 +67,16 @@ def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded], lent:
 
     try:
         check_aiohttp()
+        # Workers are forked from a process in which nothing has begun yet, no log either.
+        supervisor = prepare(settings, count, lent) if count > 1 else None
+        _warn(settings, loaded.diagnostics)
+        if supervisor is not None:
+            return supervisor.run(announce, load, loaded.files)
         return app.run(settings, announce, load, loaded.files, lent)
     except CannotListen as error:
         complain(CANNOT_LISTEN, f"cannot listen on {error}", error.help)
+    except CannotStart as error:
+        complain(error.problem, str(error), error.help)
     except BadTlsFile as error:
         # It was sound when it was checked, a moment ago.
         complain(error.problem, str(error), error.help)

@@ -38,6 +38,13 @@ FLOORS = {
     "corsproxy.certificates": 5,
     "corsproxy.systemd": 5,
     "corsproxy.pid_one": 5,
+    "corsproxy.channel": 5,
+    "corsproxy.cpus": 5,
+    "corsproxy.messages": 5,
+    "corsproxy.nursery": 5,
+    "corsproxy.reserve": 5,
+    "corsproxy.worker": 5,
+    "corsproxy.workers": 5,
     "corsproxy.cli": 6,
     "corsproxy.__main__": 6,
 }
