@@ -20,6 +20,7 @@ from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
 from corsproxy.observe.log import AccessLog, configure_events
 from corsproxy.observe.notices import Notices
+from corsproxy.observe.writer import settle
 from corsproxy.record import ExchangeRecord
 from corsproxy.reload import reloading
 
@@ -160,9 +161,14 @@ def run(
 
 
 def run_on_loop(main: Coroutine[None, None, int]) -> int:
-    """Run a coroutine to its end on uvloop, or on asyncio's own loop on Windows."""
+    """Run a coroutine to its end on uvloop, or on asyncio's own loop on Windows; what was logged is written then, if anybody reads it."""
     try:
         import uvloop  # noqa: PLC0415 - not there on Windows
     except ImportError:
-        return asyncio.run(main)
-    return int(uvloop.run(main))
+        run_until_end = asyncio.run
+    else:
+        run_until_end = uvloop.run
+    try:
+        return int(run_until_end(main))
+    finally:
+        settle()
