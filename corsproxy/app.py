@@ -20,6 +20,7 @@ from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
 from corsproxy.observe.log import AccessLog, configure_events
 from corsproxy.observe.notices import Notices
+from corsproxy.observe.ring import Ring
 from corsproxy.observe.writer import settle
 from corsproxy.record import ExchangeRecord
 from corsproxy.reload import reloading
@@ -45,12 +46,14 @@ class App:
         self.counters = Counters()
         self._access = self._access_log(settings)
         self._notices = Notices()
+        self.ring = Ring(lambda: self.gateway.settings, self._instance.decode())
         self.gateway = Gateway(self._personal(settings), self._witness, _room_for_connections())
 
     def reconfigure(self, settings: Settings) -> None:
         """Swap the settings; exchanges in flight end under the old ones. The addresses stay. Raises BadTlsFile, and changes nothing then."""
         log = self.gateway.settings.log
         self.gateway.reconfigure(self._personal(settings))
+        self.ring.renew()
         if settings.log != log:
             self._flush()
             self._access = self._access_log(settings)
@@ -67,6 +70,7 @@ class App:
 
     def _witness(self, record: ExchangeRecord) -> None:
         self.counters.add(record)
+        self.ring.add(record)
         if record.notices:
             self._notices.add(record.notices)
         if self._access is not None:

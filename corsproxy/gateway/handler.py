@@ -76,7 +76,7 @@ class AiohttpLane:
             planned = plan(self._gateway.settings, head, connection.peer, self._gateway.fresh())
             context = planned.context
             exchange = context.exchange
-            record.decision, record.client = context.decision, exchange.client.decode("ascii")
+            record.context, record.decision, record.client = context, context.decision, exchange.client.decode("ascii")
             record.request_id, record.trace_id = exchange.request_id.decode("ascii"), exchange.trace_id.decode("ascii")
             if isinstance(planned, Forward):
                 planned = self._admit(planned, connection)
