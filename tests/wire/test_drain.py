@@ -218,7 +218,7 @@ async def test_whoever_leaves_soon_serves_on_and_ends_each_connection(front: Pro
     upstream.serve(lambda request: ok(request.target))
     kept, silent = await front.connect(), await front.connect()
     assert (await kept.ask(get(b"/1"))).values(b"connection") == []
-    front.gateway.is_leaving = True
+    front.gateway.begin_leaving()
     late = await front.connect()
     for client, target in ((kept, b"/2"), (late, b"/3"), (silent, b"/4")):
         got = await client.ask(get(target))
