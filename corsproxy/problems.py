@@ -828,6 +828,19 @@ ADMIN_STAYS_OFF: Final = Problem(
     stage=Stage.PROXY,
 )
 
+ADMIN_NOT_REACHABLE: Final = Problem(
+    "CP551",
+    "no running proxy can be asked",
+    "The command asks a proxy at its admin listener, and nobody answers there: none runs, it listens elsewhere, or `admin` is off.",
+    "Name the admin listener with `--url`; the proxy's log says where it is.",
+)
+ADMIN_REFUSED: Final = Problem(
+    "CP552",
+    "the admin listener refused",
+    "It is not that of corsproxy, or serves only health and metrics because other machines can reach it.",
+    "Let `admin.listen` be a loopback address or a unix socket, or send SIGHUP to the process.",
+)
+
 LIBRARY_MISSING: Final = Problem(
     "CP521",
     "a library is missing",

@@ -62,8 +62,8 @@ def readiness_of(gateway: Gateway, last: ReloadOutcome | None) -> Readiness:
     """Say whether a gateway takes traffic. What an upstream or a new file is like weighs nothing."""
     checks = (
         Check("config", ok=True, text="loaded"),
-        Check("listening", gateway.is_listening, "" if gateway.is_listening else "no address is listened on"),
-        Check("not draining", not gateway.draining, "the proxy is ending" if gateway.draining else ""),
+        Check("listening", gateway.is_listening, "" if gateway.is_listening else "it does not listen"),
+        Check("not draining", not gateway.draining, "it is draining" if gateway.draining else ""),
     )
     return Readiness(checks, (reload_check(last), *upstream_checks(gateway)))
 
