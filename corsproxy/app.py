@@ -25,6 +25,8 @@ from corsproxy.observe.counters import Counters
 from corsproxy.observe.details import details
 from corsproxy.observe.log import AccessLog, configure_events
 from corsproxy.observe.notices import Notices
+from corsproxy.observe.ring import Ring
+from corsproxy.observe.writer import settle
 from corsproxy.record import ExchangeRecord
 from corsproxy.reload import Reloader, reloading
 
@@ -49,12 +51,14 @@ class App:
         self.counters = Counters()
         self._access = self._access_log(settings)
         self._notices = Notices()
+        self.ring = Ring(lambda: self.gateway.settings, self._instance.decode())
         self.gateway = Gateway(self._personal(settings), self._witness, _room_for_connections())
 
     def reconfigure(self, settings: Settings) -> None:
         """Swap the settings; exchanges in flight end under the old ones. The addresses stay. Raises BadTlsFile, and changes nothing then."""
         log = self.gateway.settings.log
         self.gateway.reconfigure(self._personal(settings))
+        self.ring.renew()
         if settings.log != log:
             self._flush()
             self._access = self._access_log(settings)
@@ -71,6 +75,7 @@ class App:
 
     def _witness(self, record: ExchangeRecord) -> None:
         self.counters.add(record)
+        self.ring.add(record)
         if record.notices:
             self._notices.add(record.notices)
         if self._access is not None:
@@ -204,9 +209,14 @@ def run(
 
 
 def run_on_loop(main: Coroutine[None, None, int]) -> int:
-    """Run a coroutine to its end on uvloop, or on asyncio's own loop on Windows."""
+    """Run a coroutine to its end on uvloop, or on asyncio's own loop on Windows; what was logged is written then, if anybody reads it."""
     try:
         import uvloop  # noqa: PLC0415 - not there on Windows
     except ImportError:
-        return asyncio.run(main)
-    return int(uvloop.run(main))
+        run_until_end = asyncio.run
+    else:
+        run_until_end = uvloop.run
+    try:
+        return int(run_until_end(main))
+    finally:
+        settle()

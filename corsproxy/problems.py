@@ -860,6 +860,22 @@ AUTHORITY_BROKEN: Final = Problem(
     "Take `ca.pem` out of every trust store, remove `ca.pem` and `ca-key.pem`, and run it again; or choose another directory with `--dir`.",
 )
 
+LINES_LOST: Final = Problem(
+    "CP560",
+    "log lines were lost",
+    "Whoever reads the log took lines more slowly than they came, or took none for a while, and what waits for a reader is bounded. "
+    "The proxy never waits for its log.",
+    "Look at what reads stdout and stderr; or write less with `log.access: false` or a higher `log.level`.",
+    severity=Severity.WARNING,
+)
+LOG_UNWRITABLE: Final = Problem(
+    "CP561",
+    "the log cannot be written",
+    "The reader of stdout or stderr has gone, or the disk is full. The proxy goes on without those lines.",
+    "Mend what stdout or stderr leads to. Lines are written again as soon as that is possible.",
+    severity=Severity.WARNING,
+)
+
 
 def catalogue() -> dict[str, Problem]:
     """Return every problem by its code, in the order of the codes."""

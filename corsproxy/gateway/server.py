@@ -7,25 +7,24 @@ It holds the settings in force; a lane asks it for what it needs and tells it wh
 import asyncio
 import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
-
-from aiohttp.streams import StreamReader
 
 from corsproxy.answers import Context, problem_answer
 from corsproxy.config.settings import Limits, Listen, Settings
 from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway import listener
-from corsproxy.gateway._aiohttp import ClientConnection, Front
+from corsproxy.gateway._aiohttp import ClientConnection
 from corsproxy.gateway.contexts import client_context
 from corsproxy.gateway.fresh import DateClock, Mint
+from corsproxy.gateway.front import Front
 from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import CannotListen
 from corsproxy.gateway.pool import PoolCounts, UpstreamPool
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
+from corsproxy.gateway.tunnels import Tunnels
 from corsproxy.plan import Fresh
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
@@ -42,8 +41,6 @@ _CROWDED: Final = 0.9
 _PARSED_EXCESS: Final = 4
 # How long an unread request body is read on after an early answer, so that the client can read that answer.
 _LINGERING_S: Final = 2.0
-# How long tunnels may take to close in order at the end of a drain.
-_FAREWELL_S: Final = 1.0
 _READ_BUFFER_BYTES: Final = 64 * 1024
 # An exchange that is cancelled needs a few turns of the loop, a thousand of them some more.
 _CANCELLATION_S: Final = 1.0
@@ -55,15 +52,16 @@ class Gateway:
     """
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
-    `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `witness` is told of every exchange that ended. `max_connections`
-    is at first what `limits.connections: auto` comes to, and then the limit in force.
+    `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `closes_connections`: answers end their
+    connection, while draining and when connections are nearly used up. `witness` is told of every exchange that ended. `max_connections` is
+    at first what `limits.connections: auto` comes to, and then the limit in force.
     """
 
     def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS) -> None:
         self.settings = settings
         self.draining = False
         self.in_flight = 0
-        self.tunnels = 0
+        self.closes_connections = False
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
         self._forgotten = PoolCounts()
@@ -80,9 +78,7 @@ class Gateway:
         self._room.set()
         self._none_in_flight = asyncio.Event()
         self._none_in_flight.set()
-        self._tunnels: dict[Tunnel, ExchangeRecord] = {}
-        self._no_tunnels = asyncio.Event()
-        self._no_tunnels.set()
+        self._tunnels = Tunnels(witness)
         self._sweep_interval_s = _sweep_interval(settings)
         self._is_reconfigured = asyncio.Event()
         self._sockets: list[socket.socket] = []
@@ -93,14 +89,14 @@ class Gateway:
     # --- what lanes ask ---
 
     @property
-    def closes_connections(self) -> bool:
-        """Whether answers end their connection: while draining, and when connections are nearly used up."""
-        return self.draining or self.connections > _CROWDED * self.max_connections
-
-    @property
     def is_overloaded(self) -> bool:
         """Whether more exchanges are in flight than may be; the one that asks is counted."""
         return self.in_flight > self.settings.limits.in_flight
+
+    @property
+    def tunnels(self) -> int:
+        """How many WebSockets are open, and handshakes under way."""
+        return self._tunnels.count
 
     @property
     def has_room_for_tunnel(self) -> bool:
@@ -120,16 +116,14 @@ class Gateway:
         """Return the ids of one exchange."""
         return self._mint.fresh(begins_trace=self.settings.forwarding.begins_trace)
 
-    def enter(self, connection: ClientConnection, content: StreamReader) -> None:
+    def enter(self, connection: ClientConnection) -> None:
         """Take note of an exchange that begins."""
-        connection.begin_exchange(content)
         self._idle.pop(connection, None)
         self.in_flight += 1
         self._none_in_flight.clear()
 
     def leave(self, connection: ClientConnection, record: ExchangeRecord) -> None:
         """Take note of an exchange that ended."""
-        connection.end_exchange()
         if connection in self._connections:
             self._idle[connection] = None
         self._end_exchange()
@@ -140,34 +134,15 @@ class Gateway:
         if not self.in_flight:
             self._none_in_flight.set()
 
-    @contextmanager
-    def handshake(self, record: ExchangeRecord) -> Iterator[None]:
+    def handshake(self, record: ExchangeRecord) -> AbstractContextManager[None]:
         """Count a handshake among the tunnels; one that becomes a tunnel is counted until that ends."""
-        self.tunnels += 1
-        try:
-            yield
-        finally:
-            if not record.is_tunnel:
-                self.tunnels -= 1
+        return self._tunnels.handshake(record)
 
     def open_tunnel(self, client: ClientConnection, upstream: asyncio.Transport, idle_timeout: float, record: ExchangeRecord) -> Tunnel:
         """Join a client's connection to an upstream's. The exchange is none any more; its record is told when both are gone."""
-        assert client.wire is not None  # noqa: S101 - the caller has just written to it
-        tunnel = Tunnel(client.wire, upstream, idle_timeout, self._loop, self._end_tunnel)
-        client.begin_tunnel(tunnel.client)
-        self._tunnels[tunnel] = record
-        self._no_tunnels.clear()
+        tunnel = self._tunnels.join(client, upstream, idle_timeout, record)
         self._end_exchange()
         return tunnel
-
-    def _end_tunnel(self, tunnel: Tunnel) -> None:
-        record = self._tunnels.pop(tunnel)
-        record.ended = time.perf_counter()
-        record.received, record.sent, record.problem = tunnel.client.received, tunnel.upstream.received, tunnel.problem
-        self.tunnels -= 1
-        if not self._tunnels:
-            self._no_tunnels.set()
-        self._witness(record)
 
     # --- what operators ask ---
 
@@ -175,6 +150,11 @@ class Gateway:
     def is_listening(self) -> bool:
         """Whether connections are accepted."""
         return bool(self._sockets)
+
+    @property
+    def connections(self) -> int:
+        """How many connections of clients there are, those in their TLS handshake included."""
+        return len(self._connections) + self.tls.under_way
 
     def pool_counts(self) -> PoolCounts:
         """Add up the pools, those that are gone included."""
@@ -185,12 +165,12 @@ class Gateway:
     def connected(self, connection: ClientConnection) -> None:
         """Take note of a new connection; when nearly all are used up, the one that was idle longest makes room."""
         self._connections.add(connection)
+        self._mind_room()
         if self.closes_connections and self._idle:
             longest = next(iter(self._idle))
             del self._idle[longest]
             longest.close_if_idle()
         self._idle[connection] = None
-        self._mind_room()
 
     def disconnected(self, connection: ClientConnection) -> None:
         """Take note of one that is gone."""
@@ -198,13 +178,10 @@ class Gateway:
         self._idle.pop(connection, None)
         self._mind_room()
 
-    @property
-    def connections(self) -> int:
-        """How many connections of clients there are, those in their TLS handshake included."""
-        return len(self._connections) + self.tls.under_way
-
     def _mind_room(self) -> None:
-        if self.connections >= self.max_connections:
+        taken = self.connections
+        self.closes_connections = self.draining or taken > _CROWDED * self.max_connections
+        if taken >= self.max_connections:
             self._room.clear()
         else:
             self._room.set()
@@ -283,32 +260,26 @@ class Gateway:
         aiohttp's own shutdown begins only afterwards: it would stop reading uploads in progress.
         """
         self.draining = True
+        self._mind_room()
         await self._stop_listening()
         for connection in tuple(self._idle):
             connection.close_if_idle()
         try:
             async with asyncio.timeout(grace_s):
                 await self._none_in_flight.wait()
-                await self._no_tunnels.wait()
+                await self._tunnels.wait_ended()
         except TimeoutError:
-            await self._close_tunnels()
+            await self._tunnels.close()
             return not self.in_flight
         finally:
             await self.stop()
         return True
 
-    async def _close_tunnels(self) -> None:
-        for tunnel in tuple(self._tunnels):
-            tunnel.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_FAREWELL_S):
-                await self._no_tunnels.wait()
-
     async def stop(self) -> None:
         """Cut everything off."""
         self.draining = True
-        for tunnel in tuple(self._tunnels):
-            tunnel.abort()
+        self._mind_room()
+        self._tunnels.abort()
         await self._stop_listening()
         for task in self._tasks:
             task.cancel()
@@ -349,8 +320,7 @@ class Gateway:
             header_timeout = self.settings.limits.header_timeout
             for connection in tuple(self._connections):
                 connection.expire(now, header_timeout)
-            for tunnel in tuple(self._tunnels):
-                tunnel.expire(now)
+            self._tunnels.expire(now)
 
     def _upstream_contexts(self, settings: Settings) -> dict[Upstream, ssl.SSLContext]:
         """
