@@ -14,6 +14,7 @@ from corsproxy.gateway.server import Gateway
 from corsproxy.observe import figures
 from corsproxy.observe.counters import Counters
 from corsproxy.observe.snapshot import Labels, Snapshot, Value
+from corsproxy.observe.writer import lines_dropped
 from corsproxy.reload import Reloader
 
 
@@ -55,7 +56,7 @@ def figures_of_reloads(reloader: Reloader) -> Snapshot:
 
 def figures_of_worker(gateway: Gateway, counters: Counters) -> Snapshot:
     """Return everything that a process that serves clients counts."""
-    return counters.snapshot() + figures_of_gateway(gateway)
+    return counters.snapshot() + figures_of_gateway(gateway) + Snapshot({figures.LOG_DROPPED: {(): (lines_dropped(),)}})
 
 
 def readiness_of(gateway: Gateway, last: ReloadOutcome | None) -> Readiness:
