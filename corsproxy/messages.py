@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
+from corsproxy.admin.sources import Check
 from corsproxy.config.settings import Listen, Settings
+from corsproxy.observe.snapshot import Snapshot
 
 # Settings are the largest, and a file has 1 MiB at most.
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
@@ -75,6 +77,26 @@ class End:
 @dataclass(frozen=True, slots=True)
 class Stop:
     """To a worker: end at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """To a worker: tell of yourself. `number` tells one question from another."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """
+    Of a worker: its figures, and what is to say of its upstreams.
+
+    `number` is that of the question; 0 where nobody asked, and the worker is about to end.
+    """
+
+    number: int
+    figures: Snapshot
+    upstreams: tuple[Check, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from corsproxy.channel import Channel
 from corsproxy.config.settings import Settings
 from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.gateway.server import CannotListen
-from corsproxy.messages import Begin, End, Failed, Ready, Reload, Reloaded, Stop
+from corsproxy.messages import Ask, Begin, End, Failed, Ready, Reload, Reloaded, Stop, Told
 from corsproxy.observe.log import configure_events
+from corsproxy.vitals import figures_of_worker, upstream_checks
 
 _log = logging.getLogger("corsproxy")
 
@@ -65,6 +66,8 @@ class _Worker:
             return 1
         channel.send(Ready())
         await self._end(app, await self._orders.get())
+        # What it has counted since it was asked last would be lost.
+        channel.send(self._told(0))
         return 0
 
     async def _end(self, app: App, order: Begin | End | Stop) -> None:
@@ -88,12 +91,20 @@ class _Worker:
         if isinstance(message, Reload):
             assert self._channel is not None  # noqa: S101 - the supervisor waits for Ready
             self._channel.send(Reloaded(message.number, self._reconfigure(message.settings)))
+        elif isinstance(message, Ask):
+            assert self._channel is not None  # noqa: S101
+            self._channel.send(self._told(message.number))
         else:
             self._orders.put_nowait(message)
 
     def on_lost(self) -> None:
         """End in order: there is no supervisor any more."""
         self._orders.put_nowait(End(delays=False))
+
+    def _told(self, number: int) -> Told:
+        assert self._app is not None  # noqa: S101
+        gateway = self._app.gateway
+        return Told(number, figures_of_worker(gateway, self._app.counters), upstream_checks(gateway))
 
     def _reconfigure(self, settings: Settings) -> str:
         """Put settings in force; returns why they are not."""

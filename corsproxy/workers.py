@@ -13,16 +13,18 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from corsproxy import problems
-from corsproxy.app import new_instance, run_on_loop
+from corsproxy.admin.sources import InForce
+from corsproxy.app import new_instance, run_on_loop, serving_admin
 from corsproxy.channel import Channel
 from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
-from corsproxy.messages import Begin, Born, End, Failed, Gone, Ready, Reload, Reloaded, Stop, to_frame
+from corsproxy.gathering import Gathering
+from corsproxy.messages import Begin, Born, End, Failed, Gone, Ready, Reload, Reloaded, Stop, Told, to_frame
 from corsproxy.nursery import Nursery, begin_nursery
 from corsproxy.observe.details import details
 from corsproxy.observe.log import configure_events
@@ -59,7 +61,7 @@ class Worker:
     """
     A worker, as its supervisor knows it. `place` is its number; `settings` are those that it was given last.
 
-    `verdict` waits for what comes of the reload under way.
+    `verdict` waits for what comes of the reload under way; `told` is what it has told of itself last.
     """
 
     place: int
@@ -70,6 +72,7 @@ class Worker:
     is_ready: bool = False
     failure: Failed | None = None
     verdict: "asyncio.Future[str] | None" = None
+    told: Told | None = None
 
 
 class Supervisor:
@@ -79,11 +82,13 @@ class Supervisor:
         self.settings = settings
         self.workers: dict[int, Worker] = {}
         self.restarts = 0
-        self._count = count
+        self.count = count
+        self.gathering = Gathering(self)
         self._reserved = reserved
         self._nursery = nursery
         self._instance = new_instance()
         self._is_ending = False
+        self._is_let_go = False
         self._exit_code = 0
         self._reloads = 0
         self._failures = [0] * (count + 1)
@@ -94,20 +99,28 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def is_ready(self) -> bool:
-        """Whether whoever balances load may send more."""
-        return not self._is_ending and any(worker.is_ready for worker in self.workers.values())
+    def tellers(self) -> "list[Worker]":
+        """Every worker that is alive."""
+        return [*self.workers.values(), *self._leaving]
+
+    @property
+    def ending(self) -> str:
+        """In which way the proxy is about to end; empty while it is not."""
+        return "" if not self._is_ending else "it is draining" if self._is_let_go else "it is about to drain"
 
     def run(
         self,
+        loaded: Loaded,
         on_listening: Callable[[Sequence[Listen]], None],
-        load: Callable[[], Loaded] | None = None,
-        files: Sequence[str] = (),
+        load: Callable[[], Loaded],
     ) -> int:
-        """Serve until SIGTERM or SIGINT, as one process would; returns the exit code. Raises CannotStart."""
-        return run_on_loop(self._run(on_listening, load, files))
+        """
+        Serve until SIGTERM or SIGINT, as one process would; returns the exit code. `loaded` holds the settings to begin with, and `load` makes
+        them anew. Raises CannotStart, or CannotListen for the admin's address.
+        """
+        return run_on_loop(self._run(loaded, on_listening, load))
 
-    async def _run(self, on_listening: Callable[[Sequence[Listen]], None], load: Callable[[], Loaded] | None, files: Sequence[str]) -> int:
+    async def _run(self, loaded: Loaded, on_listening: Callable[[Sequence[Listen]], None], load: Callable[[], Loaded]) -> int:
         loop = asyncio.get_running_loop()
         self._started: asyncio.Future[None] = loop.create_future()
         self._all_gone = asyncio.Event()
@@ -116,19 +129,22 @@ class Supervisor:
             loop.add_signal_handler(number, self._signals.put_nowait, number)
         news = await Channel.open(self._nursery.news, self._on_news, self._on_nursery_lost)
         try:
-            for place in range(1, self._count + 1):
+            for place in range(1, self.count + 1):
                 await self._start(place)
             told = asyncio.ensure_future(self._signals.get())
             either: list[asyncio.Future[Any]] = [self._started, told]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not told.done():
-                self._started.result()
-                self._reserved.open_for_all()
-                with reloading(load, self.apply, self.settings, files) if load is not None else nullcontext():
+            if told.done():
+                return await self._end(told.result())
+            self._started.result()
+            self._reserved.open_for_all()
+            with reloading(load, self.apply, InForce(self.settings, loaded)) as reloader:
+                async with serving_admin(self.gathering.sources(reloader)):
                     on_listening(self._reserved.bound)
                     notify(READY)
-                    await told
-            return await self._end(told.result())
+                    first = await told
+                    reloader.stop()
+                    return await self._end(first)
         finally:
             await self._stop_all()
             news.close()
@@ -150,7 +166,7 @@ class Supervisor:
             return  # that the nursery is gone is met elsewhere
         worker.channel = await Channel.open(ours, lambda message: self._on_message(worker, message), lambda: self._on_lost(worker))
         addresses = tuple(self._reserved.addresses)
-        worker.channel.send(Begin(self.settings, addresses, place, self._count, self._instance))
+        worker.channel.send(Begin(self.settings, addresses, place, self.count, self._instance))
 
     def _on_message(self, worker: Worker, message: Any) -> None:
         match message:
@@ -162,6 +178,8 @@ class Supervisor:
                     self._started.set_result(None)
             case Failed():
                 worker.failure = message
+            case Told():
+                self.gathering.on_told(worker, message)
             case Reloaded(number, error):
                 if number == self._reloads and worker.verdict is not None and not worker.verdict.done():
                     worker.verdict.set_result(error)
@@ -171,6 +189,7 @@ class Supervisor:
     def _on_lost(self, worker: Worker) -> None:
         """Take note that a worker is gone, and start another in its place if it was not told to go."""
         worker.is_ready = False
+        self.gathering.on_lost(worker)
         if worker.verdict is not None and not worker.verdict.done():
             worker.verdict.set_result("")
         self._leaving.discard(worker)
@@ -312,18 +331,19 @@ class Supervisor:
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_S):
                 await self._all_gone.wait()
-        for worker in (*self.workers.values(), *self._leaving):
+        for worker in self.tellers:
             if worker.pid:
                 with suppress(ProcessLookupError):
                     os.kill(worker.pid, signal.SIGKILL)
 
     def _send_all(self, order: End | Stop) -> None:
-        for worker in (*self.workers.values(), *self._leaving):
+        for worker in self.tellers:
             if worker.channel is not None:
                 worker.channel.send(order)
 
     def _let_go(self) -> None:
         """Close what workers share: nobody shall wait in the queue of a socket that nobody accepts from."""
+        self._is_let_go = True
         self._nursery.let_go()
         self._reserved.release()
 

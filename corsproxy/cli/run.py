@@ -71,8 +71,8 @@ def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded], lent:
         supervisor = prepare(settings, count, lent) if count > 1 else None
         _warn(settings, loaded.diagnostics)
         if supervisor is not None:
-            return supervisor.run(announce, load, loaded.files)
-        return app.run(settings, announce, load, loaded.files, lent)
+            return supervisor.run(loaded, announce, load)
+        return app.run(loaded, announce, load, lent)
     except CannotListen as error:
         complain(CANNOT_LISTEN, f"cannot listen on {error}", error.help)
     except CannotStart as error:

@@ -106,11 +106,17 @@ def test_new_connections_are_served_while_a_worker_is_missing(tmp_path: Path) ->
 
 
 @contextmanager
-def changed_crew(cwd: Path, change: str, *arguments: str) -> Iterator[tuple["subprocess.Popen[str]", int, Family]]:
+def changed_crew(cwd: Path, change: str, *arguments: str, **extra: str) -> Iterator[tuple["subprocess.Popen[str]", int, Family]]:
     """Run a proxy with two workers, some of whose code was changed to fail."""
     command = [sys.executable, *run_with_a_change(change), *(arguments or (*FLAGS, "--listen", "127.0.0.1:0"))]
     process = subprocess.Popen(
-        command, cwd=cwd, env=environment(**TWO), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=cwd,
+        env=environment(**TWO, **extra),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert process.stderr is not None
     with process.stderr:
