@@ -78,6 +78,7 @@ def attributes(record: ExchangeRecord) -> dict[str, _Value]:
         "corsproxy.kind": decision.kind.value if decision else None,
         "corsproxy.reason": record.reason or (decision.reason.value if decision else None),
         "corsproxy.problem": record.problem.code if record.problem else None,
+        "error.type": record.problem.word or None if record.problem else None,
         "error.message": record.failure or None,
         "event.duration": round((record.ended - record.started) * 1e9),
         "http.request.body.size": record.received or None,

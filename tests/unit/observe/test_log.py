@@ -44,6 +44,7 @@ def test_json_has_opentelemetry_names() -> None:
         "corsproxy.kind": "actual",
         "corsproxy.reason": "origin-refused",
         "corsproxy.problem": "CP301",
+        "error.type": "origin_refused",
         "event.duration": 250_000_000,
     }
 
