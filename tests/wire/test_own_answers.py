@@ -1,7 +1,7 @@
 """
 Every status that the proxy makes itself, as it arrives: who can read it, in which form, and what stands beside it.
 
-What upstreams do wrong, and which status that becomes, is in `test_errors`.
+What upstreams do wrong, and which status that becomes, is in `test_upstream_faults`.
 """
 
 import json
@@ -192,7 +192,7 @@ async def test_an_answer_to_head_has_the_length_of_the_one_to_get(
 def test_no_status_is_forgotten() -> None:
     elsewhere = {
         408: "test_duties: a body that stops; test_slow_head: a head that does",
-        504: "test_errors",
+        504: "test_upstream_faults",
     }
 
     assert {problem.status for problem in catalogue().values() if problem.status} == CASES.keys() | elsewhere.keys()
