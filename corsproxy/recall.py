@@ -298,7 +298,16 @@ class Recall:
             trace, begins = fresh.trace_id, fresh.parent_id
         exchange = _new(Exchange, (named, *known.front, trace, begins, client.address, *known.tail))
         context = Context(
-            sample.method, 1, sample.persistent, sample.route, sample.cors, sample.decision, sample.trailers, exchange, sample.sent_host
+            sample.method,
+            1,
+            sample.persistent,
+            sample.route,
+            sample.cors,
+            sample.decision,
+            sample.trailers,
+            exchange,
+            sample.sent_host,
+            sample.accept,
         )
         if isinstance(known, _KnownForward):
             return self._forward(known, context, client, read, target)
