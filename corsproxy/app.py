@@ -20,7 +20,7 @@ from corsproxy.admin.server import AdminServer
 from corsproxy.admin.sources import InForce, Sources
 from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
-from corsproxy.gateway.listener import CannotListen
+from corsproxy.gateway.listener import NO_SOCKETS, CannotListen, Sockets
 from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
 from corsproxy.observe.details import details
@@ -86,9 +86,9 @@ class App:
         if self._access is not None:
             self._access.add(record)
 
-    async def start(self, addresses: Sequence[Listen] | None = None, lent: Sequence[socket.socket] = ()) -> list[Listen]:
-        """Listen, on the settings' addresses unless others are given, and on sockets that are lent; returns the real addresses. Raises CannotListen."""
-        bound = await self.gateway.start(addresses, lent)
+    async def start(self, addresses: Sequence[Listen] | None = None, sockets: Sockets = NO_SOCKETS) -> list[Listen]:
+        """Listen, on the settings' addresses unless others are given, and on sockets that listen already; returns the real addresses. Raises CannotListen."""
+        bound = await self.gateway.start(addresses, sockets)
         self.is_ready = True
         return bound
 
@@ -162,14 +162,14 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
-    addresses = () if lent else None
+    addresses, sockets = () if lent else None, Sockets(lent=tuple(lent))
     if load is None:
-        on_listening(await app.start(addresses, lent))
+        on_listening(await app.start(addresses, sockets))
         notify(READY)
         return await _until_told(app, signals)
     with reloading(load, app.reconfigure, InForce(loaded.settings, loaded)) as reloader:
         async with serving_admin(vitals.sources_of_process(app.gateway, app.counters, reloader)):
-            on_listening(await app.start(addresses, lent))
+            on_listening(await app.start(addresses, sockets))
             notify(READY)
             return await _until_told(app, signals, reloader)
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
+from corsproxy.gateway.listener import Sockets
 from corsproxy.messages import Born, Gone, to_frame
 
 _log = logging.getLogger("corsproxy")
@@ -24,8 +25,8 @@ _log = logging.getLogger("corsproxy")
 _FORK: Final = b"F"
 _LET_GO: Final = b"L"
 
-# What a worker does with its end of the pair and with the sockets that all of them accept from; returns its exit code.
-Work = Callable[[socket.socket, Sequence[socket.socket]], int]
+# What a worker does with its end of the pair and with sockets that listen; returns its exit code.
+Work = Callable[[socket.socket, Sockets], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,9 @@ class Nursery:
         self.news.close()
 
 
-def begin_nursery(work: Work, lent: Sequence[socket.socket], others: Sequence[socket.socket]) -> Nursery:
+def begin_nursery(work: Work, sockets: Sockets) -> Nursery:
     """
-    Fork a nursery, before there is any loop or thread. `lent` are for the workers, `others` are closed there.
+    Fork a nursery, before there is any loop or thread. Of the sockets, its own are for the first worker.
 
     Raises OSError.
     """
@@ -64,7 +65,7 @@ def begin_nursery(work: Work, lent: Sequence[socket.socket], others: Sequence[so
         orders_there.close()
         news_there.close()
         return Nursery(orders, news)
-    return _end_with(lambda: _Nurse(work, list(lent), orders_there, news_there).run([orders, news, *others]))
+    return _end_with(lambda: _Nurse(work, sockets, orders_there, news_there).run([orders, news]))
 
 
 def _end_with(work: Callable[[], int]) -> NoReturn:
@@ -83,9 +84,9 @@ def _end_with(work: Callable[[], int]) -> NoReturn:
 class _Nurse:
     """The nursery's own end."""
 
-    def __init__(self, work: Work, lent: list[socket.socket], orders: socket.socket, news: socket.socket) -> None:
+    def __init__(self, work: Work, sockets: Sockets, orders: socket.socket, news: socket.socket) -> None:
         self._work = work
-        self._lent = lent
+        self._sockets = sockets
         self._orders = orders
         self._news = news
         self._woken, self._waker = os.pipe()
@@ -115,9 +116,9 @@ class _Nurse:
     def _obey(self) -> bool:
         order, descriptors, _, _ = socket.recv_fds(self._orders, 1, 1)
         if order == _LET_GO:
-            for sock in self._lent:
+            for sock in (*self._sockets.own, *self._sockets.lent):
                 sock.close()
-            self._lent.clear()
+            self._sockets = Sockets()
         elif order == _FORK:
             self._fork(socket.socket(fileno=descriptors[0]))
         return bool(order)
@@ -131,6 +132,9 @@ class _Nurse:
             if not pid:
                 _end_with(lambda: self._be_worker(end))
             self._tell(Born(pid))
+            for sock in self._sockets.own:
+                sock.close()
+            self._sockets = Sockets(lent=self._sockets.lent)
         end.close()
 
     def _be_worker(self, end: socket.socket) -> int:
@@ -140,7 +144,7 @@ class _Nurse:
         os.close(self._waker)
         self._orders.close()
         self._news.close()
-        return self._work(end, self._lent)
+        return self._work(end, self._sockets)
 
     def _tell_deaths(self) -> None:
         with suppress(ChildProcessError):

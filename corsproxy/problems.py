@@ -951,6 +951,17 @@ ADMIN_REFUSED: Final = Problem(
     "It is not that of corsproxy, or serves only health and metrics because other machines can reach it.",
     "Let `admin.listen` be a loopback address or a unix socket, or send SIGHUP to the process.",
 )
+OUT_OF_DESCRIPTORS: Final = Problem(
+    "CP544",
+    "no file descriptor is left",
+    "As many files and connections are open as the system allows this process, so no connection can be made, and new clients wait. It passes by itself when others end.",
+    "Raise the limit (`ulimit -n`, `LimitNOFILE=`), or lower `limits.connections` to less than half of it.",
+    status=503,
+    stage=Stage.PROXY,
+    detail="The proxy has no room for another connection. Try again.",
+    word="out_of_descriptors",
+    proxy_error="connection_limit_reached",
+)
 
 LIBRARY_MISSING: Final = Problem(
     "CP521",

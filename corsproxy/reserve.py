@@ -26,7 +26,8 @@ class Reserved:
     What is reserved. `bound` are all addresses with their real ports; `addresses` are those that each worker listens on by a socket of its own;
     `lent` are the sockets that all accept from.
 
-    `probes` keep the `addresses` until the workers listen there: they listen too, so that nobody else can bind meanwhile.
+    `probes` are sockets on the `addresses`, which listen, so that nobody else can bind there meanwhile. They become the first worker's, with whoever
+    is in their queues; the other workers make theirs beside them.
     `paths` are files of unix sockets that are ours to remove.
     """
 
@@ -37,7 +38,7 @@ class Reserved:
     paths: list[str] = field(default_factory=list)
 
     def open_for_all(self) -> None:
-        """Let go of the addresses on which the workers listen now."""
+        """Let go of the probes: the first worker has them now."""
         close_all(self.probes)
         self.probes.clear()
 

@@ -5,7 +5,6 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from corsproxy import problems
@@ -13,6 +12,7 @@ from corsproxy.app import App, run_on_loop
 from corsproxy.channel import Channel
 from corsproxy.config.settings import Settings
 from corsproxy.gateway.contexts import BadTlsFile
+from corsproxy.gateway.listener import Sockets
 from corsproxy.gateway.server import CannotListen
 from corsproxy.messages import Ask, Begin, End, Failed, Ready, Reload, Reloaded, Stop, Told
 from corsproxy.observe.log import configure_events
@@ -21,19 +21,19 @@ from corsproxy.vitals import figures_of_worker, upstream_checks
 _log = logging.getLogger("corsproxy")
 
 
-def work(end: socket.socket, lent: Sequence[socket.socket]) -> int:
-    """Be a worker until told to end; returns the exit code. `lent` are sockets that all workers accept from."""
+def work(end: socket.socket, sockets: Sockets) -> int:
+    """Be a worker until told to end; returns the exit code. `sockets` listen already, and all workers accept from those that are lent."""
     # Those of a terminal reach every process; what follows from them is for the supervisor to say.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    return run_on_loop(_serve(end, lent))
+    return run_on_loop(_serve(end, sockets))
 
 
-async def _serve(end: socket.socket, lent: Sequence[socket.socket]) -> int:
+async def _serve(end: socket.socket, sockets: Sockets) -> int:
     worker = _Worker()
     channel = await Channel.open(end, worker.on_message, worker.on_lost)
     try:
-        return await worker.run(channel, lent)
+        return await worker.run(channel, sockets)
     finally:
         channel.close()
 
@@ -46,7 +46,7 @@ class _Worker:
         self._channel: Channel | None = None
         self._app: App | None = None
 
-    async def run(self, channel: Channel, lent: Sequence[socket.socket]) -> int:
+    async def run(self, channel: Channel, sockets: Sockets) -> int:
         """Begin, serve, end; returns the exit code."""
         self._channel = channel
         begin = await self._orders.get()
@@ -57,7 +57,8 @@ class _Worker:
         configure_events(begin.settings.log, sys.stderr)
         try:
             self._app = app = App(begin.settings, sys.stdout, sys.stderr, begin.share, begin.instance)
-            await app.start(begin.addresses, lent)
+            # The first has them already, in the sockets by which they were reserved.
+            await app.start(() if sockets.own else begin.addresses, sockets)
         except CannotListen as error:
             channel.send(Failed(problems.CANNOT_LISTEN.code, f"cannot listen on {error}", error.help))
             return 1

@@ -23,6 +23,7 @@ from corsproxy.app import new_instance, run_on_loop, serving_admin
 from corsproxy.channel import Channel
 from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
+from corsproxy.gateway.listener import Sockets
 from corsproxy.gathering import Gathering
 from corsproxy.messages import Begin, Born, End, Failed, Gone, Ready, Reload, Reloaded, Stop, Told, to_frame
 from corsproxy.nursery import Nursery, begin_nursery
@@ -355,7 +356,7 @@ def prepare(settings: Settings, count: int, handed_over: Sequence[socket.socket]
     Raises CannotListen.
     """
     reserved = reserve(settings.listen, handed_over)
-    nursery = begin_nursery(work, reserved.lent, reserved.probes)
+    nursery = begin_nursery(work, Sockets(tuple(reserved.probes), tuple(reserved.lent)))
     return Supervisor(settings, count, reserved, nursery)
 
 

@@ -11,7 +11,7 @@ from corsproxy import __version__, app
 from corsproxy.cli.exits import EXIT_CONFIG, EXIT_STARTUP, EXIT_USAGE
 from corsproxy.cli.loading import add_source_arguments, load_first, source_of
 from corsproxy.cli.summary import summarize
-from corsproxy.cli.term import complain, wants_colour
+from corsproxy.cli.term import complain, wants_colour, write_err
 from corsproxy.config.choices import LogFormat
 from corsproxy.config.diagnostics import Diagnostic
 from corsproxy.config.load import Loaded
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = load_first(source)
     if loaded.settings is None:
         # How to log is not known, so it is said to people.
-        sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
+        write_err(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
         return EXIT_CONFIG
     return _start(loaded.settings, loaded, source, lent)
 
@@ -91,7 +91,7 @@ def _warn(settings: Settings, diagnostics: Sequence[Diagnostic]) -> None:
     if not diagnostics:
         return
     if resolve_format(settings.log, sys.stderr) is LogFormat.TEXT:
-        sys.stderr.write(render(diagnostics, colour=wants_colour(sys.stderr)))
+        write_err(render(diagnostics, colour=wants_colour(sys.stderr)))
         return
     level = logging.WARNING if any(each.severity is Severity.WARNING for each in diagnostics) else logging.INFO
     _log.log(level, "the configuration is in force, with %s", summary(diagnostics), extra=details(diagnostics=diagnostics))

@@ -143,11 +143,11 @@ def counted(self, dead):
         self._signals.put_nowait(None)
 w.Supervisor._restart = counted
 serve = worker._Worker.run
-async def dying(self, channel, lent):
+async def dying(self, channel, sockets):
     # The first two live, so that the proxy starts; whatever follows them dies.
     if os.path.exists("dying"):
         os._exit(7)
-    return await serve(self, channel, lent)
+    return await serve(self, channel, sockets)
 worker._Worker.run = dying
 """
     with changed_crew(tmp_path, change) as (process, _, family):
@@ -161,7 +161,7 @@ worker._Worker.run = dying
 
 
 def test_a_worker_that_cannot_begin_keeps_the_proxy_from_starting(tmp_path: Path) -> None:
-    change = "import os, corsproxy.nursery as n, corsproxy.workers as w; w.work = lambda end, lent: 9"
+    change = "import os, corsproxy.nursery as n, corsproxy.workers as w; w.work = lambda end, sockets: 9"
     command = [sys.executable, *run_with_a_change(change), *FLAGS, "--listen", "127.0.0.1:0"]
     said = subprocess.run(command, cwd=tmp_path, env=environment(**TWO), capture_output=True, text=True, timeout=30, check=False)
     assert said.returncode == 3
@@ -378,7 +378,7 @@ from corsproxy import problems
 import corsproxy.worker as worker
 run = worker._Worker.run
 places = []
-async def placed(self, channel, lent):
+async def placed(self, channel, sockets):
     get = self._orders.get
     async def noted():
         order = await get()
@@ -386,7 +386,7 @@ async def placed(self, channel, lent):
             places.append(order.place)
         return order
     self._orders.get = noted
-    return await run(self, channel, lent)
+    return await run(self, channel, sockets)
 worker._Worker.run = placed
 reconfigure = app.App.reconfigure
 def refuse(self, settings):
