@@ -2,14 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
+SOAK_MINUTES ?= 10
+SOAK_WORKERS ?= 1
 
-.PHONY: run test check lint types fuzz bench-liveness sync lock clean help
+.PHONY: run test check lint types fuzz soak bench-liveness sync lock clean help
 
 help:
 	@echo 'make run    try it: a sample API, the proxy in front of it, and a page that calls both'
 	@echo 'make test   install what the tests need, and run all of them'
 	@echo 'make check  lint, formatting and types'
 	@echo 'make fuzz   the property tests, with many more examples'
+	@echo 'make soak   ten minutes of mixed load, reloads and faults: memory, descriptors and tasks must end where they began'
 	@echo 'make bench-liveness   how it lives with slow, vanishing and many peers, measured'
 	@echo 'make sync   write anew what is made from the tables of keys and problems'
 	@echo 'make lock   pin the dependencies anew'
@@ -32,6 +35,9 @@ types: .venv/.dev
 
 fuzz: .venv/.dev
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/properties $(PYTEST_ARGS)
+
+soak: .venv/.run
+	SOAK_MINUTES=$(SOAK_MINUTES) SOAK_WORKERS=$(SOAK_WORKERS) $(BIN)/python bench/liveness.py soak
 
 bench-liveness: .venv/.run
 	$(BIN)/python bench/liveness.py $(ROWS)
