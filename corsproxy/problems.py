@@ -818,6 +818,12 @@ NOTHING_TO_RELOAD: Final = Problem(
     "Restart the proxy with other flags, or keep the policy in a file.",
     severity=Severity.WARNING,
 )
+BAD_INHERITED_SOCKET: Final = Problem(
+    "CP540",
+    "a socket that was handed over cannot be used",
+    "The service manager passed descriptors (`LISTEN_FDS`), and one of them is no TCP or unix socket that listens. Connections cannot be accepted from it.",
+    "Look at the socket unit: it needs `ListenStream=`, and `Accept=no`.",
+)
 
 ADMIN_STAYS_OFF: Final = Problem(
     "CP550",
