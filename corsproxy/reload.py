@@ -102,12 +102,12 @@ class Reloader:
             if not self.files:
                 problem = problems.NOTHING_TO_RELOAD
                 _log.warning("%s %s: corsproxy runs without a file", problem.code, problem.title, extra=details(problem))
-                said = diagnostic(
-                    problem, None, "corsproxy runs without a file", "restart it with other flags, or keep the policy in a file"
-                )
                 # `systemctl reload` waits for both.
                 notify(reloading_state())
                 notify(READY)
+                said = diagnostic(
+                    problem, None, "corsproxy runs without a file", "restart it with other flags, or keep the policy in a file"
+                )
                 asked.set_result(ReloadOutcome(False, (said,), (), False, time.time()))
                 return asked
             self._asked = asked

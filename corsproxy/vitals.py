@@ -5,10 +5,9 @@ It puts together what gateway, counters and reloads know, and holds none of it.
 """
 
 import platform
-from typing import TYPE_CHECKING
 
 from corsproxy import __version__, problems
-from corsproxy.admin.sources import Check, Readiness, Sources
+from corsproxy.admin.sources import Check, InForce, Readiness, Sources
 from corsproxy.changes import ReloadOutcome
 from corsproxy.config.load import Loaded
 from corsproxy.gateway.server import Gateway
@@ -17,9 +16,6 @@ from corsproxy.observe.counters import Counters
 from corsproxy.observe.snapshot import Labels, Snapshot, Value
 from corsproxy.observe.writer import lines_dropped
 from corsproxy.reload import Reloader
-
-if TYPE_CHECKING:
-    from corsproxy.app import App
 
 
 def figures_of_gateway(gateway: Gateway) -> Snapshot:
@@ -63,16 +59,18 @@ def figures_of_worker(gateway: Gateway, counters: Counters) -> Snapshot:
     return counters.snapshot() + figures_of_gateway(gateway) + Snapshot({figures.LOG_DROPPED: {(): (lines_dropped(),)}})
 
 
-def readiness_of(app: "App", last: ReloadOutcome | None) -> Readiness:
-    """Say whether a process takes traffic. What an upstream or a new file is like weighs nothing."""
-    is_listening = app.gateway.is_listening
-    is_ending = app.gateway.draining or (is_listening and not app.is_ready)
+def readiness_of(gateway: Gateway, last: ReloadOutcome | None) -> Readiness:
+    """Say whether a gateway takes traffic. What an upstream or a new file is like weighs nothing."""
     checks = (
         Check("config", ok=True, text="loaded"),
-        Check("listening", is_listening, "" if is_listening else "it does not listen"),
-        Check("not ending", not is_ending, "it is ending" if is_ending else ""),
+        Check("listening", gateway.is_listening, "" if gateway.is_listening else "it does not listen"),
+        Check("not draining", not (gateway.draining or gateway.is_leaving), _ending(gateway)),
     )
-    return Readiness(checks, (reload_check(last), *upstream_checks(app.gateway)))
+    return Readiness(checks, (reload_check(last), *upstream_checks(gateway)))
+
+
+def _ending(gateway: Gateway) -> str:
+    return "it is draining" if gateway.draining else "it is about to drain" if gateway.is_leaving else ""
 
 
 def reload_check(last: ReloadOutcome | None) -> Check:
@@ -100,13 +98,16 @@ def _dangerous(loaded: Loaded) -> int:
     return sum(each.problem is problems.DANGEROUS_SETTING for each in loaded.diagnostics)
 
 
-def sources_of(app: "App", reloader: Reloader) -> Sources:
+def sources_of_process(gateway: Gateway, counters: Counters, reloader: Reloader) -> Sources:
     """Make the sources of a proxy that is one process."""
 
     async def readiness() -> Readiness:
-        return readiness_of(app, reloader.last)
+        return readiness_of(gateway, reloader.last)
 
     async def metrics() -> Snapshot:
-        return figures_of_worker(app.gateway, app.counters) + figures_of_reloads(reloader)
+        return figures_of_worker(gateway, counters) + figures_of_reloads(reloader)
 
-    return Sources(lambda: reloader.in_force, readiness, metrics, reloader.reload)
+    def in_force() -> InForce:
+        return reloader.in_force
+
+    return Sources(in_force, readiness, metrics, reloader.reload)

@@ -370,8 +370,8 @@ KEYS: Final = (
         also=("access_log", "requests"),
         comment="one line for each exchange, on stdout",
     ),
-    *ADMIN_KEYS,
     *SHUTDOWN_KEYS,
+    *ADMIN_KEYS,
     *TEST_KEYS,
 )
 

@@ -56,15 +56,15 @@ class Gateway:
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
     `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `closes_connections`: answers end their
-    connection, at the end of life and when connections are nearly used up. `share`: how many processes divide what is allowed to all.
-    `witness` is told of every exchange that ended. `max_connections` is at first what `limits.connections: auto` comes to, and then the
-    limit in force.
+    connection, at the end of life and when connections are nearly used up; `is_leaving`: the end of life has begun. `share`: how many processes
+    divide what is allowed to all. `witness` is told of every exchange that ended. `max_connections` is at first what
+    `limits.connections: auto` comes to, and then the limit in force.
     """
 
     def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1) -> None:
         self.settings = settings
         self.share = share
-        self._is_leaving = False
+        self.is_leaving = False
         self._is_crowded = False
         self.draining = False
         self.in_flight = 0
@@ -188,7 +188,7 @@ class Gateway:
     def _mind_room(self) -> None:
         taken = self.connections
         self._is_crowded = taken > _CROWDED * self.max_connections
-        self.closes_connections = self.draining or self._is_leaving or self._is_crowded
+        self.closes_connections = self.draining or self.is_leaving or self._is_crowded
         if taken >= self.max_connections:
             self._room.clear()
         else:
@@ -251,7 +251,7 @@ class Gateway:
 
     def begin_leaving(self) -> None:
         """Serve as before, but end each connection with its answer, so that whoever balances load looks elsewhere."""
-        self._is_leaving = True
+        self.is_leaving = True
         self._mind_room()
 
     async def drain(self, grace_s: float) -> bool:
