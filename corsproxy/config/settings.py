@@ -13,6 +13,7 @@ from corsproxy.config.diagnostics import Span
 from corsproxy.config.expectations import PolicyTest
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import CorsPolicy
+from corsproxy.memo import Kept
 from corsproxy.semantics.cookies import CookieRules, PathMap
 from corsproxy.semantics.forwarded import ForwardedMode
 from corsproxy.semantics.networks import UNIX, Network, trusts_in
@@ -306,6 +307,8 @@ class Settings:
     shutdown: Shutdown = Shutdown()
     default_places: PolicyPlaces | None = field(default=None, compare=False, repr=False)
     table: RouteTable = field(init=False, repr=False, compare=False)
+    # A reload begins with an empty one.
+    kept: Kept = field(init=False, repr=False, compare=False, default_factory=Kept)
 
     def __post_init__(self) -> None:
         """Sort the routes by host once."""

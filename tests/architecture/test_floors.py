@@ -15,10 +15,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
     "corsproxy": 0,
     "corsproxy.problems": 0,
+    "corsproxy.memo": 0,
     "corsproxy.semantics": 0,
     "corsproxy.cors": 0,
     "corsproxy.config": 1,
     "corsproxy.plan": 2,
+    "corsproxy.recall": 2,
     "corsproxy.routes": 2,
     "corsproxy.answers": 2,
     "corsproxy.changes": 2,
