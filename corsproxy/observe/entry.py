@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from corsproxy import reasons
 from corsproxy.answers import Answer, Context
-from corsproxy.config.diagnostics import shown_line
+from corsproxy.config.diagnostics import Span, shown_line
 from corsproxy.config.settings import Settings
 from corsproxy.cors import browser
 from corsproxy.cors.browser import BrowserResponse
@@ -56,8 +56,8 @@ class Entry:
     One exchange, in values that JSON has.
 
     `id` is its name on the page, `time` in seconds since the epoch, durations in milliseconds, sizes in bytes. `path` is without the
-    values of its query. `reason` is the stable word of whoever decided, `because` says it in words, `place` is the line of the file;
-    both speak of the settings that the exchange was judged by, `revision` counts these. `asked_method` and `asked_headers` are a preflight's.
+    values of its query. `reason` is the stable word of whoever decided, `because` says it in words, `place` is where the file says so, `line` that line, and `part` what of it;
+    they speak of the settings that the exchange was judged by, `revision` counts these. `asked_method` and `asked_headers` are a preflight's.
     """
 
     id: str
@@ -71,6 +71,7 @@ class Entry:
     key: str = ""
     place: str = ""
     line: str = ""
+    part: tuple[int, int] = (0, 0)
     kind: str = ""
     origin: str = ""
     host: str = ""
@@ -105,7 +106,7 @@ class Entry:
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Self:
         """Make it of what `as_plain` returned, also after JSON."""
-        return cls(**plain | {"asked_headers": tuple(plain["asked_headers"])})
+        return cls(**plain | {name: tuple(plain[name]) for name in ("asked_headers", "part")})
 
 
 _NAMES: Final = tuple(field.name for field in fields(Entry))
@@ -158,6 +159,7 @@ def entry_of(record: ExchangeRecord, name: str, settings: Settings, revision: in
     context = record.context or Context(record.method, 1, persistent=False)
     decision, exchange, route = context.decision, context.exchange, context.route
     why = _why(record, context, settings)
+    line, part = shown_part(why.span)
     problem = record.problem
     return Entry(
         id=name,
@@ -170,7 +172,8 @@ def entry_of(record: ExchangeRecord, name: str, settings: Settings, revision: in
         because=_cut(why.words),
         key=why.key,
         place=why.place,
-        line=_cut(shown_line(why.span).strip()) if why.span is not None else "",
+        line=line,
+        part=part,
         kind=decision.kind.value if decision is not None else "",
         origin=_text(decision.origin) if decision is not None else "",
         host=_text(exchange.authority),
@@ -212,6 +215,17 @@ def shown_target(target: bytes) -> str:
     path = _USERINFO.sub("", _BEFORE_PATH.sub("", path)) if not path.startswith("/") else path
     names = [name + "=" + _MASKED if equals else _MASKED for name, equals, _ in (each.partition("=") for each in query.split("&"))]
     return _cut((path or "/") + mark + ("&".join(names) if query else ""))
+
+
+def shown_part(span: Span | None) -> tuple[str, tuple[int, int]]:
+    """Return the line that a span begins in as it may be shown, and from where to where in it the span is."""
+    if span is None:
+        return "", (0, 0)
+    line = shown_line(span)
+    text = _cut(line.strip())
+    start = span.column - 1 - (len(line) - len(line.lstrip()))
+    end = start + span.end_column - span.column if span.end_line == span.line else len(text)
+    return (text, (start, end)) if 0 <= start < end <= len(text) else (text, (0, 0))
 
 
 def _why(record: ExchangeRecord, context: Context, settings: Settings) -> Why:
