@@ -9,20 +9,25 @@ import logging
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final, TextIO
 
+from corsproxy import problems, vitals
+from corsproxy.admin.server import AdminServer
+from corsproxy.admin.sources import InForce, Sources
 from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
+from corsproxy.gateway.listener import CannotListen
 from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
+from corsproxy.observe.details import details
 from corsproxy.observe.log import AccessLog, configure_events
 from corsproxy.observe.notices import Notices
 from corsproxy.observe.ring import Ring
 from corsproxy.record import ExchangeRecord
-from corsproxy.reload import reloading
+from corsproxy.reload import Reloader, reloading
 
 if sys.platform != "win32":
     import resource
@@ -115,25 +120,65 @@ def _room_for_connections() -> int:
 
 
 async def serve(
-    settings: Settings,
+    loaded: Loaded,
     on_listening: Callable[[Sequence[Listen]], None],
     load: Callable[[], Loaded] | None = None,
-    files: Sequence[str] = (),
 ) -> int:
     """
     Run a proxy until SIGTERM (drain) or SIGINT (end at once); returns the exit code.
 
-    A second signal ends whatever still runs: 130 or 143. `load` makes the settings anew: on SIGHUP, and when one of `files`,
-    which they were made of, has changed. Raises CannotListen.
+    A second signal ends whatever still runs: 130 or 143. `loaded` holds the settings to begin with. `load` makes them anew: on SIGHUP, when
+    one of the files that they were made of has changed, or when somebody asks at the admin listener; without it there are neither reloads nor
+    an admin listener. Raises CannotListen.
     """
-    app = App(settings, sys.stdout, sys.stderr)
+    assert loaded.settings is not None  # noqa: S101 - the caller looked
+    app = App(loaded.settings, sys.stdout, sys.stderr)
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
-    with reloading(load, app.reconfigure, settings, files) if load is not None else nullcontext():
+    if load is None:
         on_listening(await app.start())
-        first = await signals.get()
+        return await _until_told(app, signals)
+    with reloading(load, app.reconfigure, InForce(loaded.settings, loaded)) as reloader:
+        async with serving_admin(vitals.sources_of_process(app.gateway, app.counters, reloader, app.ring)):
+            on_listening(await app.start())
+            return await _until_told(app, signals, reloader)
+
+
+@asynccontextmanager
+async def serving_admin(sources: Sources) -> AsyncIterator[None]:
+    """
+    Serve the admin's pages, if the file wants them, until the block ends.
+
+    Without a file, nobody has chosen the address: where it is taken, that is said, and the proxy goes on. Raises CannotListen.
+    """
+    in_force = sources.in_force()
+    listen = in_force.settings.admin.listen
+    admin = AdminServer(sources, listen) if listen is not None else None
+    if admin is not None:
+        try:
+            bound = await admin.start()
+        except CannotListen as error:
+            if in_force.loaded.source.is_file:
+                raise
+            problem = problems.ADMIN_STAYS_OFF
+            _log.warning("%s %s: %s", problem.code, problem.title, error, extra=details(problem))
+            admin = None
+        else:
+            _log.info("health, metrics, reload and the inspector on %s", bound if bound.unix_path else f"http://{bound}")
+    try:
+        yield
+    finally:
+        if admin is not None:
+            await admin.stop()
+
+
+async def _until_told(app: App, signals: "asyncio.Queue[signal.Signals]", reloader: Reloader | None = None) -> int:
+    """Wait for a signal and end as it says; returns the exit code. While the proxy ends, nothing is reloaded any more."""
+    first = await signals.get()
+    if reloader is not None:
+        reloader.stop()
     if first is signal.SIGINT:
         await app.stop()
         return 0
@@ -154,13 +199,12 @@ async def serve(
 
 
 def run(
-    settings: Settings,
+    loaded: Loaded,
     on_listening: Callable[[Sequence[Listen]], None],
     load: Callable[[], Loaded] | None = None,
-    files: Sequence[str] = (),
 ) -> int:
     """Run `serve` on uvloop where there is one. Raises CannotListen."""
-    return run_on_loop(serve(settings, on_listening, load, files))
+    return run_on_loop(serve(loaded, on_listening, load))
 
 
 def run_on_loop(main: Coroutine[None, None, int]) -> int:

@@ -400,6 +400,14 @@ ANY_HOST: Final = Problem(
     'Name the hosts that browsers use with `hosts` or `public_url`; or write `hosts: "*"` if any name is right.',
     severity=Severity.WARNING,
 )
+ADMIN_ANY_HOST: Final = Problem(
+    "CP265",
+    "the admin listener answers every Host name",
+    "A web page can make its own name lead to this machine (DNS rebinding). To the browser the admin listener is then the page's own "
+    "origin, so the page can read what it serves. Only the Host field tells such a request apart.",
+    "Name the hosts that operators use with `admin.hosts`; localhost and IP addresses are always answered.",
+    severity=Severity.WARNING,
+)
 TRUSTS_EVERYBODY: Final = Problem(
     "CP261",
     "every client is believed",
@@ -809,6 +817,15 @@ NOTHING_TO_RELOAD: Final = Problem(
     "The proxy was started from flags and environment variables alone. Both are read once, at the start.",
     "Restart the proxy with other flags, or keep the policy in a file.",
     severity=Severity.WARNING,
+)
+
+ADMIN_STAYS_OFF: Final = Problem(
+    "CP550",
+    "the admin listener stays off",
+    "Its address is taken, maybe by another corsproxy. One that runs from flags alone serves its clients without health, metrics and reload; one with a file does not start.",
+    "Choose another address with `CORSPROXY_ADMIN_LISTEN=127.0.0.1:9877`, or say `CORSPROXY_ADMIN_LISTEN=off`.",
+    severity=Severity.WARNING,
+    stage=Stage.PROXY,
 )
 
 LIBRARY_MISSING: Final = Problem(

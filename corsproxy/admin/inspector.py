@@ -17,9 +17,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from corsproxy import __version__
+from corsproxy.admin.sources import Sources
 from corsproxy.config.settings import Settings
 from corsproxy.observe.inspection import inspect
 from corsproxy.observe.ring import MAX_LOOK, Look, Ring
+from corsproxy.rehearse import default_host
 
 _STATIC: Final = (
     ("/", "inspector.html", "text/html"),
@@ -59,8 +61,27 @@ class Inspected:
     ring: Ring
     settings: Callable[[], Settings]
     strike: Callable[[str], str] = field(default=lambda text: text)
-    source: Sequence[str] = ()
+    source: Callable[[], Sequence[str]] = field(default=tuple)
     address: Callable[[], str] = field(default=lambda: "")
+
+
+def inspected(sources: Sources, ring: Ring) -> Inspected:
+    """Say where an admin application finds what the inspector looks at; a reload may change all of it but the ring."""
+
+    def settings() -> Settings:
+        return sources.in_force().settings
+
+    def strike(text: str) -> str:
+        return sources.in_force().loaded.secrets.strike(text)
+
+    return Inspected(ring, settings, strike, lambda: sources.in_force().loaded.flags, lambda: _address(settings()))
+
+
+def _address(settings: Settings) -> str:
+    """Say under which URL people reach the proxy."""
+    if settings.own_origins:
+        return settings.own_origins[0].decode()
+    return f"{'https' if settings.tls is not None else 'http'}://{default_host(settings).decode()}"
 
 
 class Inspector:
@@ -92,7 +113,7 @@ class Inspector:
         entry = self._ring.find(request.match_info["name"])
         if entry is None:
             return self._json({"error": "no such exchange, or none any more: only the last ones are kept"}, status=404)
-        return self._json(inspect(entry, self._inspected.settings(), self._inspected.source))
+        return self._json(inspect(entry, self._inspected.settings(), self._inspected.source()))
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """Tell a page of everything that ends, from where it left off."""

@@ -53,7 +53,7 @@ def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded]) -> in
 
     try:
         check_aiohttp()
-        return app.run(settings, announce, load, loaded.files)
+        return app.run(loaded, announce, load)
     except CannotListen as error:
         complain(CANNOT_LISTEN, f"cannot listen on {error}", error.help)
     except BadTlsFile as error:

@@ -252,6 +252,22 @@ class LogSettings:
 
 # Precedent: uvicorn listens on loopback; 8080 is what reverse proxies use where 80 is not theirs.
 DEFAULT_LISTEN: Final = Listen("127.0.0.1", 8080)
+# Precedent: Envoy's 9901 and HAProxy's 9999 are the admin's of others, who may stand beside.
+DEFAULT_ADMIN: Final = Listen("127.0.0.1", 9876)
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """
+    Where operators look: health, metrics, a reload.
+
+    `listen` is None where it is off. `hosts` are the Host names that are answered. `dangerously_expose_admin`: everything is served, also on an
+    address that other machines can reach.
+    """
+
+    listen: Listen | None = DEFAULT_ADMIN
+    hosts: HostRules = HostRules(loopback=True)
+    dangerously_expose_admin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +290,7 @@ class Settings:
     forwarding: ForwardingSettings = ForwardingSettings()
     limits: Limits = Limits()
     log: LogSettings = field(default_factory=LogSettings)
+    admin: AdminSettings = AdminSettings()
     tests: tuple[PolicyTest, ...] = ()
     default_places: PolicyPlaces | None = field(default=None, compare=False, repr=False)
     table: RouteTable = field(init=False, repr=False, compare=False)

@@ -23,7 +23,7 @@ from corsproxy.gateway.contexts import client_context
 from corsproxy.gateway.fresh import DateClock, Mint
 from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import CannotListen
-from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.gateway.pool import PoolCounts, UpstreamPool
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.plan import Fresh
@@ -55,8 +55,8 @@ class Gateway:
     """
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
-    `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `witness` is told of every exchange that ended. `max_connections` is what
-    `limits.connections: auto` comes to.
+    `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `witness` is told of every exchange that ended. `max_connections`
+    is at first what `limits.connections: auto` comes to, and then the limit in force.
     """
 
     def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS) -> None:
@@ -66,9 +66,10 @@ class Gateway:
         self.tunnels = 0
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
+        self._forgotten = PoolCounts()
         self._witness = witness
         self._auto_connections = max_connections
-        self._max_connections = settings.limits.connections or max_connections
+        self.max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
         self._front = Front(AiohttpLane(self).handle, self, **_front_options(settings.limits))
         # In the order in which they went idle.
@@ -94,7 +95,7 @@ class Gateway:
     @property
     def closes_connections(self) -> bool:
         """Whether answers end their connection: while draining, and when connections are nearly used up."""
-        return self.draining or self._taken > _CROWDED * self._max_connections
+        return self.draining or self.connections > _CROWDED * self.max_connections
 
     @property
     def is_overloaded(self) -> bool:
@@ -168,6 +169,17 @@ class Gateway:
             self._no_tunnels.set()
         self._witness(record)
 
+    # --- what operators ask ---
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether connections are accepted."""
+        return bool(self._sockets)
+
+    def pool_counts(self) -> PoolCounts:
+        """Add up the pools, those that are gone included."""
+        return sum((pool.counts for pool in self.pools.values()), self._forgotten)
+
     # --- what client connections say ---
 
     def connected(self, connection: ClientConnection) -> None:
@@ -187,11 +199,12 @@ class Gateway:
         self._mind_room()
 
     @property
-    def _taken(self) -> int:
+    def connections(self) -> int:
+        """How many connections of clients there are, those in their TLS handshake included."""
         return len(self._connections) + self.tls.under_way
 
     def _mind_room(self) -> None:
-        if self._taken >= self._max_connections:
+        if self.connections >= self.max_connections:
             self._room.clear()
         else:
             self._room.set()
@@ -249,8 +262,8 @@ class Gateway:
                 connection.forget_certificate()
         self.settings = settings
         self._front.reconfigure(**_front_options(settings.limits))
-        self._max_connections = settings.limits.connections or self._auto_connections
-        for connection in tuple(self._idle)[: max(0, len(self._connections) - self._max_connections)]:
+        self.max_connections = settings.limits.connections or self._auto_connections
+        for connection in tuple(self._idle)[: max(0, len(self._connections) - self.max_connections)]:
             del self._idle[connection]
             connection.close_if_idle()
         self._mind_room()
@@ -354,7 +367,7 @@ class Gateway:
 
     def _forget_pools(self) -> None:
         for upstream in [upstream for upstream, pool in self.pools.items() if pool.is_retired and pool.is_unused]:
-            del self.pools[upstream]
+            self._forgotten += self.pools.pop(upstream).counts
 
 
 def _front_options(limits: Limits) -> dict[str, Any]:

@@ -32,7 +32,7 @@ async def serve() -> AsyncIterator[Serve]:
 
     async def start(ring: Ring, **changes: Any) -> Client:
         app = web.Application()
-        Inspector(replace(Inspected(ring, lambda: SETTINGS, source=("--config", "corsproxy.yaml")), **changes)).add_to(app)
+        Inspector(replace(Inspected(ring, lambda: SETTINGS, source=lambda: ("--config", "corsproxy.yaml")), **changes)).add_to(app)
         clients.append(TestClient(TestServer(app)))
         await clients[-1].start_server()
         return clients[-1]
