@@ -23,8 +23,11 @@ from corsproxy.semantics.fields import RequestHead
 # What of an answer speaks to a browser's CORS protocol, or to caches about it.
 _SHOWN: Final = frozenset({b"vary", b"timing-allow-origin", b"cross-origin-resource-policy"})
 _COMMAND: Final = ("corsproxy", "explain")
-# What says the same to an operator: a browser would have asked with a preflight first, and met the same list there.
-_ASKED_FIRST: Final = {"method-refused": "preflight-method-refused"}
+# What a whole call comes to, where the exchange is one of its two.
+_WHOLE: Final = {
+    "method-refused": ("preflight-method-refused", "A browser asks first, and meets the same list there: preflight-method-refused."),
+    "preflight-granted": ("origin-allowed", "The browser goes on to the request itself, which comes to origin-allowed."),
+}
 
 
 def call_of(entry: Entry) -> Call | None:
@@ -129,8 +132,11 @@ def _command(entry: Entry, call: Call | None, rehearsal: Rehearsal | None, setti
         return _about_problem(entry), ""
     found = why(settings, rehearsal).code
     command = shlex.join([*_COMMAND, *source, *_flags(call)])
-    if found in (entry.reason, _ASKED_FIRST.get(entry.reason)):
-        return command, "" if found == entry.reason else f"A browser asks first, so it meets {found}."
+    if found == entry.reason:
+        return command, ""
+    whole, said = _WHOLE.get(entry.reason, ("", ""))
+    if found == whole:
+        return command, said
     if entry.problem and entry.outcome == Outcome.FAILED:
         return _about_problem(entry), ""
     return command, f"By the file in force now it comes to {found}."

@@ -85,6 +85,12 @@ function size(bytes) {
   return `${place && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[place]}`;
 }
 
+/** Say why there is no origin to show. */
+function unknown({kind, reason}) {
+  if (reason === 'cors-passthrough') return 'origin not read';
+  return kind === 'actual' || kind === 'preflight' || kind === 'websocket' ? 'malformed origin' : 'no origin';
+}
+
 const methodOf = (entry) => entry.asked_method || entry.method;
 
 // --- the filter ---
@@ -206,7 +212,7 @@ function row(entry) {
   const element = make('tr', {role: 'row', 'data-id': entry.id, 'data-outcome': entry.outcome},
     cell('outcome', pill(entry.outcome)),
     cell('request', link),
-    cell('origin', entry.origin ? make('span', {title: entry.origin}, entry.origin) : make('span', {class: 'quiet'}, 'no origin')),
+    cell('origin', entry.origin ? make('span', {title: entry.origin}, entry.origin) : make('span', {class: 'quiet'}, unknown(entry))),
     cell('reason', make('span', {title: entry.because}, reason || entry.title)),
     cell('status', make('span', {'data-class': String(entry.status)[0]}, entry.status ? String(entry.status) : '–')),
     cell('took', took(entry.total_ms)),
@@ -432,7 +438,7 @@ function whoAndWhen(entry) {
   const time = new Date(entry.time * 1000);
   return [
     kind ? `${capital(kind)} ` : '',
-    entry.origin ? make('span', {}, kind ? 'from ' : 'From ', make('code', {}, entry.origin)) : make('span', {}, 'Without an origin'),
+    entry.origin ? make('span', {}, kind ? 'from ' : 'From ', make('code', {}, entry.origin)) : make('span', {}, capital(unknown(entry))),
     `, answered `, make('strong', {}, entry.status ? String(entry.status) : 'nothing'), ` in ${took(entry.total_ms)} at `,
     make('time', {datetime: time.toISOString()}, clock.format(time))];
 }
@@ -610,8 +616,9 @@ function drawHeld() {
 function setPaused(isPaused) {
   page.isPaused = isPaused;
   const button = byId('pause');
-  button.setAttribute('aria-pressed', String(isPaused));
-  button.replaceChildren(icon(isPaused ? 'play' : 'pause'), make('span', {}, isPaused ? 'Resume' : 'Pause'));
+  const said = isPaused ? 'Resume' : 'Pause';
+  button.setAttribute('aria-label', said);
+  button.replaceChildren(icon(isPaused ? 'play' : 'pause'), make('span', {}, said));
   document.body.toggleAttribute('data-paused', isPaused);
   const held = page.held;
   page.held = [];
