@@ -15,6 +15,7 @@ from corsproxy.observe import figures
 from corsproxy.observe.counters import Counters
 from corsproxy.observe.ring import Ring
 from corsproxy.observe.snapshot import Labels, Snapshot, Value
+from corsproxy.observe.writer import lines_dropped
 from corsproxy.reload import Reloader
 
 
@@ -56,17 +57,21 @@ def figures_of_reloads(reloader: Reloader) -> Snapshot:
 
 def figures_of_worker(gateway: Gateway, counters: Counters) -> Snapshot:
     """Return everything that a process that serves clients counts."""
-    return counters.snapshot() + figures_of_gateway(gateway)
+    return counters.snapshot() + figures_of_gateway(gateway) + Snapshot({figures.LOG_DROPPED: {(): (lines_dropped(),)}})
 
 
 def readiness_of(gateway: Gateway, last: ReloadOutcome | None) -> Readiness:
     """Say whether a gateway takes traffic. What an upstream or a new file is like weighs nothing."""
     checks = (
         Check("config", ok=True, text="loaded"),
-        Check("listening", gateway.is_listening, "" if gateway.is_listening else "no address is listened on"),
-        Check("not draining", not gateway.draining, "the proxy is ending" if gateway.draining else ""),
+        Check("listening", gateway.is_listening, "" if gateway.is_listening else "it does not listen"),
+        Check("not draining", not (gateway.draining or gateway.is_leaving), _ending(gateway)),
     )
     return Readiness(checks, (reload_check(last), *upstream_checks(gateway)))
+
+
+def _ending(gateway: Gateway) -> str:
+    return "it is draining" if gateway.draining else "it is about to drain" if gateway.is_leaving else ""
 
 
 def reload_check(last: ReloadOutcome | None) -> Check:

@@ -44,7 +44,7 @@ class _Pages:
         """Say whether traffic is welcome; with `?verbose`, why."""
         async with asyncio.timeout(_PATIENCE_S):
             found = await self.sources.readiness()
-        failed = [check.name for check in found.checks if not check.ok]
+        failed = [check.text or check.name for check in found.checks if not check.ok]
         said = f"not ready: {', '.join(failed)}" if failed else "ready"
         if "verbose" in request.query:
             settings = self.sources.in_force().settings.admin
@@ -81,7 +81,8 @@ class _Pages:
             if task is not None and task.cancelling():
                 raise
             return web.Response(status=503, text="the proxy is ending, and nothing is reloaded any more\n")
-        return _json(_outcome_object(outcome), _status_of(outcome))
+        file = self.sources.in_force().loaded.source.name
+        return _json({"file": file, **_outcome_object(outcome)}, _status_of(outcome))
 
 
 def _line(check: Check, mark: str) -> str:

@@ -16,7 +16,7 @@ from corsproxy.admin.inspector import Inspector, inspected
 from corsproxy.admin.sources import Sources
 from corsproxy.config.admin import is_private
 from corsproxy.config.settings import Listen
-from corsproxy.gateway.listener import accept, bind, close_all, plainly
+from corsproxy.gateway.listener import Acceptor, bind, close_all, plainly
 
 # Prometheus, a kubelet, a few people: one connection each, or a handful.
 MAX_CONNECTIONS: Final = 64
@@ -126,7 +126,8 @@ class AdminServer:
             shutdown_timeout=_SHUTDOWN_S,
         )
         self._sockets: list[socket.socket] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._acceptors: list[Acceptor] = []
+        self._sweeping: asyncio.Task[None] | None = None
         # In the order in which they came.
         self._connections: dict[AdminConnection, None] = {}
 
@@ -138,15 +139,16 @@ class AdminServer:
         assert server is not None  # noqa: S101 - setup makes it
         loop = asyncio.get_running_loop()
         take = plainly(lambda: AdminConnection(self, server, loop, **_OPTIONS))
-        self._tasks = [loop.create_task(accept(sock, take, _no_wait)) for sock in self._sockets]
-        self._tasks.append(loop.create_task(self._sweep()))
+        self._acceptors = [Acceptor(sock, take, _no_wait) for sock in self._sockets]
+        self._sweeping = loop.create_task(self._sweep())
         return self._listen if self._listen.unix_path else Listen(self._listen.host, self._sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Stop listening, and end what is under way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(acceptor.stop(takes_rest=False) for acceptor in self._acceptors))
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
         close_all(self._sockets)
         await self._runner.cleanup()
 

@@ -72,6 +72,7 @@ RELOAD_SUCCESSFUL: Final = "corsproxy_config_last_reload_successful"
 RELOAD_TIMESTAMP: Final = "corsproxy_config_last_reload_success_timestamp_seconds"
 RELOADS: Final = "corsproxy_config_reloads_total"
 DANGEROUS: Final = "corsproxy_dangerous_settings"
+LOG_DROPPED: Final = "corsproxy_log_lines_dropped_total"
 WORKERS: Final = "corsproxy_workers"
 BUILD: Final = "corsproxy_build_info"
 
@@ -115,6 +116,7 @@ _TABLE: Final = (
     Figure(RELOAD_TIMESTAMP, Type.GAUGE, "When the configuration in force was loaded, since the epoch.", merge=Merge.LEAST),
     Figure(RELOADS, Type.COUNTER, "Reloads, by what became of them.", ("outcome",)),
     Figure(DANGEROUS, Type.GAUGE, "How many `dangerously_…` keys are on.", merge=Merge.MOST),
+    Figure(LOG_DROPPED, Type.COUNTER, "Lines of the log that were lost because nobody read them in time."),
     Figure(WORKERS, Type.GAUGE, "Processes that serve clients."),
     Figure(BUILD, Type.INFO, "The version of corsproxy, and of what runs it.", ("version", "python_version"), merge=Merge.MOST),
     Figure("process_cpu_seconds_total", Type.COUNTER, "Processor time, user and system.", of_system=True),

@@ -27,7 +27,7 @@ def render(snapshot: Snapshot, accept: str) -> tuple[bytes, str]:
     registry.register(_collector(snapshot))
     try:
         encode, content_type = choose_encoder(accept)
-    except ValueError:  # a version that is none
+    except (ValueError, TypeError):  # a version that is none
         encode, content_type = choose_encoder("")
     return encode(registry), content_type
 

@@ -15,10 +15,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
     "corsproxy": 0,
     "corsproxy.problems": 0,
+    "corsproxy.memo": 0,
     "corsproxy.semantics": 0,
     "corsproxy.cors": 0,
     "corsproxy.config": 1,
     "corsproxy.plan": 2,
+    "corsproxy.recall": 2,
     "corsproxy.routes": 2,
     "corsproxy.answers": 2,
     "corsproxy.changes": 2,
@@ -38,6 +40,8 @@ FLOORS = {
     "corsproxy.startup": 5,
     "corsproxy.reload": 5,
     "corsproxy.certificates": 5,
+    "corsproxy.systemd": 5,
+    "corsproxy.pid_one": 5,
     "corsproxy.cli": 6,
     "corsproxy.__main__": 6,
 }
