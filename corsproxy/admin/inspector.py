@@ -18,6 +18,7 @@ from aiohttp.typedefs import Handler
 
 from corsproxy import __version__
 from corsproxy.admin.sources import Sources
+from corsproxy.config.nodes import Node
 from corsproxy.config.settings import Settings
 from corsproxy.observe.inspection import inspect
 from corsproxy.observe.ring import MAX_LOOK, Look, Ring
@@ -55,13 +56,14 @@ class Inspected:
     What the inspector looks at.
 
     `settings` are those in force, `strike` takes their secrets out of a text. `source` are the flags by which `corsproxy explain`
-    finds them. `address` is where the proxy listens, as a URL.
+    finds them, `root` is the tree that they were read from. `address` is where the proxy listens, as a URL.
     """
 
     ring: Ring
     settings: Callable[[], Settings]
     strike: Callable[[str], str] = field(default=lambda text: text)
     source: Callable[[], Sequence[str]] = field(default=tuple)
+    root: Callable[[], Node | None] = field(default=lambda: None)
     address: Callable[[], str] = field(default=lambda: "")
 
 
@@ -74,7 +76,13 @@ def inspected(sources: Sources, ring: Ring) -> Inspected:
     def strike(text: str) -> str:
         return sources.in_force().loaded.secrets.strike(text)
 
-    return Inspected(ring, settings, strike, lambda: sources.in_force().loaded.flags, lambda: _address(settings()))
+    def source() -> Sequence[str]:
+        return sources.in_force().loaded.flags
+
+    def root() -> Node | None:
+        return sources.in_force().loaded.root
+
+    return Inspected(ring, settings, strike, source, root, lambda: _address(settings()))
 
 
 def _address(settings: Settings) -> str:
@@ -113,7 +121,8 @@ class Inspector:
         entry = self._ring.find(request.match_info["name"])
         if entry is None:
             return self._json({"error": "no such exchange, or none any more: only the last ones are kept"}, status=404)
-        return self._json(inspect(entry, self._inspected.settings(), self._inspected.source()))
+        looked_at = self._inspected
+        return self._json(inspect(entry, looked_at.settings(), looked_at.source(), looked_at.root()))
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """Tell a page of everything that ends, from where it left off."""

@@ -118,18 +118,20 @@ def is_fine(record: ExchangeRecord) -> bool:
     return record.problem is None and (decision is None or (decision.reason in FINE and not lacks_credentials(record)))
 
 
-def lacks_credentials(record: ExchangeRecord) -> bool:
+def lacks_credentials(record: ExchangeRecord) -> browser.Reason | None:
     """
-    Tell whether a browser hides an answer because the script sent cookies and the policy does not say `allow_credentials`.
+    Return the browser's reason if it hides an answer because the script sent cookies and the policy does not say `allow_credentials`.
 
     Spec: Fetch #cors-check.
     """
     context = record.context
     if context is None or not context.exchange.has_cookie:
-        return False
+        return None
     decision, policy = context.decision, context.cors
     is_granted = decision is not None and decision.kind is Kind.ACTUAL and decision.reason is Reason.ORIGIN_ALLOWED
-    return is_granted and isinstance(policy, CorsPolicy) and not policy.credentials
+    if not is_granted or not isinstance(policy, CorsPolicy) or policy.credentials:
+        return None
+    return browser.Reason.ACAO_WILDCARD_WITH_CREDENTIALS if policy.is_public else browser.Reason.ACAC_NOT_TRUE
 
 
 def reason_of(record: ExchangeRecord) -> str:
@@ -138,7 +140,7 @@ def reason_of(record: ExchangeRecord) -> str:
         return record.reason or record.problem.code
     if record.decision is None:
         return record.reason
-    return browser.Reason.ACAC_NOT_TRUE.value if lacks_credentials(record) else record.decision.reason.value
+    return (lacks_credentials(record) or record.decision.reason).value
 
 
 def outcome_of(record: ExchangeRecord) -> Outcome:
@@ -231,8 +233,9 @@ def shown_part(span: Span | None) -> tuple[str, tuple[int, int]]:
 def _why(record: ExchangeRecord, context: Context, settings: Settings) -> Why:
     answer = Answer(context, record.status, b"", problem=record.problem, reason=record.reason)
     exchange = Exchange(RequestHead(record.method, b"/", 1, ()), answer, BrowserResponse(record.status))
-    if lacks_credentials(record):
-        return reasons.why_credentials(settings, exchange, browser.Reason.ACAC_NOT_TRUE)
+    hidden = lacks_credentials(record)
+    if hidden is not None:
+        return reasons.why_credentials(settings, exchange, hidden)
     return reasons.why_exchange(settings, exchange)
 
 

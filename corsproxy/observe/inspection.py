@@ -9,11 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from corsproxy import rehearse
+from corsproxy.config.nodes import Node
 from corsproxy.config.requests import parse_header_name, parse_origin_of_page, parse_request_host, parse_request_path
 from corsproxy.config.settings import Settings
 from corsproxy.cors.browser import Fields
 from corsproxy.cors.decide import Kind
 from corsproxy.cors.names import KNOWN_METHODS
+from corsproxy.explanation.explain import explain_rehearsal
+from corsproxy.explanation.export import as_json
 from corsproxy.observe.entry import Entry, Outcome, shown_part
 from corsproxy.plan import Connection
 from corsproxy.reasons import why, why_exchange
@@ -51,11 +54,12 @@ def call_of(entry: Entry) -> Call | None:
     return Call(origin, method, where, named, True if entry.has_cookie else None, headers)
 
 
-def inspect(entry: Entry, settings: Settings, source: Sequence[str]) -> dict[str, Any]:
+def inspect(entry: Entry, settings: Settings, source: Sequence[str], root: Node | None = None) -> dict[str, Any]:
     """
     Explain an exchange, in values that JSON has. Pure; never raises.
 
-    `source` are the flags by which `corsproxy explain` finds the settings in force.
+    `source` are the flags by which `corsproxy explain` finds the settings in force, `root` the tree that these were read from. `explained` is
+    what that command says in JSON, or null where no script can have made such a call.
     """
     again = _again(entry, settings)
     call = call_of(entry)
@@ -67,6 +71,7 @@ def inspect(entry: Entry, settings: Settings, source: Sequence[str]) -> dict[str
         "sent": _sent(entry, again),
         "command": command,
         "command_note": note,
+        "explained": as_json(settings, explain_rehearsal(settings, rehearsal, root=root)) if rehearsal is not None else None,
     }
 
 
