@@ -158,7 +158,7 @@ async def serve(
     async with AsyncExitStack() as until_end:
         with reloading(load, app.reconfigure, InForce(loaded.settings, loaded)) if load is not None else nullcontext() as reloader:
             if reloader is not None:
-                await until_end.enter_async_context(serving_admin(vitals.sources_of_process(app.gateway, app.counters, reloader)))
+                await until_end.enter_async_context(serving_admin(vitals.sources_of_process(app.gateway, app.counters, reloader, app.ring)))
             on_listening(await app.start(() if lent else None, lent))
             notify(READY)
             first = await signals.get()

@@ -15,6 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from corsproxy import problems
 from corsproxy.admin import guard, pages
+from corsproxy.admin.inspector import Inspector, inspected
 from corsproxy.admin.sources import Sources
 from corsproxy.config.admin import is_private
 from corsproxy.config.settings import Listen
@@ -43,6 +44,8 @@ def application(sources: Sources, *, is_private: bool) -> web.Application:
     made = web.Application(middlewares=[_middleware(guard.Guard(sources, is_private=is_private))])
     made.on_response_prepare.append(guard.set_headers)
     made.add_routes(pages.routes(sources, is_private=is_private))
+    if sources.ring is not None:
+        Inspector(inspected(sources, sources.ring)).add_to(made)
     return made
 
 
@@ -196,7 +199,9 @@ async def serving_admin(sources: Sources) -> AsyncIterator[None]:
         _log.warning("%s %s: %s", problem.code, problem.title, error, extra=details(problem))
         yield
         return
-    _log.info("health, metrics and reload on %s", bound if bound.unix_path else f"http://{bound}")
+    serves_all = is_private(listen) or in_force.settings.admin.dangerously_expose_admin
+    served = "health, metrics, reload and the inspector" if serves_all else "health and metrics"
+    _log.info("%s on %s", served, bound if bound.unix_path else f"http://{bound}")
     try:
         yield
     finally:

@@ -48,7 +48,7 @@ def running(*arguments: str, cwd: Path, **extra: str) -> Iterator[Running]:
             line = process.stderr.readline()
             assert line, f"it ended: {said}"
             said += line
-        admin = re.search(r"health, metrics and reload on ([^\"\s]+)", said)
+        admin = re.search(r"health.* on ([^\"\s]+)", said)
         yield Running(process, said, int(found[1]), admin[1] if admin else "")
     finally:
         if process.poll() is None:

@@ -82,7 +82,7 @@ async def test_exchanges_are_told_apart_by_kind_decision_and_status(proxy: Proxy
     }
     assert found["request_duration_seconds_count"] == {("not-cors",): 2, ("actual",): 5, ("preflight",): 2, ("none",): 1}
     assert found["request_body_bytes_total"] == {("actual",): 5}
-    assert found["upstream_errors_total"] == {("refused",): 1}
+    assert found["upstream_errors_total"] == {("connection_refused",): 1}
     assert found["upstream_retries_total"] == {(): 1}
     assert found["problems_total"] == {("CP301",): 1, ("CP401",): 1, ("CP311",): 1}
     assert found["response_body_bytes_total"]["not-cors",] == 8
