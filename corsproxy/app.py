@@ -10,21 +10,26 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final, TextIO
 
+from corsproxy import problems, vitals
+from corsproxy.admin.server import AdminServer
+from corsproxy.admin.sources import InForce, Sources
 from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
+from corsproxy.gateway.listener import CannotListen
 from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
+from corsproxy.observe.details import details
 from corsproxy.observe.log import AccessLog, configure_events
 from corsproxy.observe.notices import Notices
 from corsproxy.observe.ring import Ring
 from corsproxy.observe.writer import settle
 from corsproxy.record import ExchangeRecord
-from corsproxy.reload import reloading
+from corsproxy.reload import Reloader, reloading
 from corsproxy.systemd import READY, STOPPING, notify
 
 if sys.platform != "win32":
@@ -134,27 +139,69 @@ def room_for_connections() -> int:
 
 
 async def serve(
-    settings: Settings,
+    loaded: Loaded,
     on_listening: Callable[[Sequence[Listen]], None],
     load: Callable[[], Loaded] | None = None,
-    files: Sequence[str] = (),
     lent: Sequence[socket.socket] = (),
 ) -> int:
     """
     Run a proxy until SIGTERM (end in order) or SIGINT (end at once); returns the exit code.
 
-    A second signal ends whatever still runs: 130 or 143. `load` makes the settings anew: on SIGHUP, and when one of `files`,
-    which they were made of, has changed. `lent` are sockets to accept from in place of the settings' addresses. Raises CannotListen.
+    A second signal ends whatever still runs: 130 or 143. `loaded` holds the settings to begin with. `load` makes them anew: on SIGHUP, when
+    one of the files that they were made of has changed, or when somebody asks at the admin listener; without it there are neither reloads nor
+    an admin listener. `lent` are sockets to accept from in place of the settings' addresses. Raises CannotListen.
     """
-    app = App(settings, sys.stdout, sys.stderr)
+    assert loaded.settings is not None  # noqa: S101 - the caller looked
+    app = App(loaded.settings, sys.stdout, sys.stderr)
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
-    with reloading(load, app.reconfigure, settings, files) if load is not None else nullcontext():
-        on_listening(await app.start(() if lent else None, lent))
+    addresses = () if lent else None
+    if load is None:
+        on_listening(await app.start(addresses, lent))
         notify(READY)
-        first = await signals.get()
+        return await _until_told(app, signals)
+    with reloading(load, app.reconfigure, InForce(loaded.settings, loaded)) as reloader:
+        async with serving_admin(vitals.sources_of_process(app.gateway, app.counters, reloader)):
+            on_listening(await app.start(addresses, lent))
+            notify(READY)
+            return await _until_told(app, signals, reloader)
+
+
+@asynccontextmanager
+async def serving_admin(sources: Sources) -> AsyncIterator[None]:
+    """
+    Serve the admin's pages, if the file wants them, until the block ends.
+
+    Without a file, nobody has chosen the address: where it is taken, that is said, and the proxy goes on. Raises CannotListen.
+    """
+    in_force = sources.in_force()
+    listen = in_force.settings.admin.listen
+    admin = AdminServer(sources, listen) if listen is not None else None
+    if admin is not None:
+        try:
+            bound = await admin.start()
+        except CannotListen as error:
+            if in_force.loaded.source.is_file:
+                raise
+            problem = problems.ADMIN_STAYS_OFF
+            _log.warning("%s %s: %s", problem.code, problem.title, error, extra=details(problem))
+            admin = None
+        else:
+            _log.info("health, metrics and reload on %s", bound if bound.unix_path else f"http://{bound}")
+    try:
+        yield
+    finally:
+        if admin is not None:
+            await admin.stop()
+
+
+async def _until_told(app: App, signals: "asyncio.Queue[signal.Signals]", reloader: Reloader | None = None) -> int:
+    """Wait for a signal and end as it says; returns the exit code. While the proxy ends, nothing is reloaded any more."""
+    first = await signals.get()
+    if reloader is not None:
+        reloader.stop()
     notify(STOPPING)
     if first is signal.SIGINT:
         await app.stop()
@@ -172,14 +219,13 @@ async def serve(
 
 
 def run(
-    settings: Settings,
+    loaded: Loaded,
     on_listening: Callable[[Sequence[Listen]], None],
     load: Callable[[], Loaded] | None = None,
-    files: Sequence[str] = (),
     lent: Sequence[socket.socket] = (),
 ) -> int:
     """Run `serve` on uvloop where there is one. Raises CannotListen."""
-    return run_on_loop(serve(settings, on_listening, load, files, lent))
+    return run_on_loop(serve(loaded, on_listening, load, lent))
 
 
 def run_on_loop(main: Coroutine[None, None, int]) -> int:

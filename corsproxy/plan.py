@@ -18,6 +18,7 @@ from corsproxy.cors.names import FORBIDDEN_METHODS
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.forward import Forward, Request, Tunnel, forward, sent_host
 from corsproxy.problems import Problem
+from corsproxy.recall import Recall
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, RequestHead, Survey, survey_request
 from corsproxy.semantics.forwarded import ClientFacts, Hop, read_client
 from corsproxy.semantics.framing import NO_BODY, Body, Refusal, connection_options, is_persistent, request_body
@@ -68,8 +69,20 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
     """
     Say what happens to a request.
 
-    Pure: same arguments, same answer. Never raises for client input. The gates are passed in this order: framing, target
-    and Host, route, CORS, limits. A preflight is answered here, so it never depends on the upstream.
+    Pure: same arguments, same answer. Never raises for client input. What `plan_anew` says, sooner where it was asked alike before.
+    """
+    recall: Recall | None = settings.kept.by_plan
+    if recall is None:
+        recall = settings.kept.by_plan = Recall(settings, plan_anew)
+    return recall.plan(head, connection, fresh)
+
+
+def plan_anew(settings: Settings, head: RequestHead, connection: Connection, fresh: Fresh) -> Plan:
+    """
+    Say what happens to a request, from nothing but the arguments. This is what `plan` means.
+
+    The gates: framing, target and Host, route, CORS, limits. A preflight is answered here, so it never depends on the upstream.
+    `recall` takes for one what differs in lines alone that the survey does not note, so a field that a gate reads must be noted.
 
     Spec: RFC 9112 3.2, 6.3; RFC 9110 7.6, 9.3; Fetch #http-cors-protocol.
     """

@@ -400,6 +400,14 @@ ANY_HOST: Final = Problem(
     'Name the hosts that browsers use with `hosts` or `public_url`; or write `hosts: "*"` if any name is right.',
     severity=Severity.WARNING,
 )
+ADMIN_ANY_HOST: Final = Problem(
+    "CP265",
+    "the admin listener answers every Host name",
+    "A web page can make its own name lead to this machine (DNS rebinding). To the browser the admin listener is then the page's own "
+    "origin, so the page can read what it serves. Only the Host field tells such a request apart.",
+    "Name the hosts that operators use with `admin.hosts`; localhost and IP addresses are always answered.",
+    severity=Severity.WARNING,
+)
 TRUSTS_EVERYBODY: Final = Problem(
     "CP261",
     "every client is believed",
@@ -815,6 +823,28 @@ BAD_INHERITED_SOCKET: Final = Problem(
     "a socket that was handed over cannot be used",
     "The service manager passed descriptors (`LISTEN_FDS`), and one of them is no TCP or unix socket that listens. Connections cannot be accepted from it.",
     "Look at the socket unit: it needs `ListenStream=`, and `Accept=no`.",
+)
+
+ADMIN_STAYS_OFF: Final = Problem(
+    "CP550",
+    "the admin listener stays off",
+    "Its address is taken, maybe by another corsproxy. One that runs from flags alone serves its clients without health, metrics and reload; one with a file does not start.",
+    "Choose another address with `CORSPROXY_ADMIN_LISTEN=127.0.0.1:9877`, or say `CORSPROXY_ADMIN_LISTEN=off`.",
+    severity=Severity.WARNING,
+    stage=Stage.PROXY,
+)
+
+ADMIN_NOT_REACHABLE: Final = Problem(
+    "CP551",
+    "no running proxy can be asked",
+    "The command asks a proxy at its admin listener, and nobody answers there: none runs, it listens elsewhere, or `admin` is off.",
+    "Name the admin listener with `--url`; the proxy's log says where it is.",
+)
+ADMIN_REFUSED: Final = Problem(
+    "CP552",
+    "the admin listener refused",
+    "It is not that of corsproxy, or serves only health and metrics because other machines can reach it.",
+    "Let `admin.listen` be a loopback address or a unix socket, or send SIGHUP to the process.",
 )
 
 LIBRARY_MISSING: Final = Problem(

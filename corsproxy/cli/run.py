@@ -65,7 +65,7 @@ def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded], lent:
 
     try:
         check_aiohttp()
-        return app.run(settings, announce, load, loaded.files, lent)
+        return app.run(loaded, announce, load, lent)
     except CannotListen as error:
         complain(CANNOT_LISTEN, f"cannot listen on {error}", error.help)
     except BadTlsFile as error:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from corsproxy import problems
 from corsproxy.config.addresses import ANY_HOST
+from corsproxy.config.admin import read_admin
 from corsproxy.config.choices import LogFormat, LogLevel, Redirects
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.forwarding import (
@@ -111,6 +112,7 @@ def decode(root: Node, report: Report) -> Settings | None:
     implicit = _implicit_route(section, defaults, drafts, report)
     log = _read_log(section, report)
     shutdown = read_block(section.entries.get("shutdown"), SECTIONS[FILE]["shutdown"], "write `shutdown: {delay: 5s, grace: 25s}`", report)
+    admin = read_admin(section.entries.get("admin"), fields.get("listen", (DEFAULT_LISTEN,)), report)
     tls = _read_tls(section, fields, report)
     hosts = read_hosts(section, fields, {host: draft.hosts_at for draft in drafts for host in draft.hosts}, report)
     _judge_upstreams(defaults, drafts, implicit, report)
@@ -132,6 +134,7 @@ def decode(root: Node, report: Report) -> Settings | None:
         forwarding=forwarding,
         limits=limits,
         log=log,
+        admin=admin,
         tests=tests,
         tls=tls,
         shutdown=Shutdown(**shutdown),

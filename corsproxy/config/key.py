@@ -13,6 +13,7 @@ class Kind(StrEnum):
     """What a key takes."""
 
     ADDRESSES = "an address, or a list of addresses"
+    ADDRESS_OR_OFF = 'an address, or `"off"`'
     HOSTS = "a host name, or a list of host names"
     ORIGIN_URLS = "a URL, or a list of URLs"
     URL = "a URL"
@@ -108,6 +109,7 @@ LIMITS: Final = "limits"
 ROUTE: Final = "route"
 LOG: Final = "log"
 SHUTDOWN: Final = "shutdown"
+ADMIN: Final = "admin"
 REQUEST_ID: Final = "request_id"
 TRACE: Final = "trace"
 HEADERS: Final = "headers"

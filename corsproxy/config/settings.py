@@ -13,6 +13,7 @@ from corsproxy.config.diagnostics import Span
 from corsproxy.config.expectations import PolicyTest
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import CorsPolicy
+from corsproxy.memo import Kept
 from corsproxy.semantics.cookies import CookieRules, PathMap
 from corsproxy.semantics.forwarded import ForwardedMode
 from corsproxy.semantics.networks import UNIX, Network, trusts_in
@@ -261,6 +262,22 @@ class Shutdown:
 
 # Precedent: uvicorn listens on loopback; 8080 is what reverse proxies use where 80 is not theirs.
 DEFAULT_LISTEN: Final = Listen("127.0.0.1", 8080)
+# Precedent: Envoy's 9901 and HAProxy's 9999 are the admin's of others, who may stand beside.
+DEFAULT_ADMIN: Final = Listen("127.0.0.1", 9876)
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """
+    Where operators look: health, metrics, a reload.
+
+    `listen` is None where it is off. `hosts` are the Host names that are answered. `dangerously_expose_admin`: everything is served, also on an
+    address that other machines can reach.
+    """
+
+    listen: Listen | None = DEFAULT_ADMIN
+    hosts: HostRules = HostRules(loopback=True)
+    dangerously_expose_admin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +301,14 @@ class Settings:
     forwarding: ForwardingSettings = ForwardingSettings()
     limits: Limits = Limits()
     log: LogSettings = field(default_factory=LogSettings)
+    admin: AdminSettings = AdminSettings()
     tests: tuple[PolicyTest, ...] = ()
     workers: int | None = 1
     shutdown: Shutdown = Shutdown()
     default_places: PolicyPlaces | None = field(default=None, compare=False, repr=False)
     table: RouteTable = field(init=False, repr=False, compare=False)
+    # A reload begins with an empty one.
+    kept: Kept = field(init=False, repr=False, compare=False, default_factory=Kept)
 
     def __post_init__(self) -> None:
         """Sort the routes by host once."""

@@ -23,7 +23,7 @@ from corsproxy.gateway.tunnel import Tunnel as WebSocket
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.plan import Forward, Tunnel, plan
 from corsproxy.problems import Problem
-from corsproxy.record import ExchangeRecord
+from corsproxy.record import MAX_USER_AGENT, ExchangeRecord
 from corsproxy.semantics.fields import RequestHead, ResponseHead
 from corsproxy.semantics.framing import NO_BODY, Refusal, frame, last_chunk
 
@@ -72,7 +72,7 @@ class AiohttpLane:
         record = ExchangeRecord(
             time.time(), time.perf_counter(), head.method, head.target, connection.peer.peer, is_tls=connection.peer.tls
         )
-        record.user_agent = request.headers.get(hdrs.USER_AGENT, "").encode("utf-8", "surrogateescape")
+        record.user_agent = request.headers.get(hdrs.USER_AGENT, "").encode("utf-8", "surrogateescape")[:MAX_USER_AGENT]
         context = Context(head.method, head.minor, persistent=False)
         connection.begin_exchange(request.content)
         self._gateway.enter(connection)

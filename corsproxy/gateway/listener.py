@@ -47,31 +47,31 @@ Taker = Callable[[socket.socket], Awaitable[None]]
 
 
 class CannotListen(OSError):
-    """An address cannot be listened on; the text says which and why, `help` what to do."""
+    """An address cannot be listened on; the text says which and why, `help` what to do. `key` is the one that names it."""
 
-    def __init__(self, address: Listen, reason: OSError) -> None:
+    def __init__(self, address: Listen, reason: OSError, key: str = "listen") -> None:
         super().__init__(f"{address}: {(reason.strerror or str(reason)).lower()}")
-        self.help = _HELP.get(reason.errno or 0, "choose another address with `listen`")
+        self.help = _HELP.get(reason.errno or 0, "choose another address with `KEY`").replace("KEY", key)
 
 
 _HELP: Final = {
-    errno.EADDRINUSE: "stop what uses it, or choose another address with `listen`",
+    errno.EADDRINUSE: "stop what uses it, or choose another address with `KEY`",
     errno.EACCES: "choose a port above 1023, or a directory that the user that runs corsproxy may write to",
     errno.EADDRNOTAVAIL: "choose an address of this machine, or `:port` for all of them",
-    errno.ENOENT: "make the directory first, or choose another path with `listen`",
+    errno.ENOENT: "make the directory first, or choose another path with `KEY`",
 }
 
 
-def bind(address: Listen, *, shared: bool = False) -> list[socket.socket]:
+def bind(address: Listen, key: str = "listen", *, shared: bool = False) -> list[socket.socket]:
     """
-    Bind and listen: one socket, or one for each family where all interfaces are meant. Raises CannotListen.
+    Bind and listen: one socket, or one for each family where all interfaces are meant. Raises CannotListen, which tells of `key`.
 
     `shared`: beside other sockets of this user that are shared, too; the kernel deals connections out among them. A unix socket that nobody listens on is replaced; one that somebody does is respected.
     """
     try:
         return [_bind_unix(address.unix_path)] if address.unix_path else _bind_tcp(address, shared=shared)
     except OSError as error:
-        raise CannotListen(address, error) from error
+        raise CannotListen(address, error, key) from error
 
 
 def _bind_tcp(address: Listen, *, shared: bool) -> list[socket.socket]:
@@ -244,6 +244,11 @@ class Listeners:
         self._own: list[socket.socket] = []
         self._lent: list[socket.socket] = []
         self._acceptors: dict[socket.socket, Acceptor] = {}
+
+    @property
+    def are_open(self) -> bool:
+        """Whether connections are accepted."""
+        return bool(self._acceptors)
 
     def open(self, addresses: Iterable[Listen], lent: Sequence[socket.socket], *, shared: bool) -> list[Listen]:
         """Listen on every address, and on what is lent; returns the real addresses. Raises CannotListen; nothing of its own listens then."""

@@ -23,7 +23,7 @@ from corsproxy.gateway.fresh import DateClock, Mint
 from corsproxy.gateway.front import Front
 from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import CannotListen, Listeners
-from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.gateway.pool import PoolCounts, UpstreamPool
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.gateway.tunnels import Tunnels
@@ -58,23 +58,25 @@ class Gateway:
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
     `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `closes_connections`: answers end their
-    connection, at the end of life and when connections are nearly used up. `share`: how many processes divide what is allowed to all.
-    `witness` is told of every exchange that ended. `max_connections` is what `limits.connections: auto` comes to.
+    connection, at the end of life and when connections are nearly used up; `is_leaving`: the end of life has begun. `share`: how many processes
+    divide what is allowed to all. `witness` is told of every exchange that ended. `max_connections` is at first what
+    `limits.connections: auto` comes to, and then the limit in force.
     """
 
     def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1) -> None:
         self.settings = settings
         self.share = share
-        self._is_leaving = False
+        self.is_leaving = False
         self._is_crowded = False
         self.draining = False
         self.in_flight = 0
         self.closes_connections = False
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
+        self._forgotten = PoolCounts()
         self._witness = witness
         self._auto_connections = max_connections
-        self._max_connections = settings.limits.connections or max_connections
+        self.max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
         self._front = Front(AiohttpLane(self).handle, self, **_front_options(settings.limits))
         # In the order in which they went idle; whether nothing was asked yet.
@@ -151,6 +153,22 @@ class Gateway:
         self._end_exchange()
         return tunnel
 
+    # --- what operators ask ---
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether connections are accepted."""
+        return self._listeners.are_open
+
+    @property
+    def connections(self) -> int:
+        """How many connections of clients there are, those in their TLS handshake included."""
+        return len(self._connections) + self.tls.under_way
+
+    def pool_counts(self) -> PoolCounts:
+        """Add up the pools, those that are gone included."""
+        return sum((pool.counts for pool in self.pools.values()), self._forgotten)
+
     # --- what client connections say ---
 
     def connected(self, connection: ClientConnection) -> None:
@@ -170,10 +188,10 @@ class Gateway:
         self._mind_room()
 
     def _mind_room(self) -> None:
-        taken = len(self._connections) + self.tls.under_way
-        self._is_crowded = taken > _CROWDED * self._max_connections
-        self.closes_connections = self.draining or self._is_leaving or self._is_crowded
-        if taken >= self._max_connections:
+        taken = self.connections
+        self._is_crowded = taken > _CROWDED * self.max_connections
+        self.closes_connections = self.draining or self.is_leaving or self._is_crowded
+        if taken >= self.max_connections:
             self._room.clear()
         else:
             self._room.set()
@@ -224,8 +242,8 @@ class Gateway:
                 connection.forget_certificate()
         self.settings = settings
         self._front.reconfigure(**_front_options(settings.limits))
-        self._max_connections = settings.limits.connections or self._auto_connections
-        for connection in tuple(self._idle)[: max(0, len(self._connections) - self._max_connections)]:
+        self.max_connections = settings.limits.connections or self._auto_connections
+        for connection in tuple(self._idle)[: max(0, len(self._connections) - self.max_connections)]:
             del self._idle[connection]
             connection.close_if_idle()
         self._mind_room()
@@ -239,7 +257,7 @@ class Gateway:
 
     def begin_leaving(self) -> None:
         """Serve as before, but end each connection with its answer, so that whoever balances load looks elsewhere."""
-        self._is_leaving = True
+        self.is_leaving = True
         self._mind_room()
 
     async def drain(self, grace_s: float) -> bool:
@@ -329,7 +347,7 @@ class Gateway:
 
     def _forget_pools(self) -> None:
         for upstream in [upstream for upstream, pool in self.pools.items() if pool.is_retired and pool.is_unused]:
-            del self.pools[upstream]
+            self._forgotten += self.pools.pop(upstream).counts
 
 
 def _front_options(limits: Limits) -> dict[str, Any]:

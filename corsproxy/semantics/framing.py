@@ -8,7 +8,7 @@ It judges heads after a strict parse, because strict llhttp still lets pass what
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from corsproxy import problems
 from corsproxy.problems import Problem
@@ -25,8 +25,7 @@ class BodyKind(StrEnum):
     UNTIL_CLOSE = "until-close"
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A body's framing. `length` is in bytes, for LENGTH."""
 
     kind: BodyKind
@@ -82,7 +81,7 @@ _ASCII_ONLY = (b"host", b"origin", b"access-control-request-method", b"access-co
 # Nominating one of these as a Connection option would take it off on the way; those of GUARDED that are hop-by-hop anyway may be named.
 _NEVER_NOMINATED = GUARDED - {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 
-_MAX_LENGTH_DIGITS = 18
+MAX_LENGTH_DIGITS: Final = 18
 
 
 def request_body(head: RequestHead, survey: Survey) -> Body | Refusal:
@@ -142,7 +141,7 @@ def parse_length(values: Sequence[bytes]) -> int | None:
 
     Spec: RFC 9110 8.6; RFC 9112 6.3 (a repeated, even equal, value is not accepted).
     """
-    if len(values) != 1 or not values[0].isdigit() or len(values[0]) > _MAX_LENGTH_DIGITS:
+    if len(values) != 1 or not values[0].isdigit() or len(values[0]) > MAX_LENGTH_DIGITS:
         return None
     return int(values[0])
 

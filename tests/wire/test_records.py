@@ -50,7 +50,10 @@ async def test_the_wait_for_a_place_is_told_from_connecting(proxy: ProxyFactory,
     assert waited.ended < later.placed < later.connected
 
 
-@pytest.mark.parametrize(("lines", "name"), [([b"User-Agent: curl/8"], b"curl/8"), ([b"user-agent: \xff"], b"\xff"), ([], b"")])
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [([b"User-Agent: curl/8"], b"curl/8"), ([b"user-agent: \xff"], b"\xff"), ([], b""), ([b"User-Agent: " + b"x" * 9000], b"x" * 256)],
+)
 async def test_who_says_to_be_calling(front: Proxy, upstream: Upstream, lines: list[bytes], name: bytes) -> None:
     await exchange(front, upstream, get(b"/", *lines), ok())
 
