@@ -9,6 +9,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import time
 from collections import OrderedDict, deque
 from typing import Final, NamedTuple, cast
 
@@ -131,6 +132,7 @@ class UpstreamPool:
         """Open a fresh connection: name, TCP and TLS within `timeout_s`. Raises UpstreamUnavailable."""
         where = self._where
         is_secret = self._is_secret
+        began = time.perf_counter()
         self._opening += 1
         connection = None
         try:
@@ -159,6 +161,7 @@ class UpstreamPool:
             if connection is None:
                 self._pass_place_on()
         self.connects += 1
+        connection.began = began
         self._busy.add(connection)
         return connection
 
