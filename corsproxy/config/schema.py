@@ -33,7 +33,7 @@ from corsproxy.config.key import (
     Kind,
 )
 from corsproxy.config.keys_forwarding import CHANGE_KEYS, CLIENT_KEYS, ROUTE_FORWARDING_KEYS, UPSTREAM_HEAD_KEYS
-from corsproxy.config.keys_limits import LIMIT_KEYS
+from corsproxy.config.keys_limits import LIMIT_KEYS, RATE_LIMIT_SECTION
 from corsproxy.config.keys_policy import POLICY_KEYS
 from corsproxy.config.keys_tests import TEST_KEYS
 from corsproxy.config.keys_tls import TLS_KEYS, TLS_SECTION, UPSTREAM_TLS_SECTION
@@ -213,6 +213,7 @@ KEYS: Final = (
         also=("limit",),
         comment="what one client may take",
     ),
+    RATE_LIMIT_SECTION,
     Key(
         FILE,
         "routes",

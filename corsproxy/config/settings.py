@@ -11,6 +11,7 @@ from typing import Final
 from corsproxy.config.choices import CorsMode, LogFormat, LogLevel, Redirects
 from corsproxy.config.diagnostics import Span
 from corsproxy.config.expectations import PolicyTest
+from corsproxy.config.rates import RateLimit
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.semantics.cookies import CookieRules, PathMap
@@ -273,6 +274,7 @@ class Settings:
     tls: ServerTls | None = None
     forwarding: ForwardingSettings = ForwardingSettings()
     limits: Limits = Limits()
+    rate_limit: RateLimit | None = None
     log: LogSettings = field(default_factory=LogSettings)
     tests: tuple[PolicyTest, ...] = ()
     default_places: PolicyPlaces | None = field(default=None, compare=False, repr=False)

@@ -110,6 +110,9 @@ class AiohttpLane:
         context, gateway = planned.context, self._gateway
         if gateway.is_overloaded:
             return problem_answer(context, problems.OVERLOADED, close=planned.body != NO_BODY)
+        refusal = gateway.rate.refuse(planned)
+        if refusal is not None:
+            return refusal
         if isinstance(planned, Tunnel):
             # > the client MUST wait for a response from the server before sending any further data (RFC 6455 4.1)
             if connection.has_early_bytes:

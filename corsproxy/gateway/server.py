@@ -24,6 +24,7 @@ from corsproxy.gateway.fresh import DateClock, Mint
 from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import CannotListen
 from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.gateway.rate import RateGate
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.plan import Fresh
@@ -56,16 +57,17 @@ class Gateway:
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
     `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `witness` is told of every exchange that ended. `max_connections` is what
-    `limits.connections: auto` comes to.
+    `limits.connections: auto` comes to; `share` is how many processes serve together, and divide the rate limit.
     """
 
-    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, *, share: int = 1) -> None:
         self.settings = settings
         self.draining = False
         self.in_flight = 0
         self.tunnels = 0
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
+        self.rate = RateGate(settings.rate_limit, share=share)
         self._witness = witness
         self._auto_connections = max_connections
         self._max_connections = settings.limits.connections or max_connections
@@ -248,6 +250,7 @@ class Gateway:
             for connection in tuple(self._connections):
                 connection.forget_certificate()
         self.settings = settings
+        self.rate.reconfigure(settings.rate_limit)
         self._front.reconfigure(**_front_options(settings.limits))
         self._max_connections = settings.limits.connections or self._auto_connections
         for connection in tuple(self._idle)[: max(0, len(self._connections) - self._max_connections)]:
