@@ -234,6 +234,14 @@ TEST_FAILED: Final = Problem(
     "Mend the policy where the message points, or the test. `corsproxy explain` shows the whole exchange.",
 )
 
+BAD_RATE_KEY: Final = Problem(
+    "CP123",
+    "not what requests can be counted by",
+    "A rate limit counts the requests of one client, one page's origin, or one value of a header field together. What anybody can write as they "
+    "like limits nobody.",
+    "Write `client_ip`, `origin`, or `header:NAME`.",
+)
+
 TLS_INCOMPLETE: Final = Problem(
     "CP131",
     "a TLS setting lacks its counterpart",
@@ -661,6 +669,16 @@ LENGTH_REQUIRED: Final = Problem(
     status=411,
     detail="A POST needs a Content-Length in this version of HTTP.",
     word="length_required",
+)
+
+RATE_LIMITED: Final = Problem(
+    "CP331",
+    "too many requests",
+    "The client, the origin or the value of the field that `rate_limit` counts by has sent more than that lets through.",
+    "Wait as long as `Retry-After` says; or raise `rate_limit`. If all clients share one limit, name the proxies in front under `trusted_proxies`.",
+    status=429,
+    detail="There were too many requests. Wait before the next one.",
+    word="rate_limited",
 )
 
 # --- CP4xx: an upstream that fails ----------------------------------------------------------------

@@ -19,6 +19,7 @@ from corsproxy.config.choices import CorsMode, OriginHeader
 from corsproxy.config.settings import Route, Settings
 from corsproxy.forward import Forward
 from corsproxy.memo import Memo, Sights
+from corsproxy.resilience.bucket import key_of
 from corsproxy.semantics.acts import DOUBT, HOST, ID, LENGTH, MAX_NAME_BYTES, PARENT, READ, SETTLED, TAKE, TELL, RequestNames
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, FieldLine, RequestHead, serialize
 from corsproxy.semantics.forwarded import Hop, forwarded_lines, read_client
@@ -148,6 +149,7 @@ class Recall:
         self._passes_id = forwarding.request_id_header.lower() == DEFAULT_REQUEST_ID
         self._trusts_id = forwarding.trusts_request_id
         self._begins = forwarding.begins_trace
+        self._rate = settings.rate_limit
         self._max_lines, self._max_head = limits.header_count, limits.request_head
         self._max_target = limits.request_line - 12 - MAX_METHOD_BYTES
         self._numbers = {id(route): number for number, route in enumerate(settings.routes)}
@@ -174,7 +176,7 @@ class Recall:
             if self._sights.is_second(case):
                 self._learn(case, client, read, (head, connection, fresh), planned)
             return planned
-        return self._repeat(known, client, read, head.target, fresh) or self._anew(self._settings, head, connection, fresh)
+        return self._repeat(known, client, read, head, fresh) or self._anew(self._settings, head, connection, fresh)
 
     def _recognize(self, head: RequestHead, connection: "Connection") -> tuple[_Case, _Client, _Read] | None:
         """Read a head, and say what decides about it; None where it takes a closer look."""
@@ -286,7 +288,9 @@ class Recall:
         self._clients.put(asked, client)
         return client
 
-    def _repeat(self, known: "_KnownForward | _KnownAnswer", client: _Client, read: _Read, target: bytes, fresh: "Fresh") -> "Plan | None":
+    def _repeat(
+        self, known: "_KnownForward | _KnownAnswer", client: _Client, read: _Read, head: RequestHead, fresh: "Fresh"
+    ) -> "Plan | None":
         """Make the plan of a known decision; None where a limit needs a closer look."""
         copied, old = read[3], known.context
         named, parent = copied.get(ID) or fresh.request_id, copied.get(PARENT)
@@ -296,12 +300,13 @@ class Recall:
             trace = found.trace_id if found else b""
         elif self._begins:
             trace, begins = fresh.trace_id, fresh.parent_id
-        exchange = _new(Exchange, (named, *known.front, trace, begins, client.address, *known.tail))
+        counted = b"" if self._rate is None else key_of(self._rate, client.address, head.lines)
+        exchange = _new(Exchange, (named, *known.front, trace, begins, client.address, *known.tail, counted))
         context = Context(
             old.method, 1, old.persistent, old.route, old.cors, old.decision, old.trailers, exchange, old.sent_host, old.accept
         )
         if isinstance(known, _KnownForward):
-            return self._forward(known, context, client, read, target)
+            return self._forward(known, context, client, read, head.target)
         return Answer(context, known.status, known.head, b"", False, None, known.reason)
 
     def _forward(self, known: "_KnownForward", context: Context, client: _Client, read: _Read, target: bytes) -> Forward | None:
@@ -343,10 +348,10 @@ class Recall:
         known: _KnownForward | _KnownAnswer | None = None
         if isinstance(probe, Answer):
             exchange = probe.context.exchange
-            known = _KnownAnswer(probe.context, exchange[1:3], exchange[6:], probe.status, probe.head, probe.reason)
+            known = _KnownAnswer(probe.context, exchange[1:3], exchange[6:-1], probe.status, probe.head, probe.reason)
         elif type(probe) is Forward:
             known = _cut(probe, client, read[3].get(LENGTH))
-        if known is not None and self._repeat(known, client, read, head.target, fresh) == planned:
+        if known is not None and self._repeat(known, client, read, head, fresh) == planned:
             self._known.put(case, known)
 
 
@@ -368,7 +373,7 @@ def _cut(probe: Forward, client: _Client, length: bytes | None) -> _KnownForward
     return _KnownForward(
         context,
         context.exchange[1:3],
-        context.exchange[6:],
+        context.exchange[6:-1],
         start=b"%b %b" % (context.method, probe.route.paths.base),
         host=b" HTTP/1.1\r\nHost: " + context.sent_host,
         before=b"\r\n" + before,

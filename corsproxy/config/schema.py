@@ -35,7 +35,7 @@ from corsproxy.config.key import (
 )
 from corsproxy.config.keys_admin import ADMIN_KEYS, ADMIN_SECTION
 from corsproxy.config.keys_forwarding import CHANGE_KEYS, CLIENT_KEYS, ROUTE_FORWARDING_KEYS, UPSTREAM_HEAD_KEYS
-from corsproxy.config.keys_limits import LIMIT_KEYS
+from corsproxy.config.keys_limits import LIMIT_KEYS, RATE_LIMIT_SECTION
 from corsproxy.config.keys_policy import POLICY_KEYS
 from corsproxy.config.keys_process import SHUTDOWN_KEYS, SHUTDOWN_SECTION
 from corsproxy.config.keys_tests import TEST_KEYS
@@ -217,6 +217,7 @@ KEYS: Final = (
         also=("limit",),
         comment="what one client may take",
     ),
+    RATE_LIMIT_SECTION,
     Key(
         FILE,
         "routes",

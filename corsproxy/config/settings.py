@@ -11,6 +11,7 @@ from typing import Final
 from corsproxy.config.choices import CorsMode, LogFormat, LogLevel, Redirects
 from corsproxy.config.diagnostics import Span
 from corsproxy.config.expectations import PolicyTest
+from corsproxy.config.rates import RateLimit
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.memo import Kept
@@ -307,6 +308,7 @@ class Settings:
     tls: ServerTls | None = None
     forwarding: ForwardingSettings = ForwardingSettings()
     limits: Limits = Limits()
+    rate_limit: RateLimit | None = None
     log: LogSettings = field(default_factory=LogSettings)
     admin: AdminSettings = AdminSettings()
     tests: tuple[PolicyTest, ...] = ()

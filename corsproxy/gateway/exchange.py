@@ -16,6 +16,7 @@ from corsproxy.config.upstreams import Upstream
 from corsproxy.edits import Received
 from corsproxy.gateway._aiohttp import ClientConnection
 from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.gateway.rate import RateGate
 from corsproxy.gateway.tunnel import End
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.plan import Forward, Fresh
@@ -41,6 +42,7 @@ class House(Protocol):
     """The gateway, as far as every lane knows it."""
 
     settings: Settings
+    rate: RateGate
     closes_connections: bool
 
     @property
@@ -80,7 +82,7 @@ def admit(house: House, planned: Forward) -> Answer | None:
     """Say why a request does not go upstream although the rules would let it; None if it may."""
     if house.is_overloaded:
         return problem_answer(planned.context, problems.OVERLOADED, close=planned.body != NO_BODY)
-    return None
+    return house.rate.refuse(planned)
 
 
 def record_answer(record: ExchangeRecord, answer: Answer) -> None:

@@ -24,6 +24,7 @@ from corsproxy.gateway.front import Front
 from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import CannotListen, Listeners
 from corsproxy.gateway.pool import PoolCounts, UpstreamPool
+from corsproxy.gateway.rate import RateGate
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.gateway.tunnels import Tunnels
@@ -74,6 +75,7 @@ class Gateway:
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
         self._forgotten = PoolCounts()
+        self.rate = RateGate(settings.rate_limit, share=share)
         self._witness = witness
         self._auto_connections = max_connections
         self.max_connections = settings.limits.connections or max_connections
@@ -241,6 +243,7 @@ class Gateway:
             for connection in tuple(self._connections):
                 connection.forget_certificate()
         self.settings = settings
+        self.rate.reconfigure(settings.rate_limit)
         self._front.reconfigure(**_front_options(settings.limits))
         self.max_connections = settings.limits.connections or self._auto_connections
         for connection in tuple(self._idle)[: max(0, len(self._connections) - self.max_connections)]:
