@@ -237,18 +237,14 @@ class Listeners:
     The listening sockets of a gateway, from their addresses to the end.
 
     Those that are lent, by a service manager or a supervisor, listen already, and others hold them too: their files and their queues
-    are not ours to clear.
+    are not ours to clear. `key` is the one that names the addresses.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key: str = "listen") -> None:
+        self._key = key
         self._own: list[socket.socket] = []
         self._lent: list[socket.socket] = []
         self._acceptors: dict[socket.socket, Acceptor] = {}
-
-    @property
-    def are_open(self) -> bool:
-        """Whether connections are accepted."""
-        return bool(self._acceptors)
 
     def open(self, addresses: Iterable[Listen], lent: Sequence[socket.socket], *, shared: bool) -> list[Listen]:
         """Listen on every address, and on what is lent; returns the real addresses. Raises CannotListen; nothing of its own listens then."""
@@ -256,7 +252,7 @@ class Listeners:
         bound = [address_of(sock) for sock in lent]
         try:
             for address in addresses:
-                sockets = bind(address, shared=shared)
+                sockets = bind(address, self._key, shared=shared)
                 self._own += sockets
                 bound.append(address if address.unix_path else Listen(address.host, sockets[0].getsockname()[1]))
         except CannotListen:
@@ -267,6 +263,11 @@ class Listeners:
     def accept(self, taker_of: Callable[[socket.socket], Taker], room: Callable[[], Awaitable[object]]) -> None:
         """Begin to accept, each socket's connections for its own taker."""
         self._acceptors = {sock: Acceptor(sock, taker_of(sock), room) for sock in (*self._own, *self._lent)}
+
+    @property
+    def are_open(self) -> bool:
+        """Whether connections are accepted."""
+        return bool(self._acceptors)
 
     async def stop(self, *, takes_rest: bool) -> None:
         """Listen no more. `takes_rest`: who is in a queue that is nobody else's is let in first."""
