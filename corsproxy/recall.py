@@ -11,7 +11,8 @@ What an outsider can vary is bounded everywhere, and a decision is remembered on
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from corsproxy import routes
 from corsproxy.answers import Answer, Context, Exchange
@@ -19,7 +20,7 @@ from corsproxy.config.choices import CorsMode, OriginHeader
 from corsproxy.config.settings import Route, Settings
 from corsproxy.forward import Forward
 from corsproxy.memo import Memo, Sights
-from corsproxy.semantics.acts import DOUBT, HOST, ID, LENGTH, MAX_NAME_BYTES, PARENT, READ, SETTLED, TAKE, TELL, RequestNames
+from corsproxy.semantics.acts import DOUBT, HOST, ID, LENGTH, MAX_NAME_BYTES, PARENT, PASS, PRESENT, READ, SETTLED, TAKE, TELL, RequestNames
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, FieldLine, RequestHead, serialize
 from corsproxy.semantics.forwarded import Hop, forwarded_lines, read_client
 from corsproxy.semantics.framing import MAX_LENGTH_DIGITS, Body, BodyKind
@@ -50,10 +51,14 @@ _CUT: Final[FieldLine] = (b"X-Corsproxy-Cut", b"c7d1f0a94be8")
 _CUT_LINE: Final = serialize([_CUT])
 _ID, _TRACE, _PARENT = b"5e2b90c1-corsproxy-id", b"9f03c2ad5b7e41860d1ce7a8b2f4936e", b"b1d07ce35a942f68"
 
+# How many fields of an Exchange, from the first, are copied.
+_COPIED: Final = 6
+
 _new: Final = tuple.__new__
 
 
-class _Client(NamedTuple):
+@dataclass(slots=True)
+class _Client:
     """What is known of a client at a site: its address, and the lines that tell the upstream about it."""
 
     address: bytes
@@ -83,6 +88,12 @@ class _Site:
                 kept += (written, out[place + 1])
         return kept
 
+    def cut(self, target: bytes) -> bytes:
+        """Take off the route's prefix, as `upstream_target` does."""
+        target = target[self.stripped :]
+        # > origin-form = absolute-path [ "?" query ] (RFC 9112 3.2.1)
+        return target if target[:1] == b"/" else b"/" + target
+
     def _drops(self, written: bytes) -> bool:
         name = written[2:-2]
         verdict = self.route.request_headers.drops(name) or (self._drops_origin and name.lower() == b"origin")
@@ -91,18 +102,19 @@ class _Site:
         return verdict
 
 
-class _KnownAnswer(NamedTuple):
-    """A preflight's answer. Of its exchange, `front` and `tail` are what is not copied."""
+@dataclass(slots=True)
+class _KnownAnswer:
+    """A preflight's answer. `tail` is what of its exchange is not copied."""
 
     context: Context
-    front: tuple[Any, ...]
     tail: tuple[Any, ...]
     status: int
     head: bytes
     reason: str
 
 
-class _KnownForward(NamedTuple):
+@dataclass(slots=True)
+class _KnownForward:
     """
     A request that goes upstream.
 
@@ -111,7 +123,6 @@ class _KnownForward(NamedTuple):
     """
 
     context: Context
-    front: tuple[Any, ...]
     tail: tuple[Any, ...]
     start: bytes
     host: bytes
@@ -129,8 +140,9 @@ class _KnownForward(NamedTuple):
 
 # What decides about a request, and what of it only is copied.
 _Case = tuple[Any, ...]
-# The lines to pass, what decides, what was told of the client, the lines that are copied, and the bytes of those that are left out.
-_Read = tuple[list[bytes], list[bytes], list[bytes], dict[int, bytes], int]
+# A head that was read: the lines to pass, the Host, the length, the id that may be taken over, the traceparent, what decides, what was told
+# of the client, and the bytes of the lines that are left out.
+_Read = tuple[list[bytes], bytes, bytes | None, bytes, bytes | None, list[bytes], list[bytes], int]
 # The paths of routes, in the order in which they are tried, with the routes' numbers.
 _Places = tuple[tuple[bytes, int], ...]
 
@@ -145,6 +157,7 @@ class Recall:
         self._trusts = forwarding.trusts if forwarding.trusted else None
         self._names = RequestNames(forwarding.request_id_header, forwarding.ids, trusted=False)
         self._trusted_names = RequestNames(forwarding.request_id_header, forwarding.ids, trusted=True)
+        self._id_header = forwarding.request_id_header
         self._passes_id = forwarding.request_id_header.lower() == DEFAULT_REQUEST_ID
         self._trusts_id = forwarding.trusts_request_id
         self._begins = forwarding.begins_trace
@@ -164,88 +177,85 @@ class Recall:
 
     def plan(self, head: RequestHead, connection: "Connection", fresh: "Fresh") -> "Plan":
         """Say what happens to a request, as `plan_anew` does."""
-        found = self._recognize(head, connection)
-        if found is None:
-            return self._anew(self._settings, head, connection, fresh)
-        case, client, read = found
-        known = self._known.young.get(case) or self._known.find(case)
-        if known is None:
-            planned = self._anew(self._settings, head, connection, fresh)
-            if self._sights.is_second(case):
-                self._learn(case, client, read, (head, connection, fresh), planned)
-            return planned
-        return self._repeat(known, client, read, head.target, fresh) or self._anew(self._settings, head, connection, fresh)
-
-    def _recognize(self, head: RequestHead, connection: "Connection") -> tuple[_Case, _Client, _Read] | None:
-        """Read a head, and say what decides about it; None where it takes a closer look."""
         method, target, minor, lines = head
-        if minor != 1 or len(target) > self._max_target or len(lines) > self._max_lines or _TARGET.fullmatch(target) is None:
-            return None
-        read = self._read(lines, self._names if self._trusts is None or not self._trusts(connection.peer) else self._trusted_names)
+        read = None
+        if minor == 1 and len(target) <= self._max_target and len(lines) <= self._max_lines and _TARGET.fullmatch(target) is not None:
+            read = self._read(lines, self._names if self._trusts is None or not self._trusts(connection.peer) else self._trusted_names)
         if read is None:
-            return None
-        _, key, told, copied, _ = read
-        host = copied.get(HOST)
-        if host is None:
-            return None
+            return self._anew(self._settings, head, connection, fresh)
+        host, length, named, parent, key, told = read[1:7]
         number = 0 if self._is_simple else self._find(host, target)
-        if number < 0:
-            return None
-        asked = (connection, number, host, *told)
+        asked = (connection, number, host, *told) if told else (connection, number, host)
         client = self._clients.young.get(asked) or self._clients.find(asked) or self._meet(asked, connection)
         if client is None:
-            return None
-        length = copied.get(LENGTH)
-        size = 0 if length is None else 1 if length == b"0" else 2
+            return self._anew(self._settings, head, connection, fresh)
         # What is copied decides by being there, or not.
-        return (client.site, method, size, bool(copied.get(ID)) and self._passes_id, PARENT in copied, *key), client, read
+        size = 0 if length is None else 1 if length == b"0" else 2
+        case = (client.site, method, size, parent is None, named != b"" and self._passes_id) + tuple(key)  # noqa: RUF005 - dearer
+        known = self._known.young.get(case) or self._known.find(case)
+        if known is not None:
+            return self._repeat(known, client, read, target, fresh) or self._anew(self._settings, head, connection, fresh)
+        planned = self._anew(self._settings, head, connection, fresh)
+        if self._sights.is_second(case):
+            self._learn(case, client, read, (head, connection, fresh), planned)
+        return planned
 
-    def _read(self, lines: Sequence[FieldLine], names: RequestNames) -> _Read | None:  # noqa: C901 - a call for a line costs as much as the line
+    def _read(self, lines: Sequence[FieldLine], names: RequestNames) -> _Read | None:  # noqa: C901 - to call for a line costs as much as the line
         """Walk over the lines once. None for what is rare or in doubt, whatever will come of it."""
         passed, acts = names.passed, names.acts
         # The first three places are for what stands before the lines.
         out: list[bytes] = [b"", b"", b""]
         key: list[bytes] = []
         told: list[bytes] = []
-        copied: dict[int, bytes] = {}
-        extra = 0
+        host = length = parent = None
+        has_id, named, extra = False, b"", 0
         put, note = out.append, key.append
         for name, value in lines:
             written = passed.get(name)
             if written is None:
                 act, lower, written = acts.get(name) or names.meet(name)
-                if act <= READ:
-                    if act:
-                        note(lower)
-                        if act == READ:
-                            note(value)
-                elif act <= PARENT:
-                    if act in copied:
+                if act == READ:
+                    note(lower)
+                    note(value)
+                elif act == HOST:
+                    if host is not None:
                         return None
-                    copied[act] = value
-                    if act == LENGTH and not _is_plain_length(value):
+                    host = value
+                    continue
+                elif act == PRESENT:
+                    note(lower)
+                elif act == PARENT:
+                    if parent is not None:
                         return None
-                    if act == ID:
-                        extra += len(name) + len(value) + 4
-                        if not self._trusts_id or not is_request_id(value):
-                            copied[ID] = b""
-                    if act <= LENGTH or (act == ID and not (self._passes_id and copied[ID])):
-                        continue
-                elif act == DOUBT:
-                    return None
-                else:
+                    parent = value
+                elif act != PASS:
                     extra += len(name) + len(value) + 4
                     if act == TAKE:
                         if lower in SETTLED and value not in SETTLED[lower]:
                             return None
                         note(lower)
                         note(value)
+                    elif act == LENGTH:
+                        if length is not None or not _is_plain_length(value):
+                            return None
+                        length = value
+                    elif act == ID:
+                        if has_id:
+                            return None
+                        has_id = True
+                        if self._trusts_id and is_request_id(value):
+                            named = value
+                            if self._passes_id:
+                                put(written)
+                                put(value)
                     elif act == TELL:
                         told += (lower, value)
+                    elif act == DOUBT:
+                        return None
                     continue
             put(written)
             put(value)
-        return out, key, told, copied, extra
+        return None if host is None else (out, host, length, named, parent, key, told, extra)
 
     def _find(self, host: bytes, target: bytes) -> int:
         """Return the number of the route, or -1 where it takes a closer look."""
@@ -268,7 +278,7 @@ class Recall:
     def _meet(self, asked: _Case, connection: "Connection") -> _Client | None:
         """Get to know a client. A name that nobody has asked for before is left to others."""
         _, number, host, *told = asked
-        if not self._sights.is_second((number, host)) or _bytes_of(asked) > MAX_KEY_BYTES:
+        if number < 0 or not self._sights.is_second((number, host)) or _bytes_of(asked) > MAX_KEY_BYTES:
             return None
         settings, route = self._settings, self._settings.routes[number]
         noted: dict[bytes, list[bytes]] = {}
@@ -286,41 +296,33 @@ class Recall:
         self._clients.put(asked, client)
         return client
 
-    def _repeat(self, known: "_KnownForward | _KnownAnswer", client: _Client, read: _Read, target: bytes, fresh: "Fresh") -> "Plan | None":
-        """Make the plan of a known decision; None where a limit needs a closer look."""
-        copied, sample = read[3], known.context
-        named, parent = copied.get(ID) or fresh.request_id, copied.get(PARENT)
+    def _repeat(self, known: _KnownForward | _KnownAnswer, client: _Client, read: _Read, target: bytes, fresh: "Fresh") -> "Plan | None":
+        """Make the plan of a known decision; None where a limit takes a closer look."""
+        out, _, length, named, parent, _, _, extra = read
+        sample, site = known.context, client.site
         trace = begins = b""
         if parent is not None:
             found = parse_traceparent((parent,))
             trace = found.trace_id if found else b""
         elif self._begins:
             trace, begins = fresh.trace_id, fresh.parent_id
-        exchange = _new(Exchange, (named, *known.front, trace, begins, client.address, *known.tail))
+        name, kept = named or fresh.request_id, named != b"" and self._passes_id
+        exchange = _new(Exchange, (name, self._id_header, kept, trace, begins, client.address) + known.tail)  # noqa: RUF005 - dearer
         context = Context(
             sample.method, 1, sample.persistent, sample.route, sample.cors, sample.decision, sample.trailers, exchange, sample.sent_host
         )
-        if isinstance(known, _KnownForward):
-            return self._forward(known, context, client, read, target)
-        return Answer(context, known.status, known.head, b"", False, None, known.reason)
-
-    def _forward(self, known: "_KnownForward", context: Context, client: _Client, read: _Read, target: bytes) -> Forward | None:
-        out, _, _, copied, extra = read
-        site, exchange = client.site, context.exchange
+        if isinstance(known, _KnownAnswer):
+            return Answer(context, known.status, known.head, b"", False, None, known.reason)
         if site.sifts:
             extra += sum(map(len, out))
             out = site.sift(out)
-        if site.stripped:
-            target = target[site.stripped :]
-            if target[:1] != b"/":
-                target = b"/" + target
-        out[0], out[1], out[2] = known.start, target, known.host
+        out[0], out[1], out[2] = known.start, site.cut(target) if site.stripped else target, known.host
         out += (known.before, client.lines, known.between)
         if known.behind_id is not None:
-            out += (exchange.request_id, known.behind_id)
+            out += (name, known.behind_id)
         if known.behind_trace is not None:
-            out += (exchange.trace_id, known.behind_trace, exchange.begins_at, known.behind_parent)
-        body, length = known.body, copied.get(LENGTH)
+            out += (trace, known.behind_trace, begins, known.behind_parent)
+        body = known.body
         if length is not None:
             body = _new(Body, (BodyKind.LENGTH, int(length)))
             if known.body_limit is not None and body.length > known.body_limit:
@@ -337,15 +339,15 @@ class Recall:
         head, connection, fresh = asked
         if len(head.method) > MAX_METHOD_BYTES or _bytes_of(case) > MAX_KEY_BYTES:
             return
-        lines = [(name, _ID if read[3].get(ID) == value else value) for name, value in head.lines]
+        own = self._id_header.lower() if read[3] else b""
+        lines = [(name, _ID if name.lower() == own else value) for name, value in head.lines]
         marked = fresh._replace(request_id=_ID, trace_id=_TRACE, parent_id=_PARENT)
         probe = self._anew(self._settings, head._replace(lines=[*lines, _CUT]), connection, marked)
         known: _KnownForward | _KnownAnswer | None = None
         if isinstance(probe, Answer):
-            exchange = probe.context.exchange
-            known = _KnownAnswer(probe.context, exchange[1:3], exchange[6:], probe.status, probe.head, probe.reason)
+            known = _KnownAnswer(probe.context, probe.context.exchange[_COPIED:], probe.status, probe.head, probe.reason)
         elif type(probe) is Forward:
-            known = _cut(probe, client, read[3].get(LENGTH))
+            known = _cut(probe, client, read[2])
         if known is not None and self._repeat(known, client, read, head.target, fresh) == planned:
             self._known.put(case, known)
 
@@ -367,8 +369,7 @@ def _cut(probe: Forward, client: _Client, length: bytes | None) -> _KnownForward
     between, named, behind_id = rest.partition(_ID)
     return _KnownForward(
         context,
-        context.exchange[1:3],
-        context.exchange[6:],
+        context.exchange[_COPIED:],
         start=b"%b %b" % (context.method, probe.route.paths.base),
         host=b" HTTP/1.1\r\nHost: " + context.sent_host,
         before=b"\r\n" + before,
