@@ -11,16 +11,29 @@ What an outsider can vary is bounded everywhere, and a decision is remembered on
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from corsproxy import routes
 from corsproxy.answers import Answer, Context, Exchange
-from corsproxy.config.choices import CorsMode, OriginHeader
 from corsproxy.config.settings import Route, Settings
 from corsproxy.forward import Forward
+from corsproxy.known import COPIED, CUT, CUT_ID, CUT_PARENT, CUT_TRACE, Client, KnownAnswer, KnownForward, Site, cut
 from corsproxy.memo import Memo, Sights
-from corsproxy.semantics.acts import DOUBT, HOST, ID, LENGTH, MAX_NAME_BYTES, PARENT, PASS, PRESENT, READ, SETTLED, TAKE, TELL, RequestNames
+from corsproxy.semantics.acts import (
+    ACCEPT,
+    DOUBT,
+    HOST,
+    ID,
+    LENGTH,
+    PARENT,
+    PASS,
+    PRESENT,
+    READ,
+    SETTLED,
+    TAKE,
+    TELL,
+    RequestNames,
+)
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, FieldLine, RequestHead, serialize
 from corsproxy.semantics.forwarded import Hop, forwarded_lines, read_client
 from corsproxy.semantics.framing import MAX_LENGTH_DIGITS, Body, BodyKind
@@ -35,7 +48,6 @@ if TYPE_CHECKING:
 MAX_DECISIONS: Final = 512
 MAX_CLIENTS: Final = 1024
 MAX_SITES: Final = 128
-MAX_VERDICTS: Final = 1024
 # A key with more bytes is not kept.
 MAX_KEY_BYTES: Final = 1024
 MAX_METHOD_BYTES: Final = 32
@@ -43,106 +55,13 @@ MAX_METHOD_BYTES: Final = 32
 # What llhttp lets pass in a target that begins with a slash, less the fragment that no target has.
 _TARGET: Final = re.compile(rb"/[!\"$-~]*")
 _PATH_ENDS: Final = (b"", b"/")
-# What a head has beside the lines that are counted: the request line's other bytes, Host and Content-Length.
-_MARGIN: Final = 512
-
-# They stand for what is copied while a decision is cut.
-_CUT: Final[FieldLine] = (b"X-Corsproxy-Cut", b"c7d1f0a94be8")
-_CUT_LINE: Final = serialize([_CUT])
-_ID, _TRACE, _PARENT = b"5e2b90c1-corsproxy-id", b"9f03c2ad5b7e41860d1ce7a8b2f4936e", b"b1d07ce35a942f68"
-
-# How many fields of an Exchange, from the first, are copied.
-_COPIED: Final = 6
-
 _new: Final = tuple.__new__
-
-
-@dataclass(slots=True)
-class _Client:
-    """What is known of a client at a site: its address, and the lines that tell the upstream about it."""
-
-    address: bytes
-    lines: bytes
-    site: "_Site"
-
-
-class _Site:
-    """What clients ask for, as far as it decides: a route, by a name, over a scheme. It is equal to itself alone."""
-
-    __slots__ = ("_drops_origin", "_verdicts", "margin", "route", "sifts", "stripped")
-
-    def __init__(self, route: Route) -> None:
-        self.route = route
-        self.stripped = len(route.paths.stripped)
-        self.margin = _MARGIN + self.stripped
-        self._drops_origin = route.upstream.origin_header is not OriginHeader.KEEP and route.cors is not CorsMode.PASSTHROUGH
-        self.sifts = bool(route.request_headers) or self._drops_origin
-        self._verdicts: dict[bytes, bool] = {}
-
-    def sift(self, out: list[bytes]) -> list[bytes]:
-        """Leave out the lines that the route takes off. Behind the first three, `out` has names as written, each with its value."""
-        verdicts, kept = self._verdicts, out[:3]
-        for place in range(3, len(out), 2):
-            written = out[place]
-            if not (verdicts[written] if written in verdicts else self._drops(written)):
-                kept += (written, out[place + 1])
-        return kept
-
-    def cut(self, target: bytes) -> bytes:
-        """Take off the route's prefix, as `upstream_target` does."""
-        target = target[self.stripped :]
-        # > origin-form = absolute-path [ "?" query ] (RFC 9112 3.2.1)
-        return target if target[:1] == b"/" else b"/" + target
-
-    def _drops(self, written: bytes) -> bool:
-        name = written[2:-2]
-        verdict = self.route.request_headers.drops(name) or (self._drops_origin and name.lower() == b"origin")
-        if len(self._verdicts) < MAX_VERDICTS and len(name) <= MAX_NAME_BYTES:
-            self._verdicts[written] = verdict
-        return verdict
-
-
-@dataclass(slots=True)
-class _KnownAnswer:
-    """A preflight's answer. `tail` is what of its exchange is not copied."""
-
-    context: Context
-    tail: tuple[Any, ...]
-    status: int
-    head: bytes
-    reason: str
-
-
-@dataclass(slots=True)
-class _KnownForward:
-    """
-    A request that goes upstream.
-
-    Its head is `start`, the target, `host`, the lines that pass, `before`, the client's lines, `between`, and then what is written here of id,
-    trace and length, each with the bytes behind it; None where it is not written.
-    """
-
-    context: Context
-    tail: tuple[Any, ...]
-    start: bytes
-    host: bytes
-    before: bytes
-    between: bytes
-    behind_id: bytes | None
-    behind_trace: bytes | None
-    behind_parent: bytes
-    behind_length: bytes
-    body: Body
-    body_limit: int | None
-    head_limit: int
-    reuse_upstream: bool
-
 
 # What decides about a request, and what of it only is copied.
 _Case = tuple[Any, ...]
 # A head that was read: the lines to pass, the Host, the length, the id that may be taken over, the traceparent, what decides, what was told
-# of the client, and the bytes of the lines that are left out.
-_Read = tuple[list[bytes], bytes, bytes | None, bytes, bytes | None, list[bytes], list[bytes], int]
+# of the client, the values of Accept, and the bytes of the lines that are left out.
+_Read = tuple[list[bytes], bytes, bytes | None, bytes, bytes | None, list[bytes], list[bytes], list[bytes], int]
 # The paths of routes, in the order in which they are tried, with the routes' numbers.
 _Places = tuple[tuple[bytes, int], ...]
 
@@ -170,9 +89,9 @@ class Recall:
         # Where one route takes everything as it is, no reading of a path leads elsewhere.
         self._is_simple = self._anywhere is not None and only is not None and only.path == b"/" and not only.paths.base
         self._places: Memo[bytes, _Places] = Memo(MAX_SITES)
-        self._clients: Memo[_Case, _Client] = Memo(MAX_CLIENTS)
-        self._sites: Memo[_Case, _Site] = Memo(MAX_SITES)
-        self._known: Memo[_Case, _KnownForward | _KnownAnswer] = Memo(MAX_DECISIONS)
+        self._clients: Memo[_Case, Client] = Memo(MAX_CLIENTS)
+        self._sites: Memo[_Case, Site] = Memo(MAX_SITES)
+        self._known: Memo[_Case, KnownForward | KnownAnswer] = Memo(MAX_DECISIONS)
         self._sights = Sights()
 
     def plan(self, head: RequestHead, connection: "Connection", fresh: "Fresh") -> "Plan":
@@ -207,6 +126,7 @@ class Recall:
         out: list[bytes] = [b"", b"", b""]
         key: list[bytes] = []
         told: list[bytes] = []
+        accept: list[bytes] = []
         host = length = parent = None
         has_id, named, extra = False, b"", 0
         put, note = out.append, key.append
@@ -224,6 +144,8 @@ class Recall:
                     continue
                 elif act == PRESENT:
                     note(lower)
+                elif act == ACCEPT:
+                    accept.append(value)
                 elif act == PARENT:
                     if parent is not None:
                         return None
@@ -255,7 +177,7 @@ class Recall:
                     continue
             put(written)
             put(value)
-        return None if host is None else (out, host, length, named, parent, key, told, extra)
+        return None if host is None else (out, host, length, named, parent, key, told, accept, extra)
 
     def _find(self, host: bytes, target: bytes) -> int:
         """Return the number of the route, or -1 where it takes a closer look."""
@@ -275,7 +197,7 @@ class Recall:
     def _number(self, found: Sequence[Route]) -> _Places:
         return tuple((route.path, self._numbers[id(route)]) for route in found)
 
-    def _meet(self, asked: _Case, connection: "Connection") -> _Client | None:
+    def _meet(self, asked: _Case, connection: "Connection") -> Client | None:
         """Get to know a client. A name that nobody has asked for before is left to others."""
         _, number, host, *told = asked
         if number < 0 or not self._sights.is_second((number, host)) or _bytes_of(asked) > MAX_KEY_BYTES:
@@ -290,16 +212,16 @@ class Recall:
         seen = (number, host, facts.host, facts.proto, facts.is_certain, *connection[1:])
         site = self._sites.find(seen)
         if site is None:
-            site = _Site(route)
+            site = Site(route)
             self._sites.put(seen, site)
-        client = _Client(facts.address, serialize(lines), site)
+        client = Client(facts.address, serialize(lines), site)
         self._clients.put(asked, client)
         return client
 
-    def _repeat(self, known: _KnownForward | _KnownAnswer, client: _Client, read: _Read, target: bytes, fresh: "Fresh") -> "Plan | None":
+    def _repeat(self, known: KnownForward | KnownAnswer, client: Client, read: _Read, target: bytes, fresh: "Fresh") -> "Plan | None":
         """Make the plan of a known decision; None where a limit takes a closer look."""
-        out, _, length, named, parent, _, _, extra = read
-        sample, site = known.context, client.site
+        out, _, length, named, parent, _, _, accept, extra = read
+        old, site = known.context, client.site
         trace = begins = b""
         if parent is not None:
             found = parse_traceparent((parent,))
@@ -309,9 +231,9 @@ class Recall:
         name, kept = named or fresh.request_id, named != b"" and self._passes_id
         exchange = _new(Exchange, (name, self._id_header, kept, trace, begins, client.address) + known.tail)  # noqa: RUF005 - dearer
         context = Context(
-            sample.method, 1, sample.persistent, sample.route, sample.cors, sample.decision, sample.trailers, exchange, sample.sent_host
+            old.method, 1, old.persistent, old.route, old.cors, old.decision, old.trailers, exchange, old.sent_host, accept or ()
         )
-        if isinstance(known, _KnownAnswer):
+        if isinstance(known, KnownAnswer):
             return Answer(context, known.status, known.head, b"", False, None, known.reason)
         if site.sifts:
             extra += sum(map(len, out))
@@ -334,55 +256,22 @@ class Recall:
             return None
         return Forward(context, site.route, head, body, known.body_limit, known.head_limit, known.reuse_upstream)
 
-    def _learn(self, case: _Case, client: _Client, read: _Read, asked: "tuple[RequestHead, Connection, Fresh]", planned: "Plan") -> None:
+    def _learn(self, case: _Case, client: Client, read: _Read, asked: "tuple[RequestHead, Connection, Fresh]", planned: "Plan") -> None:
         """Remember a decision, if it can be: cut at what is copied, it has to give back the plan that was made anew."""
         head, connection, fresh = asked
         if len(head.method) > MAX_METHOD_BYTES or _bytes_of(case) > MAX_KEY_BYTES:
             return
         own = self._id_header.lower() if read[3] else b""
-        lines = [(name, _ID if name.lower() == own else value) for name, value in head.lines]
-        marked = fresh._replace(request_id=_ID, trace_id=_TRACE, parent_id=_PARENT)
-        probe = self._anew(self._settings, head._replace(lines=[*lines, _CUT]), connection, marked)
-        known: _KnownForward | _KnownAnswer | None = None
+        lines = [(name, CUT_ID if name.lower() == own else value) for name, value in head.lines]
+        marked = fresh._replace(request_id=CUT_ID, trace_id=CUT_TRACE, parent_id=CUT_PARENT)
+        probe = self._anew(self._settings, head._replace(lines=[*lines, CUT]), connection, marked)
+        known: KnownForward | KnownAnswer | None = None
         if isinstance(probe, Answer):
-            known = _KnownAnswer(probe.context, probe.context.exchange[_COPIED:], probe.status, probe.head, probe.reason)
+            known = KnownAnswer(probe.context, probe.context.exchange[COPIED:], probe.status, probe.head, probe.reason)
         elif type(probe) is Forward:
-            known = _cut(probe, client, read[2])
+            known = cut(probe, client, read[2])
         if known is not None and self._repeat(known, client, read, head.target, fresh) == planned:
             self._known.put(case, known)
-
-
-def _cut(probe: Forward, client: _Client, length: bytes | None) -> _KnownForward | None:
-    """Cut a head at what is copied; None where it cannot be told for certain what is."""
-    context, body, head = probe.context, probe.body, probe.head
-    before, rest = b"", head.partition(_CUT_LINE)[2]
-    if client.lines:
-        before, _, rest = rest.partition(client.lines)
-    ends = b"" if length is None else length + b"\r\n\r\n"
-    if head.count(_CUT_LINE) != 1 or not rest.endswith(b"Content-Length: " + ends if ends else b"\r\n"):
-        return None
-    rest = rest.removesuffix(ends)
-    if any(rest.count(sign) > 1 for sign in (_ID, _TRACE, _PARENT)):
-        return None
-    rest, traced, behind = rest.partition(_TRACE)
-    behind_trace, _, behind_parent = behind.partition(_PARENT)
-    between, named, behind_id = rest.partition(_ID)
-    return _KnownForward(
-        context,
-        context.exchange[_COPIED:],
-        start=b"%b %b" % (context.method, probe.route.paths.base),
-        host=b" HTTP/1.1\r\nHost: " + context.sent_host,
-        before=b"\r\n" + before,
-        between=between,
-        behind_id=behind_id if named else None,
-        behind_trace=behind_trace if traced else None,
-        behind_parent=behind_parent,
-        behind_length=b"\r\n\r\n",
-        body=body,
-        body_limit=probe.body_limit,
-        head_limit=probe.head_limit,
-        reuse_upstream=probe.reuse_upstream,
-    )
 
 
 def _is_plain_length(value: bytes) -> bool:

@@ -36,7 +36,7 @@ ADDED_BY_PROXY: Final = frozenset(
 
 ORIGIN: Final = b"https://app.example.com"
 # The CORS fields of an answer of the proxy's own to ORIGIN, under the default policy.
-OWN_GRANT: Final = {b"access-control-allow-origin": ORIGIN, b"access-control-expose-headers": b"X-Request-Id"}
+OWN_GRANT: Final = {b"access-control-allow-origin": ORIGIN, b"access-control-expose-headers": b"X-Request-Id, Proxy-Status"}
 STRANGER: Final = b"https://evil.example"
 
 # Long enough for a slow and busy machine; nothing waits for it when all is well.
@@ -663,8 +663,7 @@ class Proxy:
         for client in self._clients:
             client.close()
         # An upstream that the test holds in its hand does not end a tunnel because its client did.
-        for tunnel in tuple(self.gateway._tunnels):
-            tunnel.abort()
+        self.gateway._tunnels.abort()
         await until(
             lambda: not self.open_clients and not self.gateway.in_flight and not self.gateway.tunnels,
             "a client's connection or exchange is left",

@@ -10,6 +10,7 @@ from typing import Final
 
 from corsproxy.config.choices import CorsMode, LogFormat, LogLevel
 from corsproxy.config.key import (
+    ADMIN,
     BLOCKS,
     COOKIES,
     CORS,
@@ -32,13 +33,16 @@ from corsproxy.config.key import (
     Key,
     Kind,
 )
+from corsproxy.config.keys_admin import ADMIN_KEYS, ADMIN_SECTION
 from corsproxy.config.keys_forwarding import CHANGE_KEYS, CLIENT_KEYS, ROUTE_FORWARDING_KEYS, UPSTREAM_HEAD_KEYS
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
+from corsproxy.config.keys_process import SHUTDOWN_KEYS, SHUTDOWN_SECTION
 from corsproxy.config.keys_tests import TEST_KEYS
 from corsproxy.config.keys_tls import TLS_KEYS, TLS_SECTION, UPSTREAM_TLS_SECTION
 
 __all__ = [
+    "ADMIN",
     "BLOCKS",
     "COOKIES",
     "CORS",
@@ -237,6 +241,7 @@ KEYS: Final = (
         comment="examples that must hold, or the file does not take effect",
         block=_TESTS_EXAMPLE,
     ),
+    ADMIN_SECTION,
     Key(
         FILE,
         "log",
@@ -245,6 +250,7 @@ KEYS: Final = (
         children=LOG,
         also=("logging", "logs"),
     ),
+    SHUTDOWN_SECTION,
     Key(
         UPSTREAM,
         "url",
@@ -364,6 +370,8 @@ KEYS: Final = (
         also=("access_log", "requests"),
         comment="one line for each exchange, on stdout",
     ),
+    *SHUTDOWN_KEYS,
+    *ADMIN_KEYS,
     *TEST_KEYS,
 )
 

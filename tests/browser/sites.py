@@ -177,7 +177,7 @@ class RunningProxy:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "corsproxy", "--config", str(policy)],
             cwd=policy.parent,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "CORSPROXY_ADMIN_LISTEN": "off"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

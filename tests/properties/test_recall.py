@@ -149,6 +149,7 @@ VALUES: dict[bytes, list[bytes]] = {
     b"Sec-WebSocket-Version": [b"13", b"8"],
     b"Cookie": [b"a=1", b"a=2"],
     b"Authorization": [b"Bearer 1", b"Bearer 2"],
+    b"Accept": [b"text/html", b"application/json"],
     b"User-Agent": [b"ua-1", b"ua-2" * 40],
     b"X-A": [b"1", b"2"],
     b"X-B": [b"1", b"2"],
