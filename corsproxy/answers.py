@@ -51,13 +51,13 @@ class Exchange(NamedTuple):
     trace_id: bytes = b""
     begins_at: bytes = b""
     client: bytes = b""
+    rate_key: bytes = b""
     authority: bytes = b""
     public: bytes = b""
     is_secure: bool | None = None
     is_cross_site: bool = False
     has_cookie: bool = False
     has_authorization: bool = False
-    rate_key: bytes = b""
 
 
 NOBODY: Final = Exchange()

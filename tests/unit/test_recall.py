@@ -56,6 +56,7 @@ def test_what_only_passes_or_is_copied_makes_no_other_decision() -> None:
             APP,
             (b"Cookie", b"%d" % number),
             (b"User-Agent", b"%d" % number),
+            (b"Accept", b"text/x-%d" % number),
             (b"X-Request-Id", b"their-id-%d" % number),
             (b"traceparent", b"00-%032x-b7ad6b7169203331-01" % (number + 1)),
             target=b"/%d" % number,
