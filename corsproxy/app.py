@@ -172,7 +172,7 @@ async def serve(
         notify(READY)
         return await _until_told(app, signals)
     with reloading(load, app.reconfigure, InForce(loaded.settings, loaded)) as reloader:
-        async with serving_admin(vitals.sources_of_process(app.gateway, app.counters, reloader)):
+        async with serving_admin(vitals.sources_of_process(app.gateway, app.counters, reloader, app.ring)):
             on_listening(await app.start(addresses, lent))
             notify(READY)
             return await _until_told(app, signals, reloader)
@@ -198,7 +198,7 @@ async def serving_admin(sources: Sources) -> AsyncIterator[None]:
             _log.warning("%s %s: %s", problem.code, problem.title, error, extra=details(problem))
             admin = None
         else:
-            _log.info("health, metrics and reload on %s", bound if bound.unix_path else f"http://{bound}")
+            _log.info("health, metrics, reload and the inspector on %s", bound if bound.unix_path else f"http://{bound}")
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from corsproxy.admin import guard, pages
+from corsproxy.admin.inspector import Inspector, inspected
 from corsproxy.admin.sources import Sources
 from corsproxy.config.admin import is_private
 from corsproxy.config.settings import Listen
@@ -37,6 +38,8 @@ def application(sources: Sources, *, is_private: bool) -> web.Application:
     made = web.Application(middlewares=[_middleware(guard.Guard(sources, is_private=is_private))])
     made.on_response_prepare.append(guard.set_headers)
     made.add_routes(pages.routes(sources, is_private=is_private))
+    if sources.ring is not None:
+        Inspector(inspected(sources, sources.ring)).add_to(made)
     return made
 
 

@@ -140,15 +140,22 @@ KEEP_COOKIES: Final = CookieRules()
 @dataclass(frozen=True, slots=True)
 class PolicyPlaces:
     """
-    Where the parts of a policy are written, for people who ask which line decided.
+    Where the parts of a policy are written, for people who ask which line decided, and what to write instead.
 
-    `cors` is the key that holds the policy or names its mode. `keys` are the policy's own keys as far as they are written;
-    `origins` are the entries of `allow_origins`, in order.
+    `cors` is the key that holds the policy or names its mode. `keys` are the policy's own keys as far as they are written, `values` what
+    stands behind them, and behind a `cors` that names a mode; `items` are the entries of lists, in order. `body` is the mapping.
     """
 
     cors: Span
     keys: Mapping[str, Span] = field(default_factory=dict, hash=False)
-    origins: tuple[Span, ...] = ()
+    values: Mapping[str, Span] = field(default_factory=dict, hash=False)
+    items: Mapping[str, tuple[Span, ...]] = field(default_factory=dict, hash=False)
+    body: Span | None = None
+
+    @property
+    def origins(self) -> tuple[Span, ...]:
+        """The entries of `allow_origins`."""
+        return self.items.get("allow_origins", ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,8 @@ class UpstreamPool:
         except TlsFailed as error:
             # What OpenSSL says of names has them in it.
             said = f"TLS with {where}: the handshake failed" if is_secret else str(error)
-            raise UpstreamUnavailable(problems.UPSTREAM_TLS, said) from error
+            problem = problems.UPSTREAM_CERTIFICATE if error.by_certificate else problems.UPSTREAM_TLS
+            raise UpstreamUnavailable(problem, said) from error
         except (BadTlsFile, UnicodeError) as error:  # a name that IDNA does not take
             said = "the name cannot be used" if is_secret else str(error)
             raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {said}") from error

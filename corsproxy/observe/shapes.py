@@ -108,8 +108,10 @@ def _trace(record: ExchangeRecord) -> str:
 
 
 def _failed(record: ExchangeRecord) -> str:
-    return _text("corsproxy.problem", record.problem.code if record.problem else "") + _text(
-        "error.message", cut(record.failure, MAX_MESSAGE)
+    return (
+        _text("corsproxy.problem", record.problem.code if record.problem else "")
+        + _text("error.type", record.problem.word if record.problem else "")
+        + _text("error.message", cut(record.failure, MAX_MESSAGE))
     )
 
 

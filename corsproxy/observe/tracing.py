@@ -238,8 +238,6 @@ def _attributes_of(record: ExchangeRecord) -> dict[str, Any]:
     if method == _OTHER:
         said |= {"http.request.method": method, "http.request.method_original": text_of(record.method)}
     # > error.type: … a status code number, or a low-cardinality identifier
-    if record.problem is not None:
-        said["error.type"] = record.problem.code
-    elif record.status >= 500:
-        said["error.type"] = str(record.status)
+    if record.status >= 500:
+        said.setdefault("error.type", str(record.status))
     return said

@@ -30,6 +30,7 @@ FLOORS = {
     "corsproxy.record": 2,
     "corsproxy.rehearse": 2,
     "corsproxy.reasons": 2,
+    "corsproxy.explanation": 2,
     "corsproxy.policy_tests": 2,
     "corsproxy.resilience": 2,
     "corsproxy.gateway": 3,

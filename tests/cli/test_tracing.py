@@ -18,5 +18,9 @@ def test_spans_arrive_at_the_latest_at_the_end(tmp_path: Path) -> None:
         (span,) = collector.spans
 
         said = {each.key: each.value for each in span.attributes}
-        assert (span.name, said["http.response.status_code"].int_value, said["error.type"].string_value) == ("GET", 502, "CP401")
+        assert (span.name, said["http.response.status_code"].int_value, said["error.type"].string_value) == (
+            "GET",
+            502,
+            "connection_refused",
+        )
         assert "hunter2" not in str(collector.requests)

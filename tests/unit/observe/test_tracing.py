@@ -109,11 +109,11 @@ def test_a_span_says_what_the_log_says() -> None:
     ("changes", "status", "error"),
     [
         ({"status": 404}, StatusCode.UNSET, None),
-        ({"status": 403, "problem": problems.ORIGIN_REFUSED}, StatusCode.UNSET, "CP301"),
+        ({"status": 403, "problem": problems.ORIGIN_REFUSED}, StatusCode.UNSET, "origin_refused"),
         ({"status": 500}, StatusCode.ERROR, "500"),
-        ({"status": 502, "problem": problems.UPSTREAM_REFUSED}, StatusCode.ERROR, "CP401"),
-        ({"status": 200, "problem": problems.UPSTREAM_TRUNCATED}, StatusCode.ERROR, "CP411"),
-        ({"status": 0, "problem": problems.CLIENT_GONE}, StatusCode.UNSET, "CP502"),
+        ({"status": 502, "problem": problems.UPSTREAM_REFUSED}, StatusCode.ERROR, "connection_refused"),
+        ({"status": 200, "problem": problems.UPSTREAM_TRUNCATED}, StatusCode.ERROR, "truncated"),
+        ({"status": 0, "problem": problems.CLIENT_GONE}, StatusCode.UNSET, "client_gone"),
     ],
 )
 def test_what_failed_is_an_error(changes: dict[str, object], status: StatusCode, error: str | None) -> None:
