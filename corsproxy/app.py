@@ -25,6 +25,7 @@ from corsproxy.observe.counters import Counters
 from corsproxy.observe.log import AccessLog, configure_events
 from corsproxy.observe.notices import Notices
 from corsproxy.observe.ring import Ring
+from corsproxy.observe.tracing import start_tracing
 from corsproxy.observe.writer import settle
 from corsproxy.record import ExchangeRecord
 from corsproxy.reload import reloading
@@ -54,7 +55,8 @@ class App:
         self._access = self._access_log(settings)
         self._notices = Notices()
         self.ring = Ring(lambda: self.gateway.settings, self._instance.decode())
-        self.gateway = Gateway(self._personal(settings), self._witness, room_for_connections(), share)
+        self._tracing = start_tracing()
+        self.gateway = Gateway(self._personal(settings), self._witness, room_for_connections(), share, self._tracing)
         self.is_ready = False
 
     def reconfigure(self, settings: Settings) -> None:
@@ -81,6 +83,8 @@ class App:
         self.ring.add(record)
         if record.notices:
             self._notices.add(record.notices)
+        if self._tracing is not None:
+            self._tracing.add(record)
         if self._access is not None:
             self._access.add(record)
 
@@ -104,13 +108,18 @@ class App:
             _log.info("draining: %d in flight%s, up to %g s", in_flight, and_tunnels, shutdown.grace)
         if not await self.gateway.drain(shutdown.grace):
             _log.warning("cut off what was still in flight after %g s", shutdown.grace)
-        self._close_log()
+        await self._say_the_rest()
 
     async def stop(self) -> None:
         """End at once."""
         self.is_ready = False
         await self.gateway.stop()
+        await self._say_the_rest()
+
+    async def _say_the_rest(self) -> None:
         self._close_log()
+        if self._tracing is not None:
+            await self._tracing.close()
 
     def _close_log(self) -> None:
         if self._access is not None:

@@ -987,6 +987,22 @@ LOG_UNWRITABLE: Final = Problem(
     severity=Severity.WARNING,
 )
 
+SPANS_UNAVAILABLE: Final = Problem(
+    "CP562",
+    "no spans are sent",
+    "Variables of OpenTelemetry (`OTEL_TRACES_EXPORTER`, `OTEL_EXPORTER_OTLP_ENDPOINT`) ask for spans, and what sends them is not installed or cannot begin. "
+    "Trace context is passed on all the same.",
+    "Install it: `pip install 'corsproxy[otel]'`. Or set `OTEL_TRACES_EXPORTER=none` for the proxy.",
+    severity=Severity.WARNING,
+)
+SPANS_LOST: Final = Problem(
+    "CP563",
+    "spans are lost",
+    "The collector cannot be reached, refuses spans, or takes them more slowly than they come. Exchanges do not wait for it.",
+    "Look at the collector and at `OTEL_EXPORTER_OTLP_ENDPOINT`; or sample: `OTEL_TRACES_SAMPLER=parentbased_traceidratio`.",
+    severity=Severity.WARNING,
+)
+
 
 def catalogue() -> dict[str, Problem]:
     """Return every problem by its code, in the order of the codes."""

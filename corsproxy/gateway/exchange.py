@@ -23,7 +23,7 @@ from corsproxy.plan import Forward, Fresh
 from corsproxy.problems import Problem, Stage
 from corsproxy.record import ExchangeRecord
 from corsproxy.resilience.retry import Attempt, may_retry
-from corsproxy.semantics.fields import FieldLine, ResponseHead
+from corsproxy.semantics.fields import FieldLine, RequestHead, ResponseHead
 from corsproxy.semantics.framing import NO_BODY, BodyKind, Refusal, frame
 
 # Queued content from which on the upstream is not read: one full read, or a few small ones.
@@ -38,12 +38,20 @@ _TIMEOUTS: Final = (
 )
 
 
+class Tracer(Protocol):
+    """Who makes a span of each exchange."""
+
+    def enter(self, head: RequestHead, record: ExchangeRecord) -> RequestHead:
+        """Begin a span, and return the head with its id as the parent of whatever comes next."""
+
+
 class House(Protocol):
-    """The gateway, as far as every lane knows it."""
+    """The gateway, as far as every lane knows it. `tracer` is None where no spans are made."""
 
     settings: Settings
     rate: RateGate
     closes_connections: bool
+    tracer: Tracer | None
 
     @property
     def is_overloaded(self) -> bool:

@@ -18,7 +18,7 @@ from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway import listener
 from corsproxy.gateway._aiohttp import ClientConnection
 from corsproxy.gateway.contexts import client_context
-from corsproxy.gateway.exchange import record_answer
+from corsproxy.gateway.exchange import Tracer, record_answer
 from corsproxy.gateway.fresh import DateClock, Mint
 from corsproxy.gateway.front import Front
 from corsproxy.gateway.handler import AiohttpLane
@@ -64,8 +64,11 @@ class Gateway:
     `limits.connections: auto` comes to, and then the limit in force.
     """
 
-    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1) -> None:
+    def __init__(
+        self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1, tracer: Tracer | None = None
+    ) -> None:
         self.settings = settings
+        self.tracer = tracer
         self.share = share
         self.is_leaving = False
         self._is_crowded = False
