@@ -20,6 +20,7 @@ from corsproxy.admin.server import serving_admin
 from corsproxy.admin.sources import InForce
 from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
+from corsproxy.gateway.listener import NO_SOCKETS, Sockets
 from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
 from corsproxy.observe.log import AccessLog, configure_events
@@ -42,13 +43,13 @@ _RESERVED_DESCRIPTORS: Final = 64
 
 class App:
     """
-    One proxy: the gateway and what watches it. `share` is how many such processes there are.
+    One proxy: the gateway and what watches it. `share` is how many such processes there are, and `instance` what all of them are called in Via.
 
     `is_ready`: whoever balances load may send more.
     """
 
-    def __init__(self, settings: Settings, access_stream: TextIO, event_stream: TextIO, share: int = 1) -> None:
-        self._instance = secrets.token_hex(4).encode()
+    def __init__(self, settings: Settings, access_stream: TextIO, event_stream: TextIO, share: int = 1, instance: bytes = b"") -> None:
+        self._instance = instance or new_instance()
         self._access_stream = access_stream
         self._event_stream = event_stream
         self.counters = Counters()
@@ -88,17 +89,17 @@ class App:
         if self._access is not None:
             self._access.add(record)
 
-    async def start(self, addresses: Sequence[Listen] | None = None, lent: Sequence[socket.socket] = ()) -> list[Listen]:
-        """Listen, on the settings' addresses unless others are given, and on sockets that are lent; returns the real addresses. Raises CannotListen."""
-        bound = await self.gateway.start(addresses, lent)
+    async def start(self, addresses: Sequence[Listen] | None = None, sockets: Sockets = NO_SOCKETS) -> list[Listen]:
+        """Listen, on the settings' addresses unless others are given, and on sockets that listen already; returns the real addresses. Raises CannotListen."""
+        bound = await self.gateway.start(addresses, sockets)
         self.is_ready = True
         return bound
 
-    async def end(self) -> None:
-        """End in order, as `shutdown` says: accept for a while, let exchanges end, cut what is left."""
+    async def end(self, *, delays: bool = True) -> None:
+        """End in order, as `shutdown` says: accept for a while, if it `delays`, let exchanges end, cut what is left."""
         shutdown = self.gateway.settings.shutdown
         self.is_ready = False
-        if shutdown.delay:
+        if shutdown.delay and delays:
             self.gateway.begin_leaving()
             _log.info("ending: connections are accepted for %g s more", shutdown.delay)
             await asyncio.sleep(shutdown.delay)
@@ -124,6 +125,11 @@ class App:
     def _close_log(self) -> None:
         if self._access is not None:
             self._access.close()
+
+
+def new_instance() -> bytes:
+    """Make what tells this proxy from others of its name."""
+    return secrets.token_hex(4).encode()
 
 
 def room_for_connections() -> int:
@@ -168,7 +174,7 @@ async def serve(
         with reloading(load, app.reconfigure, InForce(loaded.settings, loaded)) if load is not None else nullcontext() as reloader:
             if reloader is not None:
                 await until_end.enter_async_context(serving_admin(vitals.sources_of_process(app.gateway, app.counters, reloader, app.ring)))
-            on_listening(await app.start(() if lent else None, lent))
+            on_listening(await app.start(() if lent else None, Sockets(lent=tuple(lent))))
             notify(READY)
             first = await signals.get()
         notify(STOPPING)

@@ -81,7 +81,7 @@ complete -c corsproxy -n '_shtab_corsproxy_using probe' -s c -l config -xka "(__
 complete -c corsproxy -n '_shtab_corsproxy_using probe' -l url -x -d 'the admin listener: http://host:port or unix:/path (default: what CORSPROXY_ADMIN_LISTEN or the file says)'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a demo -d 'Show what corsproxy does: a sample API that knows no CORS, the proxy in front of it, and a page that calls both.'
 complete -c corsproxy -n '_shtab_corsproxy_using demo' -s h -l help -d 'show this help message and exit'
-complete -c corsproxy -n '_shtab_corsproxy_using demo' -l port -x -d 'the proxy'"'"'s port; the API and the page take the next two (default: 8080, or free ports where it is taken; 0: free ports)'
+complete -c corsproxy -n '_shtab_corsproxy_using demo' -l port -x -d 'the proxy'"'"'s port; the API, the page and the inspector take the next three (default: 8080, or free ports where it is taken; 0: free ports)'
 complete -c corsproxy -n '_shtab_corsproxy_using demo' -l tls -d 'page and proxy by https, with a certificate that is made for this run'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a check -d 'Load a policy as `run` does, without a socket: say what is wrong with it, or what it lets in.'
 complete -c corsproxy -n '_shtab_corsproxy_using check' -s h -l help -d 'show this help message and exit'
