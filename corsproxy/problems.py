@@ -562,6 +562,15 @@ OVERLOADED: Final = Problem(
     stage=Stage.PROXY,
     detail="Too many requests are in flight. Try again.",
 )
+DRAINING: Final = Problem(
+    "CP319",
+    "shutting down",
+    "The request came on an open connection while the proxy was about to end.",
+    "Try again: another proxy answers, or this one after its restart.",
+    status=503,
+    stage=Stage.PROXY,
+    detail="The proxy is shutting down. Try again.",
+)
 TOO_MANY_TUNNELS: Final = Problem(
     "CP318",
     "too many WebSockets",

@@ -121,6 +121,7 @@ def decode(root: Node, report: Report) -> Settings | None:
         forwarding=forwarding,
         limits=limits,
         log=log,
+        express=fields.get("express", True),
         tests=tests,
         tls=tls,
         **given,

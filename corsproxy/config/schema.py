@@ -246,6 +246,16 @@ KEYS: Final = (
         also=("logging", "logs"),
     ),
     Key(
+        FILE,
+        "express",
+        Kind.BOOLEAN,
+        "Whether plain exchanges take the express lane. The other lane does the same for several times the CPU time: for doubt, and for comparison.",
+        default="true",
+        also=("express_lane", "fast", "fast_path"),
+        comment="false: every exchange takes the aiohttp lane (slower, same meaning)",
+        flag="--no-express",
+    ),
+    Key(
         UPSTREAM,
         "url",
         Kind.URL,

@@ -261,7 +261,8 @@ class Settings:
 
     `own_origins` are the origins of `public_url`, serialized. `routes` are sorted so that the first match is the
     longest: by falling length of path; the implicit route of the top-level `upstream` comes last. `table` sorts them by host. `default_cors` and
-    `default_places` are the top-level `cors`: it also speaks for paths that no route matches. `pseudonym` names this very proxy in Via; b"" writes none.
+    `default_places` are the top-level `cors`: it also speaks for paths that no route matches. `pseudonym` names this very proxy in Via; b"" writes none. `express`: plain
+    exchanges take the express lane.
     """
 
     routes: tuple[Route, ...]
@@ -274,6 +275,7 @@ class Settings:
     forwarding: ForwardingSettings = ForwardingSettings()
     limits: Limits = Limits()
     log: LogSettings = field(default_factory=LogSettings)
+    express: bool = True
     tests: tuple[PolicyTest, ...] = ()
     default_places: PolicyPlaces | None = field(default=None, compare=False, repr=False)
     table: RouteTable = field(init=False, repr=False, compare=False)

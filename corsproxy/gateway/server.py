@@ -17,10 +17,12 @@ from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway import listener
 from corsproxy.gateway._aiohttp import ClientConnection
 from corsproxy.gateway.contexts import client_context
+from corsproxy.gateway.express import ExpressLane
 from corsproxy.gateway.fresh import DateClock, Mint
 from corsproxy.gateway.front import Front
 from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import CannotListen
+from corsproxy.gateway.plain import PlainHeads
 from corsproxy.gateway.pool import UpstreamPool
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
@@ -52,7 +54,7 @@ class Gateway:
     """
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
-    `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `closes_connections`: answers end their
+    `in_flight`, `tunnels` (WebSockets, and handshakes under way), `unparsable` and `express_exchanges` (those that the express lane took) are plain counts. `closes_connections`: answers end their
     connection, while draining and when connections are nearly used up. `witness` is told of every exchange that ended. `max_connections` is
     what `limits.connections: auto` comes to.
     """
@@ -61,6 +63,8 @@ class Gateway:
         self.settings = settings
         self.draining = False
         self.in_flight = 0
+        self.express_exchanges = 0
+        self.heads = PlainHeads()
         self.closes_connections = False
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
@@ -69,6 +73,7 @@ class Gateway:
         self._max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
         self._front = Front(AiohttpLane(self).handle, self, **_front_options(settings.limits))
+        self._bound_heads(settings.limits)
         # In the order in which they went idle.
         self._idle: dict[ClientConnection, None] = {}
         self._connections: set[ClientConnection] = set()
@@ -154,6 +159,8 @@ class Gateway:
             del self._idle[longest]
             longest.close_if_idle()
         self._idle[connection] = None
+        if self.settings.express:
+            connection.express = ExpressLane(self, connection, self._loop)
 
     def disconnected(self, connection: ClientConnection) -> None:
         """Take note of one that is gone."""
@@ -222,6 +229,7 @@ class Gateway:
                 connection.forget_certificate()
         self.settings = settings
         self._front.reconfigure(**_front_options(settings.limits))
+        self._bound_heads(settings.limits)
         self._max_connections = settings.limits.connections or self._auto_connections
         for connection in tuple(self._idle)[: max(0, len(self._connections) - self._max_connections)]:
             del self._idle[connection]
@@ -305,6 +313,11 @@ class Gateway:
                 connection.expire(now, header_timeout)
             self._tunnels.expire(now)
 
+    def _bound_heads(self, limits: Limits) -> None:
+        """Bound what the express lane takes, so that aiohttp would have taken it too."""
+        self.heads.max_bytes = min(limits.request_head, _PARSED_EXCESS * limits.request_line)
+        self.heads.max_lines = limits.header_count
+
     def _upstream_contexts(self, settings: Settings) -> dict[Upstream, ssl.SSLContext]:
         """
         Make what new upstreams need of certificate files, while these are as they were checked. Raises BadTlsFile.
@@ -342,5 +355,5 @@ def _sweep_interval(settings: Settings) -> float:
     routes = settings.routes
     body_idle_timeout = min((route.limits.body_idle_timeout for route in routes), default=60.0)
     timeouts = [min(r.timeouts.response, r.timeouts.idle, r.timeouts.tunnel_idle) for r in routes]
-    shortest = min((settings.limits.header_timeout, body_idle_timeout, *timeouts))
+    shortest = min((settings.limits.header_timeout, settings.limits.keep_alive_timeout, body_idle_timeout, *timeouts))
     return min(1.0, max(0.02, shortest / 4))
