@@ -603,6 +603,15 @@ OVERLOADED: Final = Problem(
     word="overloaded",
     proxy_error="proxy_internal_response",
 )
+DRAINING: Final = Problem(
+    "CP319",
+    "shutting down",
+    "The request came on an open connection while the proxy was about to end.",
+    "Try again: another proxy answers, or this one after its restart.",
+    status=503,
+    stage=Stage.PROXY,
+    detail="The proxy is shutting down. Try again.",
+)
 TOO_MANY_TUNNELS: Final = Problem(
     "CP318",
     "too many WebSockets",

@@ -141,6 +141,7 @@ def decode(root: Node, report: Report) -> Settings | None:
         rate_limit=rate_limit,
         log=log,
         admin=admin,
+        express=fields.get("express", True),
         tests=tests,
         tls=tls,
         shutdown=Shutdown(**shutdown),

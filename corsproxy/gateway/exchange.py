@@ -38,6 +38,8 @@ _TIMEOUTS: Final = (
     problems.OUT_OF_DESCRIPTORS,
 )
 
+_NOBODYS: Final = Context(b"", 1, persistent=False)
+
 
 class Tracer(Protocol):
     """Who makes a span of each exchange."""
@@ -145,9 +147,9 @@ class Incoming:
     )
 
     def __init__(self, context: Context, connection: UpstreamConnection) -> None:
-        self.begin(context, connection)
+        self.expect(context, connection)
 
-    def begin(self, context: Context, connection: UpstreamConnection) -> None:
+    def expect(self, context: Context, connection: UpstreamConnection) -> None:
         """Wait for the response to one attempt."""
         self.context = context
         self.connection = connection
@@ -160,6 +162,11 @@ class Incoming:
         self.ended = False
         self.problem: Problem | None = None
         self.failure = ""
+
+    def forget(self) -> None:
+        """Keep nothing of what was: it holds settings that may be no longer in force, and their pools."""
+        self.context = _NOBODYS
+        self.connection = self.received = self.problem = None  # type: ignore[assignment]
 
     # --- what the upstream connection says ---
 
@@ -215,11 +222,12 @@ class Incoming:
             return pieces
         context = self.context
         if not record.status:
+            # If it fails, nothing has been said to the client yet.
+            pieces.append(edits.render(context, received, date, close=close))
             self.keep_alive = edits.keeps_connection(context, received, close=close)
             record.status, record.head = received.head.status, time.perf_counter()
             record.notices = received.notices
             record.reads_until_close = received.client_body.kind is BodyKind.UNTIL_CLOSE
-            pieces.append(edits.render(context, received, date, close=close))
         if self.chunks:
             chunks, self.chunks, self.queued = self.chunks, [], 0
             body = received.client_body
