@@ -17,7 +17,7 @@ from corsproxy.config.load import load_text
 from corsproxy.observe.metrics import render
 from tests.admin.asked import EVERYWHERE, POLICY, Admin, Told, exposed, for_ever, in_force
 from tests.admin.conftest import AdminFactory
-from tests.harness import Response
+from tests.harness import Response, until
 
 BAD = load_text(POLICY.replace("allow_origins", "allow_orgins"), "policy.yaml").diagnostics
 SECRET = "hush-hush-hush"
@@ -74,6 +74,26 @@ async def test_verbose_says_why_and_what_is_only_worth_knowing_changes_nothing(a
     ]
     admin.told.readiness = replace(admin.told.readiness, checks=(Check("listening", ok=True),))
     assert (await admin.ask(b"/readyz?" + query)).status == 200
+
+
+async def test_who_asks_in_one_moment_gets_one_answer(start: AdminFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "_READINESS_LIFETIME_S", 3600.0)
+    asked: list[None] = []
+    may_answer = asyncio.Event()
+
+    async def ask() -> None:
+        asked.append(None)
+        await may_answer.wait()
+
+    admin = await start(Told(before=ask))
+    requests = [asyncio.ensure_future(admin.ask(b"/readyz")) for _ in range(5)]
+    await until(lambda: sum(each.is_busy for each in admin.server._connections) == 5)
+    may_answer.set()
+
+    assert {response.status for response in await asyncio.gather(*requests)} == {200}
+    assert len(asked) == 1
+    assert (await admin.ask(b"/readyz?verbose")).status == 200
+    assert len(asked) == 1
 
 
 async def test_other_machines_hear_of_no_upstream(start: AdminFactory) -> None:
