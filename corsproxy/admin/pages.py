@@ -69,11 +69,11 @@ class _Pages:
         failed = [check.text or check.name for check in found.checks if not check.ok]
         said = f"not ready: {', '.join(failed)}" if failed else "ready"
         if "verbose" in request.query:
-            settings = self.sources.in_force().settings.admin
-            shows_all = self.is_private or settings.dangerously_expose_admin
+            in_force = self.sources.in_force()
+            shows_all = self.is_private or in_force.settings.admin.dangerously_expose_admin
             lines = [_line(check, "-") for check in found.checks]
             lines += [_line(each, "!") for each in found.information] if shows_all else []
-            said = "\n".join([*lines, said])
+            said = in_force.loaded.secrets.strike("\n".join([*lines, said]))
         return web.Response(status=200 if found.is_ready else 503, text=f"{said}\n")
 
     async def metrics(self, request: web.Request) -> web.Response:

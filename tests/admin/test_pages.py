@@ -157,6 +157,17 @@ async def test_secrets_do_not_show(admin: Admin, target: bytes) -> None:
     assert body.count(b"${KEY}") == 3
 
 
+async def test_nor_in_what_is_said_of_an_upstream(admin: Admin) -> None:
+    admin.told.in_force = in_force('hosts: ["${KEY}.example"]\nheaders: {request: {set: {X-Key: "${KEY}"}}}\n', {"KEY": SECRET})
+    admin.told.readiness = Readiness(
+        (Check("listening", ok=True),), (Check(f"upstream http://{SECRET}.example", ok=False, text=f"no {SECRET}"),)
+    )
+    body = (await admin.ask(b"/readyz?verbose")).body
+
+    assert SECRET.encode() not in body
+    assert b"[!] upstream http://${KEY}.example: no ${KEY}\n" in body
+
+
 async def test_a_value_that_waits_for_a_restart_is_marked(admin: Admin) -> None:
     admin.told.in_force = in_force(
         "listen: [127.0.0.1:1, 127.0.0.1:2]\ntls: {cert_file: /a, key_file: /b}\n", needs_restart=("listen", "tls")
