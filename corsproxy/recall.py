@@ -303,7 +303,7 @@ class Recall:
         counted = b"" if self._rate is None else key_of(self._rate, client.address, head.lines)
         exchange = _new(Exchange, (named, *known.front, trace, begins, client.address, *known.tail, counted))
         context = Context(
-            old.method, 1, old.persistent, old.route, old.cors, old.decision, old.trailers, exchange, old.sent_host, old.accept
+            old.method, 1, old.persistent, old.route, old.cors, old.decision, old.trailers, exchange, old.sent_host, old.prefers_text
         )
         if isinstance(known, _KnownForward):
             return self._forward(known, context, client, read, head.target)

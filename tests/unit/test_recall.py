@@ -148,3 +148,11 @@ def test_each_client_is_counted_by_its_own_key_from_memory_too(field: bytes) -> 
         keys.append(planned.context.exchange.rate_key)
     assert decisions(settings) == 1
     assert len(set(keys)) == 6
+
+
+def test_the_form_that_a_client_likes_comes_from_memory_too() -> None:
+    settings = fresh_settings()
+    likes = [b"text/html", b"*/*"] * 3
+
+    assert [ask(settings, APP, (b"Accept", value)).context.prefers_text for value in likes] == [True, False] * 3
+    assert decisions(settings) == 2
