@@ -18,6 +18,7 @@ from corsproxy.cors import respond
 from corsproxy.cors.decide import Decision, Kind
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.problems import Problem
+from corsproxy.semantics.accept import prefers_text
 from corsproxy.semantics.fields import FieldLine, serialize
 from corsproxy.semantics.websocket import UPGRADE_LINES, VERSION
 
@@ -50,13 +51,13 @@ class Exchange(NamedTuple):
     trace_id: bytes = b""
     begins_at: bytes = b""
     client: bytes = b""
+    rate_key: bytes = b""
     authority: bytes = b""
     public: bytes = b""
     is_secure: bool | None = None
     is_cross_site: bool = False
     has_cookie: bool = False
     has_authorization: bool = False
-    rate_key: bytes = b""
 
 
 NOBODY: Final = Exchange()
@@ -70,7 +71,7 @@ class Context:
 
     `route` is None where none was found; `cors` is None where no policy can be told. `persistent`: the client keeps
     its connection after a complete answer. `minor` is the client's version of HTTP/1. `trailers`: the client takes them.
-    `sent_host` is the Host that the upstream gets. `prefers_text`: the client would rather read text than JSON; None where nothing is known of it.
+    `sent_host` is the Host that the upstream gets. `accept` are the values of Accept; None where nothing is known of the request.
     """
 
     method: bytes
@@ -82,7 +83,7 @@ class Context:
     trailers: bool = False
     exchange: Exchange = NOBODY
     sent_host: bytes = b""
-    prefers_text: bool | None = None
+    accept: Sequence[bytes] | None = None
 
     def connection_line(self, *, close: bool) -> bytes:
         """
@@ -156,8 +157,8 @@ def problem_answer(context: Context, problem: Problem, *, reason: str = "", clos
     """
     is_preflight = context.decision is not None and context.decision.kind is Kind.PREFLIGHT
     # Whoever makes a preflight shows its answer to nobody.
-    prefers_text = None if is_preflight else context.prefers_text
-    form = _TEXT if prefers_text else _JSON
+    accept = None if is_preflight else context.accept
+    form = _TEXT if accept and prefers_text(accept) else _JSON
     request_id = context.exchange.request_id
     content = _content(problem, form, request_id)
     lines: list[FieldLine] = [
@@ -175,7 +176,7 @@ def problem_answer(context: Context, problem: Problem, *, reason: str = "", clos
     readable += [_RETRY_SOON, proxy_status(problem)] if problem.status == 503 else [proxy_status(problem)]
     readable += said
     lines += readable
-    lines += cors_lines(context, [name for name, _ in readable], varies_by_accept=prefers_text is not None)
+    lines += cors_lines(context, [name for name, _ in readable], varies_by_accept=accept is not None)
     phrase = _PHRASES.get(problem.status) or HTTPStatus(problem.status).phrase.encode()
     status_line = b"HTTP/1.1 %d %b\r\n" % (problem.status, phrase)
     return Answer(context, problem.status, status_line + serialize(lines), content, close=close, problem=problem, reason=reason)

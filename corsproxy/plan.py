@@ -20,7 +20,7 @@ from corsproxy.forward import Forward, Request, Tunnel, forward, sent_host
 from corsproxy.problems import Problem
 from corsproxy.recall import Recall
 from corsproxy.resilience.bucket import key_of
-from corsproxy.semantics.accept import prefers_text
+from corsproxy.semantics.accept import worth_keeping
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, RequestHead, Survey, survey_request
 from corsproxy.semantics.forwarded import ClientFacts, Hop, read_client
 from corsproxy.semantics.framing import NO_BODY, Body, Refusal, connection_options, is_persistent, request_body
@@ -93,7 +93,7 @@ def plan_anew(settings: Settings, head: RequestHead, connection: Connection, fre
     # aiohttp loses what a client pipelines behind an Upgrade: the connection ends after an answer that is none to it.
     persistent = is_persistent(head.minor, options) and b"upgrade" not in survey.noted
     exchange = _identify(settings, head, survey, options, connection, fresh)
-    context = Context(head.method, head.minor, persistent, exchange=exchange, prefers_text=prefers_text(survey.noted.get(b"accept", ())))
+    context = Context(head.method, head.minor, persistent, exchange=exchange, accept=worth_keeping(survey.noted.get(b"accept", ())))
     body = request_body(head, survey)
     if isinstance(body, Refusal):
         return _refuse(context, body)
@@ -113,7 +113,7 @@ def plan_anew(settings: Settings, head: RequestHead, connection: Connection, fre
     trailers = head.minor >= 1 and takes_trailers(survey.noted.get(b"te", ()))
     host = sent_host(found, target) if found else b""
     exchange = _locate(settings, exchange, facts, head)
-    context = Context(head.method, head.minor, persistent, found, cors, decision, trailers, exchange, host, context.prefers_text)
+    context = Context(head.method, head.minor, persistent, found, cors, decision, trailers, exchange, host, context.accept)
     if isinstance(route, Refusal):
         # A preflight for a path without a route is granted by the default policy, so that the script can read the 404 that follows.
         is_granted = decision.kind is Kind.PREFLIGHT and decision.granted and route.problem is problems.NO_ROUTE

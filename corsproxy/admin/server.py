@@ -19,7 +19,7 @@ from corsproxy.admin.inspector import Inspector, inspected
 from corsproxy.admin.sources import Sources
 from corsproxy.config.admin import is_private
 from corsproxy.config.settings import Listen
-from corsproxy.gateway.listener import CannotListen, Listeners, plainly
+from corsproxy.gateway.listener import NO_SOCKETS, CannotListen, Listeners, plainly
 from corsproxy.observe.details import details
 
 _log = logging.getLogger("corsproxy")
@@ -138,7 +138,7 @@ class AdminServer:
 
     async def start(self) -> Listen:
         """Listen, and return the address with its real port. Raises CannotListen."""
-        (bound,) = self._listeners.open([self._listen], (), shared=False)
+        (bound,) = self._listeners.open([self._listen], NO_SOCKETS, shared=False)
         await self._runner.setup()
         server = self._runner.server
         assert server is not None  # noqa: S101 - setup makes it

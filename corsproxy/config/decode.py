@@ -28,7 +28,7 @@ from corsproxy.config.plaintext import judge_plaintext
 from corsproxy.config.policies import Chosen, read_cors, read_policies
 from corsproxy.config.policy_tests import read_tests
 from corsproxy.config.rates import Rate, RateLimit, parse_rate
-from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
+from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind, without_words
 from corsproxy.config.schema import ENVIRONMENT, FILE, ROUTE, SECTIONS
 from corsproxy.config.settings import (
     DEFAULT_LISTEN,
@@ -130,6 +130,8 @@ def decode(root: Node, report: Report) -> Settings | None:
         given["default_cors"], given["default_places"] = defaults.chosen.cors, defaults.chosen.places
     if fields.get("via") is False:
         given["pseudonym"] = b""
+    if "workers" in fields:
+        given |= without_words({"workers": fields["workers"]})
     return Settings(
         tuple(routes),
         own_origins=fields.get("public_url", ()),
@@ -139,6 +141,7 @@ def decode(root: Node, report: Report) -> Settings | None:
         rate_limit=rate_limit,
         log=log,
         admin=admin,
+        express=fields.get("express", True),
         tests=tests,
         tls=tls,
         shutdown=Shutdown(**shutdown),

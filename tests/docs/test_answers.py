@@ -15,11 +15,11 @@ DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 POLICY = build_policy(PolicyDraft((ORIGIN,)))[0]
 
 
-def context(*, prefers_text: bool) -> Context:
+def context(accept: bytes) -> Context:
     assert POLICY is not None
     decision = decide(POLICY, Facts(b"GET", (ORIGIN.encode(),)))
     exchange = Exchange(b"4bf92f3577b34da6a3ce929d0e0e4736")
-    return Context(b"GET", 1, persistent=True, cors=POLICY, decision=decision, exchange=exchange, prefers_text=prefers_text)
+    return Context(b"GET", 1, persistent=True, cors=POLICY, decision=decision, exchange=exchange, accept=[accept])
 
 
 def block(language: str) -> str:
@@ -28,11 +28,11 @@ def block(language: str) -> str:
 
 
 def test_the_answer_of_the_page_is_an_answer() -> None:
-    head, _, body = problem_answer(context(prefers_text=False), problems.UPSTREAM_REFUSED).to_bytes(DATE).decode().partition("\r\n\r\n")
+    head, _, body = problem_answer(context(b"*/*"), problems.UPSTREAM_REFUSED).to_bytes(DATE).decode().partition("\r\n\r\n")
 
     assert head.splitlines() == block("http").splitlines()
     assert json.loads(body) == json.loads(block("json"))
 
 
 def test_the_text_of_the_page_is_one() -> None:
-    assert problem_answer(context(prefers_text=True), problems.UPSTREAM_REFUSED).body.decode() == block("text")
+    assert problem_answer(context(b"text/plain"), problems.UPSTREAM_REFUSED).body.decode() == block("text")

@@ -358,7 +358,7 @@ def test_details_are_written_as_a_string_of_structured_fields() -> None:
 
 
 def test_a_person_gets_the_same_facts_as_plain_text() -> None:
-    context = context_of(POLICY, exchange=NAMED, prefers_text=True)
+    context = context_of(POLICY, exchange=NAMED, accept=[b"text/html,*/*;q=0.8"])
     answer = problem_answer(context, problems.UPSTREAM_REFUSED)
     lines = dict(lines_of(answer.head))
 
@@ -369,7 +369,7 @@ def test_a_person_gets_the_same_facts_as_plain_text() -> None:
     assert lines[b"Content-Length"] == b"%d" % len(answer.body)
     assert lines[b"Vary"] == b"Origin, Accept"
     # Whatever else is said of it is the same.
-    as_json = dict(lines_of(problem_answer(replace(context, prefers_text=False), problems.UPSTREAM_REFUSED).head))
+    as_json = dict(lines_of(problem_answer(replace(context, accept=[b"*/*"]), problems.UPSTREAM_REFUSED).head))
     assert as_json.pop(b"Content-Type") == b"application/problem+json"
     assert {name: lines[name] for name in as_json if name != b"Content-Length"} == {
         name: value for name, value in as_json.items() if name != b"Content-Length"
@@ -378,7 +378,7 @@ def test_a_person_gets_the_same_facts_as_plain_text() -> None:
 
 @pytest.mark.parametrize("problem", ANSWERED, ids=lambda problem: problem.code)
 def test_text_and_json_say_the_same(problem: Problem) -> None:
-    text = problem_answer(replace(BASE, prefers_text=True), problem).body.decode()
+    text = problem_answer(replace(BASE, accept=[b"text/plain"]), problem).body.decode()
     members = json.loads(problem_answer(BASE, problem).body)
 
     assert members.pop("type") == f"urn:corsproxy:problem:{problem.code}"
@@ -388,17 +388,17 @@ def test_text_and_json_say_the_same(problem: Problem) -> None:
 
 @table(
     {
-        "an allowed origin": (context_of(POLICY, prefers_text=False), b"Origin, Accept"),
-        "everybody": (context_of(PUBLIC, prefers_text=False), b"Accept"),
-        "a route without CORS": (replace(BASE, cors=CorsMode.NONE, decision=decide_without_cors(GET), prefers_text=False), b"Accept"),
+        "an allowed origin": (context_of(POLICY, accept=()), b"Origin, Accept"),
+        "everybody": (context_of(PUBLIC, accept=()), b"Accept"),
+        "a route without CORS": (replace(BASE, cors=CorsMode.NONE, decision=decide_without_cors(GET), accept=()), b"Accept"),
         "a route that passes CORS through": (
-            replace(BASE, cors=CorsMode.PASSTHROUGH, decision=Decision(Kind.ACTUAL, Reason.CORS_PASSTHROUGH), prefers_text=False),
+            replace(BASE, cors=CorsMode.PASSTHROUGH, decision=Decision(Kind.ACTUAL, Reason.CORS_PASSTHROUGH), accept=()),
             b"Accept",
         ),
-        "refused before a route was known": (replace(BASE, prefers_text=False), b"Accept"),
+        "refused before a route was known": (replace(BASE, accept=()), b"Accept"),
         "a head that nobody could read": (BASE, None),
         "a preflight": (
-            context_of(POLICY, PREFLIGHT, prefers_text=True),
+            context_of(POLICY, PREFLIGHT, accept=[b"text/plain"]),
             b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
         ),
     }
@@ -412,7 +412,7 @@ def test_an_answer_varies_by_what_chose_its_form(case: Any) -> None:
 
 
 def test_nobody_reads_the_answer_to_a_preflight_so_it_has_one_form() -> None:
-    answer = problem_answer(context_of(POLICY, PREFLIGHT, prefers_text=True), problems.ORIGIN_REFUSED)
+    answer = problem_answer(context_of(POLICY, PREFLIGHT, accept=[b"text/plain"]), problems.ORIGIN_REFUSED)
 
     assert dict(lines_of(answer.head))[b"Content-Type"] == b"application/problem+json"
 

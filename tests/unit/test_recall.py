@@ -56,6 +56,7 @@ def test_what_only_passes_or_is_copied_makes_no_other_decision() -> None:
             APP,
             (b"Cookie", b"%d" % number),
             (b"User-Agent", b"%d" % number),
+            (b"Accept", b"text/x-%d" % number),
             (b"X-Request-Id", b"their-id-%d" % number),
             (b"traceparent", b"00-%032x-b7ad6b7169203331-01" % (number + 1)),
             target=b"/%d" % number,
@@ -150,9 +151,10 @@ def test_each_client_is_counted_by_its_own_key_from_memory_too(field: bytes) -> 
     assert len(set(keys)) == 6
 
 
-def test_the_form_that_a_client_likes_comes_from_memory_too() -> None:
+@pytest.mark.parametrize("lines", [[b"*/*", b"text/html"], [b"a" * 2000]])
+def test_an_accept_that_could_fill_memory_is_in_none(lines: list[bytes]) -> None:
     settings = fresh_settings()
-    likes = [b"text/html", b"*/*"] * 3
-
-    assert [ask(settings, APP, (b"Accept", value)).context.prefers_text for value in likes] == [True, False] * 3
-    assert decisions(settings) == 2
+    for _ in range(4):
+        planned = ask(settings, APP, *[(b"Accept", value) for value in lines])
+        assert sum(map(len, planned.context.accept or ())) <= 1024
+    assert decisions(settings) == 0
