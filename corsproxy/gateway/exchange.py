@@ -16,6 +16,7 @@ from corsproxy.config.upstreams import Upstream
 from corsproxy.edits import Received
 from corsproxy.gateway._aiohttp import ClientConnection
 from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.gateway.rate import RateGate
 from corsproxy.gateway.tunnel import End
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.plan import Forward, Fresh
@@ -28,13 +29,16 @@ from corsproxy.semantics.framing import NO_BODY, BodyKind, Refusal, frame
 # Queued content from which on the upstream is not read: one full read, or a few small ones.
 HIGH_WATER_BYTES: Final = 64 * 1024
 
-# The upstream may still be at work, or the wait was long enough.
+# The upstream may still be at work, the wait was long enough, or another attempt would lack the same.
 _TIMEOUTS: Final = (
     problems.UPSTREAM_CONNECT_TIMEOUT,
     problems.UPSTREAM_RESPONSE_TIMEOUT,
     problems.UPSTREAM_IDLE_TIMEOUT,
     problems.UPSTREAM_POOL_FULL,
+    problems.OUT_OF_DESCRIPTORS,
 )
+
+_NOBODYS: Final = Context(b"", 1, persistent=False)
 
 
 class Tracer(Protocol):
@@ -48,6 +52,7 @@ class House(Protocol):
     """The gateway, as far as every lane knows it. `tracer` is None where no spans are made."""
 
     settings: Settings
+    rate: RateGate
     closes_connections: bool
     tracer: Tracer | None
 
@@ -88,7 +93,7 @@ def admit(house: House, planned: Forward) -> Answer | None:
     """Say why a request does not go upstream although the rules would let it; None if it may."""
     if house.is_overloaded:
         return problem_answer(planned.context, problems.OVERLOADED, close=planned.body != NO_BODY)
-    return None
+    return house.rate.refuse(planned)
 
 
 def record_answer(record: ExchangeRecord, answer: Answer) -> None:
@@ -142,9 +147,9 @@ class Incoming:
     )
 
     def __init__(self, context: Context, connection: UpstreamConnection) -> None:
-        self.begin(context, connection)
+        self.expect(context, connection)
 
-    def begin(self, context: Context, connection: UpstreamConnection) -> None:
+    def expect(self, context: Context, connection: UpstreamConnection) -> None:
         """Wait for the response to one attempt."""
         self.context = context
         self.connection = connection
@@ -157,6 +162,11 @@ class Incoming:
         self.ended = False
         self.problem: Problem | None = None
         self.failure = ""
+
+    def forget(self) -> None:
+        """Keep nothing of what was: it holds settings that may be no longer in force, and their pools."""
+        self.context = _NOBODYS
+        self.connection = self.received = self.problem = None  # type: ignore[assignment]
 
     # --- what the upstream connection says ---
 
@@ -212,11 +222,12 @@ class Incoming:
             return pieces
         context = self.context
         if not record.status:
+            # If it fails, nothing has been said to the client yet.
+            pieces.append(edits.render(context, received, date, close=close))
             self.keep_alive = edits.keeps_connection(context, received, close=close)
             record.status, record.head = received.head.status, time.perf_counter()
             record.notices = received.notices
             record.reads_until_close = received.client_body.kind is BodyKind.UNTIL_CLOSE
-            pieces.append(edits.render(context, received, date, close=close))
         if self.chunks:
             chunks, self.chunks, self.queued = self.chunks, [], 0
             body = received.client_body

@@ -233,19 +233,20 @@ function drawAll() {
   drawEmpty();
 }
 
-/** Put new ones on top of the list. */
-function drawNew(entries) {
+/** Put new ones on top of the list; `missed` is how many more there were. */
+function drawNew(entries, missed = 0) {
   const rows = byId('rows');
+  if (missed && rows.childElementCount) {
+    rows.prepend(make('tr', {role: 'row', class: 'gap'}, make('td', {role: 'cell', colspan: '7'}, `${whole.format(missed)} more in between are not shown`)));
+  }
   for (const entry of entries.filter(page.filter)) {
     const element = row(entry);
     page.rows.set(entry.id, element);
     rows.prepend(element);
   }
-  for (const [id, element] of page.rows) {
-    if (page.rows.size <= MOST_SHOWN) break;
-    const last = rows.lastElementChild;
-    page.rows.delete(last ? last.dataset.id : id);
-    (last ?? element).remove();
+  while (rows.childElementCount > MOST_SHOWN) {
+    page.rows.delete(rows.lastElementChild.dataset.id);
+    rows.lastElementChild.remove();
   }
   drawEmpty();
 }
@@ -474,7 +475,9 @@ function checks(found) {
       result === 'unreached' ? '' : make('p', {class: 'rule'}, rule, where ? make('span', {}, '; ', make('code', {}, where)) : '')))));
 }
 
-const said = ({messages, script}) => make('pre', {class: 'console'}, [...messages, ...(script ? [`Uncaught ${script}`] : [])].join('\n'));
+const said = ({messages, script}) => make('div', {},
+  make('pre', {class: 'console'}, messages.join('\n')),
+  script ? make('p', {class: 'quiet note'}, 'The script gets ', ...sentence(script.includes('`') ? script : `\`${script}\``), '.') : '');
 
 function consoles(found) {
   if (!found?.chromium?.messages.length) return null;
@@ -604,7 +607,7 @@ function onEntries({entries, all, missed}) {
     return;
   }
   keep(entries);
-  drawNew(entries);
+  drawNew(entries, missed);
 }
 
 function drawHeld() {
