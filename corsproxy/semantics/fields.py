@@ -226,6 +226,15 @@ def survey_response(lines: Iterable[FieldLine], *, keep_cors: bool = False) -> S
     return (_RESPONSE_PASSTHROUGH if keep_cors else _RESPONSE).survey(lines)
 
 
+def response_part(lower: bytes, *, keep_cors: bool) -> Part:
+    """
+    Say what part a response's line has, by its name in lower case.
+
+    Spec: RFC 9110 7.6.1.
+    """
+    return (_RESPONSE_PASSTHROUGH if keep_cors else _RESPONSE).part_of(lower)
+
+
 def without(lines: Iterable[FieldLine], names: frozenset[bytes]) -> list[FieldLine]:
     """Return the lines whose lower-case name is not among `names`."""
     return [line for line in lines if line[0].lower() not in names]
