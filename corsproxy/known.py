@@ -19,7 +19,7 @@ MAX_VERDICTS: Final = 1024
 # What a head has beside the lines that are counted: the request line's other bytes, Host and Content-Length.
 _MARGIN: Final = 512
 # How many fields of an Exchange, from the first, are copied.
-COPIED: Final = 6
+COPIED: Final = 7
 
 # They stand for what is copied while a decision is cut.
 CUT: Final[FieldLine] = (b"X-Corsproxy-Cut", b"c7d1f0a94be8")

@@ -19,6 +19,7 @@ from corsproxy.config.settings import Route, Settings
 from corsproxy.forward import Forward
 from corsproxy.known import COPIED, CUT, CUT_ID, CUT_PARENT, CUT_TRACE, Client, KnownAnswer, KnownForward, Site, cut
 from corsproxy.memo import Memo, Sights
+from corsproxy.resilience.bucket import key_of
 from corsproxy.semantics.acts import (
     ACCEPT,
     DOUBT,
@@ -80,6 +81,7 @@ class Recall:
         self._passes_id = forwarding.request_id_header.lower() == DEFAULT_REQUEST_ID
         self._trusts_id = forwarding.trusts_request_id
         self._begins = forwarding.begins_trace
+        self._rate = settings.rate_limit
         self._max_lines, self._max_head = limits.header_count, limits.request_head
         self._max_target = limits.request_line - 12 - MAX_METHOD_BYTES
         self._numbers = {id(route): number for number, route in enumerate(settings.routes)}
@@ -113,7 +115,7 @@ class Recall:
         case = (client.site, method, size, parent is None, named != b"" and self._passes_id) + tuple(key)  # noqa: RUF005 - dearer
         known = self._known.young.get(case) or self._known.find(case)
         if known is not None:
-            return self._repeat(known, client, read, target, fresh) or self._anew(self._settings, head, connection, fresh)
+            return self._repeat(known, client, read, head, fresh) or self._anew(self._settings, head, connection, fresh)
         planned = self._anew(self._settings, head, connection, fresh)
         if self._sights.is_second(case):
             self._learn(case, client, read, (head, connection, fresh), planned)
@@ -218,7 +220,7 @@ class Recall:
         self._clients.put(asked, client)
         return client
 
-    def _repeat(self, known: KnownForward | KnownAnswer, client: Client, read: _Read, target: bytes, fresh: "Fresh") -> "Plan | None":
+    def _repeat(self, known: KnownForward | KnownAnswer, client: Client, read: _Read, head: RequestHead, fresh: "Fresh") -> "Plan | None":
         """Make the plan of a known decision; None where a limit takes a closer look."""
         out, _, length, named, parent, _, _, accept, extra = read
         old, site = known.context, client.site
@@ -229,7 +231,8 @@ class Recall:
         elif self._begins:
             trace, begins = fresh.trace_id, fresh.parent_id
         name, kept = named or fresh.request_id, named != b"" and self._passes_id
-        exchange = _new(Exchange, (name, self._id_header, kept, trace, begins, client.address) + known.tail)  # noqa: RUF005 - dearer
+        counted = b"" if self._rate is None else key_of(self._rate, client.address, head.lines)
+        exchange = _new(Exchange, (name, self._id_header, kept, trace, begins, client.address, counted) + known.tail)  # noqa: RUF005 - dearer
         context = Context(
             old.method, 1, old.persistent, old.route, old.cors, old.decision, old.trailers, exchange, old.sent_host, accept or ()
         )
@@ -238,7 +241,7 @@ class Recall:
         if site.sifts:
             extra += sum(map(len, out))
             out = site.sift(out)
-        out[0], out[1], out[2] = known.start, site.cut(target) if site.stripped else target, known.host
+        out[0], out[1], out[2] = known.start, site.cut(head.target) if site.stripped else head.target, known.host
         out += (known.before, client.lines, known.between)
         if known.behind_id is not None:
             out += (name, known.behind_id)
@@ -250,11 +253,11 @@ class Recall:
             if known.body_limit is not None and body.length > known.body_limit:
                 return None
             out += (length, known.behind_length)
-        head = b"".join(out)
+        written = b"".join(out)
         # All that came is in the head, or counted; where that is near the limit, it is counted exactly.
-        if len(head) + extra + site.margin > self._max_head:
+        if len(written) + extra + site.margin > self._max_head:
             return None
-        return Forward(context, site.route, head, body, known.body_limit, known.head_limit, known.reuse_upstream)
+        return Forward(context, site.route, written, body, known.body_limit, known.head_limit, known.reuse_upstream)
 
     def _learn(self, case: _Case, client: Client, read: _Read, asked: "tuple[RequestHead, Connection, Fresh]", planned: "Plan") -> None:
         """Remember a decision, if it can be: cut at what is copied, it has to give back the plan that was made anew."""
@@ -270,7 +273,7 @@ class Recall:
             known = KnownAnswer(probe.context, probe.context.exchange[COPIED:], probe.status, probe.head, probe.reason)
         elif type(probe) is Forward:
             known = cut(probe, client, read[2])
-        if known is not None and self._repeat(known, client, read, head.target, fresh) == planned:
+        if known is not None and self._repeat(known, client, read, head, fresh) == planned:
             self._known.put(case, known)
 
 
