@@ -115,8 +115,11 @@ def render(context: Context, received: Received, date: bytes, *, close: bool) ->
 
     Spec: RFC 9110 6.6.1; RFC 9112 9.6.
     """
-    dated = b"" if received.has_date else b"Date: %b\r\n" % date
     closes = close or received.client_body[0] is BodyKind.UNTIL_CLOSE
+    if received.has_date and context.persistent and context.minor >= 1 and not closes:
+        # As most are: there is nothing to add.
+        return received.before + received.after + b"\r\n"
+    dated = b"" if received.has_date else b"Date: %b\r\n" % date
     return b"".join((received.before, dated, received.after, context.connection_line(close=closes), b"\r\n"))
 
 

@@ -55,7 +55,7 @@ class Reason(StrEnum):
     CORS_PASSTHROUGH = "cors-passthrough"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Facts:
     """
     What a decision needs to know of a request.

@@ -179,17 +179,20 @@ class _Spellings:
     def survey(self, lines: Iterable[FieldLine]) -> Survey:
         passed: list[FieldLine] = []
         noted: dict[bytes, list[bytes]] = {}
-        learned = self.learned
+        learned, plain, taken = self.learned, Part.PLAIN, int(Part.TAKEN)
         for line in lines:
-            meaning = learned.get(line[0]) or self.learn(line[0])
-            part = meaning[0]
-            if part < Part.TAKEN:
+            part, name = learned.get(line[0]) or self.learn(line[0])
+            if part is plain:
                 passed.append(line)
-                if part == Part.PLAIN:
-                    continue
-            elif part == Part.DROPPED:
                 continue
-            noted.setdefault(meaning[1], []).append(line[1])
+            if part < taken:
+                passed.append(line)
+            elif part > taken:
+                continue
+            if name in noted:
+                noted[name].append(line[1])
+            else:
+                noted[name] = [line[1]]
         return Survey(passed, noted)
 
 
