@@ -9,6 +9,7 @@ from typing import Final
 from corsproxy.semantics.fields import (
     DEFAULT_REQUEST_ID,
     FORWARDING,
+    READ_BY_CGI,
     WEBSOCKET,
     Part,
     is_other_forwarding,
@@ -89,7 +90,7 @@ class RequestNames:
     def _act(self, lower: bytes) -> int:
         part = request_part(lower)
         # The exchange's own name is looked for whatever the survey thinks of it, and what a server could read as one is taken off.
-        if self._ids.drops(lower):
+        if lower.translate(READ_BY_CGI) in self._ids.dropped:
             if part is not Part.PLAIN and self._id != DEFAULT_REQUEST_ID:
                 return DOUBT
             return ID if lower == self._id else SKIP
@@ -164,6 +165,6 @@ class ResponseNames:
         part = response_part(lower, keep_cors=self._keep_cors)
         if part in (Part.TAKEN, Part.DROPPED):
             return _RESPONSE_BY_PART[part] if known is None else known
-        if lower in self._replaced or self._rules.drops(lower):
+        if lower in self._replaced or lower.translate(READ_BY_CGI) in self._rules.dropped:
             return SKIP
         return _RESPONSE_BY_PART[part] if known is None else known
