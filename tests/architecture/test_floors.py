@@ -26,6 +26,7 @@ FLOORS = {
     "corsproxy.answers": 2,
     "corsproxy.changes": 2,
     "corsproxy.edits": 2,
+    "corsproxy.editor": 2,
     "corsproxy.forward": 2,
     "corsproxy.rewrite": 2,
     "corsproxy.record": 2,
