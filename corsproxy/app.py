@@ -65,7 +65,7 @@ class App:
         self.gateway.reconfigure(self._personal(settings))
         self.ring.renew()
         if settings.log != log:
-            self._flush()
+            self._close_log()
             self._access = self._access_log(settings)
             configure_events(settings.log, self._event_stream)
         self._notices.forget()
@@ -106,17 +106,17 @@ class App:
             _log.info("draining: %d in flight%s, up to %g s", in_flight, and_tunnels, shutdown.grace)
         if not await self.gateway.drain(shutdown.grace):
             _log.warning("cut off what was still in flight after %g s", shutdown.grace)
-        self._flush()
+        self._close_log()
 
     async def stop(self) -> None:
         """End at once."""
         self.is_ready = False
         await self.gateway.stop()
-        self._flush()
+        self._close_log()
 
-    def _flush(self) -> None:
+    def _close_log(self) -> None:
         if self._access is not None:
-            self._access.flush()
+            self._access.close()
 
 
 def room_for_connections() -> int:

@@ -288,7 +288,7 @@ class Recall:
 
     def _repeat(self, known: "_KnownForward | _KnownAnswer", client: _Client, read: _Read, target: bytes, fresh: "Fresh") -> "Plan | None":
         """Make the plan of a known decision; None where a limit needs a closer look."""
-        copied, sample = read[3], known.context
+        copied, old = read[3], known.context
         named, parent = copied.get(ID) or fresh.request_id, copied.get(PARENT)
         trace = begins = b""
         if parent is not None:
@@ -298,7 +298,7 @@ class Recall:
             trace, begins = fresh.trace_id, fresh.parent_id
         exchange = _new(Exchange, (named, *known.front, trace, begins, client.address, *known.tail))
         context = Context(
-            sample.method, 1, sample.persistent, sample.route, sample.cors, sample.decision, sample.trailers, exchange, sample.sent_host
+            old.method, 1, old.persistent, old.route, old.cors, old.decision, old.trailers, exchange, old.sent_host, old.accept
         )
         if isinstance(known, _KnownForward):
             return self._forward(known, context, client, read, target)

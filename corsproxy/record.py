@@ -1,11 +1,15 @@
 """What happened in one exchange: written by the gateway, read by logs, counters and metrics."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from corsproxy.answers import Context
 from corsproxy.cors.decide import Decision
 from corsproxy.problems import Problem
 from corsproxy.rewrite import Notice
+
+# Records are kept by the hundred; a lane takes no more of the field than this.
+MAX_USER_AGENT: Final = 256
 
 
 @dataclass(slots=True)

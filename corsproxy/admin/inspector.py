@@ -185,7 +185,7 @@ class Inspector:
         return json.dumps(_struck(data, self._inspected.strike), separators=(",", ":"))
 
     def _json(self, data: dict[str, Any], status: int = 200) -> web.Response:
-        return web.Response(text=self._dumps(data), status=status, content_type="application/json", headers={"Cache-Control": "no-store"})
+        return web.Response(text=self._dumps(data), status=status, content_type="application/json")
 
 
 def _exchanges(look: Look, name: str, *, is_all: bool = True) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _serve_static(name: str, content_type: str) -> Handler:
     text = files("corsproxy.admin").joinpath("static", name).read_text("utf-8")
 
     async def serve(_request: web.Request) -> web.Response:
-        return web.Response(text=text, content_type=content_type, charset="utf-8", headers={"Cache-Control": "no-cache"})
+        return web.Response(text=text, content_type=content_type, charset="utf-8")
 
     return serve
 

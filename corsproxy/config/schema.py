@@ -355,7 +355,7 @@ KEYS: Final = (
         LOG,
         "level",
         Kind.CHOICE,
-        "The least severity of events.",
+        "The least severity of events; with `debug`, refusals that repeat are written each.",
         default="info",
         choices=tuple(LogLevel),
         also=("severity", "verbosity"),

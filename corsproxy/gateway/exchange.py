@@ -70,6 +70,12 @@ def identify(record: ExchangeRecord, context: Context) -> None:
     record.request_id, record.trace_id = exchange.request_id.decode("ascii"), exchange.trace_id.decode("ascii")
 
 
+def record_connection(record: ExchangeRecord, connection: UpstreamConnection, *, reused: bool) -> None:
+    """Record by which connection the request goes upstream, and when there was a place for it."""
+    record.upstream_reused, record.connected = reused, time.perf_counter()
+    record.placed = record.connected if reused else connection.began
+
+
 def admit(house: House, planned: Forward) -> Answer | None:
     """Say why a request does not go upstream although the rules would let it; None if it may."""
     if house.is_overloaded:

@@ -9,6 +9,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import time
 from collections import OrderedDict, deque
 from typing import Final, NamedTuple, cast
 
@@ -131,6 +132,7 @@ class UpstreamPool:
         """Open a fresh connection: name, TCP and TLS within `timeout_s`. Raises UpstreamUnavailable."""
         where = self._where
         is_secret = self._is_secret
+        began = time.perf_counter()
         self._opening += 1
         connection = None
         try:
@@ -143,7 +145,8 @@ class UpstreamPool:
         except TlsFailed as error:
             # What OpenSSL says of names has them in it.
             said = f"TLS with {where}: the handshake failed" if is_secret else str(error)
-            raise UpstreamUnavailable(problems.UPSTREAM_TLS, said) from error
+            problem = problems.UPSTREAM_CERTIFICATE if error.by_certificate else problems.UPSTREAM_TLS
+            raise UpstreamUnavailable(problem, said) from error
         except (BadTlsFile, UnicodeError) as error:  # a name that IDNA does not take
             said = "the name cannot be used" if is_secret else str(error)
             raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {said}") from error
@@ -158,6 +161,7 @@ class UpstreamPool:
             if connection is None:
                 self._pass_place_on()
         self.connects += 1
+        connection.began = began
         self._busy.add(connection)
         return connection
 

@@ -7,6 +7,7 @@ It holds the settings in force; a lane asks it for what it needs and tells it wh
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
@@ -17,6 +18,7 @@ from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway import listener
 from corsproxy.gateway._aiohttp import ClientConnection
 from corsproxy.gateway.contexts import client_context
+from corsproxy.gateway.exchange import record_answer
 from corsproxy.gateway.fresh import DateClock, Mint
 from corsproxy.gateway.front import Front
 from corsproxy.gateway.handler import AiohttpLane
@@ -25,7 +27,7 @@ from corsproxy.gateway.pool import PoolCounts, UpstreamPool
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.gateway.tunnels import Tunnels
-from corsproxy.plan import Fresh
+from corsproxy.plan import Connection, Fresh
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
 
@@ -198,10 +200,14 @@ class Gateway:
         self.tls.begin(sock)
         self._mind_room()
 
-    def unparsable_answer(self, problem: Problem) -> bytes:
-        """Return the answer to bytes that are no request. Nothing is known of the client, so no CORS field can be right."""
+    def unparsable_answer(self, problem: Problem, peer: Connection) -> bytes:
+        """Return the answer to bytes that are no request. Nothing is known of the client but its address, so no CORS field can be right."""
         self.unparsable += 1
         answer = problem_answer(Context(b"", 1, persistent=False), problem, reason="unparsable", close=True)
+        now = time.perf_counter()
+        record = ExchangeRecord(time.time(), now, b"", b"", peer.peer, ended=now, is_tls=peer.tls)
+        record_answer(record, answer)
+        self._witness(record)
         return answer.to_bytes(self.date())
 
     # --- life ---

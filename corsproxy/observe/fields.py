@@ -49,6 +49,7 @@ def attributes(record: ExchangeRecord) -> dict[str, Value]:
         "corsproxy.kind": decision.kind.value if decision else None,
         "corsproxy.reason": cut(record.reason or (decision.reason.value if decision else "")),
         "corsproxy.problem": problem.code if problem else None,
+        "error.type": problem.word or None if problem else None,
         "error.message": cut(record.failure, MAX_MESSAGE),
         "corsproxy.upstream": cut(record.upstream),
         "corsproxy.retries": record.retries or None,

@@ -5,7 +5,7 @@ from typing import Final
 
 from corsproxy import problems
 from corsproxy.cors.decide import Kind, Reason
-from corsproxy.problems import Problem
+from corsproxy.problems import Problem, Stage
 
 
 class Outcome(StrEnum):
@@ -28,22 +28,9 @@ _BY_REASON: Final = {
 
 # Why an upstream failed. The pool that is full is ours, and it is full because the upstream is slow.
 UPSTREAM_FAILURES: Final[dict[str, str]] = {
-    problem.code: word
-    for problem, word in (
-        (problems.UPSTREAM_REFUSED, "refused"),
-        (problems.UPSTREAM_UNRESOLVED, "unresolved"),
-        (problems.UPSTREAM_UNREACHABLE, "unreachable"),
-        (problems.UPSTREAM_TLS, "tls"),
-        (problems.UPSTREAM_CLOSED, "closed"),
-        (problems.UPSTREAM_BAD_HEAD, "bad-head"),
-        (problems.UPSTREAM_CONNECT_TIMEOUT, "connect-timeout"),
-        (problems.UPSTREAM_RESPONSE_TIMEOUT, "response-timeout"),
-        (problems.UPSTREAM_IDLE_TIMEOUT, "idle-timeout"),
-        (problems.UPSTREAM_POOL_FULL, "pool-full"),
-        (problems.UPSTREAM_TRUNCATED, "truncated"),
-        (problems.UPSTREAM_BAD_SWITCH, "bad-switch"),
-        (problems.TUNNEL_CUT, "tunnel-cut"),
-    )
+    code: problem.word
+    for code, problem in problems.catalogue().items()
+    if problem.stage is Stage.UPSTREAM or problem is problems.UPSTREAM_POOL_FULL
 }
 _RATE_LIMITED_STATUS: Final = 429
 

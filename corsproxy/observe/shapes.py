@@ -14,6 +14,7 @@ from typing import Final
 
 from corsproxy.observe import fields
 from corsproxy.observe.fields import MAX_MESSAGE, MAX_TEXT, Value, attributes, cut, text_of
+from corsproxy.observe.folding import Fold
 from corsproxy.record import ExchangeRecord
 
 # As `event.dataset` names the lines of exchanges.
@@ -48,6 +49,21 @@ def format_json(record: ExchangeRecord) -> str:
 def format_logfmt(record: ExchangeRecord) -> str:
     """Write an exchange as `key=value` pairs."""
     return logfmt({"time": timestamp(record.time), "event.dataset": DATASET, **attributes(record)})
+
+
+def fold_json(fold: Fold) -> str:
+    """Write what stands for refusals that repeat as one JSON object."""
+    return json.dumps({"@timestamp": timestamp(fold.last), **_of_fold(fold)}, separators=(",", ":"))
+
+
+def fold_logfmt(fold: Fold) -> str:
+    """Write the same as `key=value` pairs."""
+    return logfmt({"time": timestamp(fold.last), **_of_fold(fold)})
+
+
+def _of_fold(fold: Fold) -> dict[str, Value]:
+    span = {"event.start": timestamp(fold.first), "event.end": timestamp(fold.last)}
+    return {"event.dataset": DATASET, **span, **fold.attributes()}
 
 
 def logfmt(values: dict[str, Value]) -> str:
@@ -92,8 +108,10 @@ def _trace(record: ExchangeRecord) -> str:
 
 
 def _failed(record: ExchangeRecord) -> str:
-    return _text("corsproxy.problem", record.problem.code if record.problem else "") + _text(
-        "error.message", cut(record.failure, MAX_MESSAGE)
+    return (
+        _text("corsproxy.problem", record.problem.code if record.problem else "")
+        + _text("error.type", record.problem.word if record.problem else "")
+        + _text("error.message", cut(record.failure, MAX_MESSAGE))
     )
 
 

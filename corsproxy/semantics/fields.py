@@ -101,6 +101,7 @@ _REQUEST_PARTS: Final = {
     **dict.fromkeys(_PROXY_AUTH, Part.DROPPED),
     b"content-length": Part.TAKEN,
     b"host": Part.TAKEN,
+    b"accept": Part.NOTED,
     b"origin": Part.NOTED,
     b"cookie": Part.NOTED,
     b"authorization": Part.NOTED,

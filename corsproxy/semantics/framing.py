@@ -63,6 +63,7 @@ REQUEST_DOUBTS: Final = {
     "length-and-coding": (problems.BAD_REQUEST, Tier.SEVERE),
     "coding-in-http-1.0": (problems.BAD_REQUEST, Tier.AMBIGUOUS),
     "transfer-coding": (problems.CODING_UNSUPPORTED, Tier.SEVERE),
+    "no-length": (problems.LENGTH_REQUIRED, Tier.AMBIGUOUS),
 }
 # The same for a response: the client is told one thing, the log the reason.
 RESPONSE_DOUBTS: Final = {
@@ -90,7 +91,7 @@ def request_body(head: RequestHead, survey: Survey) -> Body | Refusal:
 
     Pure; never raises. Every refusal closes the connection.
 
-    Spec: RFC 9112 6.1, 6.3, 3.2; RFC 9110 7.6.1.
+    Spec: RFC 9112 6.1, 6.3, 3.2; RFC 9110 7.6.1, 15.5.12; RFC 1945 8.3.
     """
     noted = survey.noted
     if head.minor not in (0, 1):
@@ -103,6 +104,9 @@ def request_body(head: RequestHead, survey: Survey) -> Body | Refusal:
         return _refuse_request("connection-option")
     codings, lengths = noted.get(b"transfer-encoding"), noted.get(b"content-length")
     if codings is None:
+        # > A valid Content-Length is required on all HTTP/1.0 POST requests. (RFC 1945 8.3)
+        if lengths is None and head.minor == 0 and head.method == b"POST":
+            return _refuse_request("no-length")
         return _by_length(lengths)
     # > A server MAY reject a request that contains both Content-Length and Transfer-Encoding (RFC 9112 6.1)
     if lengths is not None:

@@ -44,7 +44,10 @@ async def test_more_exchanges_than_may_be_are_503_at_once_and_readable(proxy: Pr
         got = await client.ask(get(b"/", ALLOWED))
         assert (got.status, got.values(b"connection")) == (503, [])
         assert got.value(b"retry-after") == b"1"
-        assert got.cors == {b"access-control-allow-origin": ORIGIN, b"access-control-expose-headers": b"X-Request-Id, Retry-After"}
+        assert got.cors == {
+            b"access-control-allow-origin": ORIGIN,
+            b"access-control-expose-headers": b"X-Request-Id, Retry-After, Proxy-Status",
+        }
     assert upstream.connections == 1
 
     await served.send(ok(b"done"))

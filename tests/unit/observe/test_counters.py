@@ -71,9 +71,9 @@ def test_every_way_in_which_an_upstream_fails_is_there_before_it_has() -> None:
     counters.add(record(504, REFUSED, problem=problems.UPSTREAM_RESPONSE_TIMEOUT))
     found = counters.snapshot()
 
-    assert found.number(figures.UPSTREAM_ERRORS, "response-timeout") == 1
+    assert found.number(figures.UPSTREAM_ERRORS, "response_timeout") == 1
     assert {labels: sum(value) for labels, value in found.values[figures.UPSTREAM_ERRORS].items()} == {
-        (word,): int(word == "response-timeout") for word in UPSTREAM_FAILURES.values()
+        (word,): int(word == "response_timeout") for word in UPSTREAM_FAILURES.values()
     }
 
 

@@ -26,6 +26,7 @@ def test_every_field() -> None:
         "corsproxy.kind": "actual",
         "corsproxy.reason": "origin-allowed",
         "corsproxy.problem": "CP411",
+        "error.type": "truncated",
         "error.message": "it ended",
         "corsproxy.upstream": "http://up:81",
         "corsproxy.retries": 1,
@@ -39,7 +40,8 @@ def test_every_field() -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     assert attributes(record(method=b"", target=b"", client="", status=0, ended=0.0, problem=problems.BAD_REQUEST)) == {
-        "corsproxy.problem": "CP305"
+        "corsproxy.problem": "CP305",
+        "error.type": "bad_request",
     }
 
 

@@ -30,6 +30,7 @@ def test_json_has_opentelemetry_names() -> None:
         "corsproxy.kind": "actual",
         "corsproxy.reason": "origin-refused",
         "corsproxy.problem": "CP301",
+        "error.type": "origin_refused",
     }
 
 

@@ -63,7 +63,7 @@ def said(made: ExchangeRecord, width: int = 0) -> str:
         ),
         (
             {"decision": Decision(Kind.ACTUAL, Reason.ORIGIN_REFUSED, origin=ORIGIN), "retries": 2, "target": b"/"},
-            "200 GET     250.0ms /                         from https://app.example.com, origin-refused, tried again 2 times",
+            "200 GET     250.0ms /                         origin-refused  from https://app.example.com, tried again 2 times",
         ),
         ({"client": "203.0.113.9", "target": b"/"}, "200 GET     250.0ms /                         by 203.0.113.9"),
         ({"client": "::1", "target": b"/"}, "200 GET     250.0ms /"),
@@ -112,3 +112,10 @@ def test_without_its_colours_a_line_is_the_same() -> None:
     made = forwarded()
 
     assert re.sub(r"\x1b\[[\d;]*m", "", format_text(made, colour=True)) == format_text(made)
+
+
+def test_what_a_browser_hides_is_told_apart_although_its_status_is_fine() -> None:
+    decision = Decision(Kind.PREFLIGHT, Reason.PREFLIGHT_METHOD_REFUSED, granted=True, origin=ORIGIN, subject=b"DELETE")
+    line = format_text(record(status=204, decision=decision, reason="preflight-method-refused", target=b"/"), colour=True)
+
+    assert "\x1b[33mpreflight-method-refused DELETE\x1b[0m  \x1b[2mfrom https://app.example.com\x1b[0m" in line
