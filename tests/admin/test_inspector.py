@@ -157,7 +157,6 @@ async def test_an_exchange_that_is_not_kept_is_404(serve: Serve, ring: Ring, nam
 
 async def test_it_tells_what_the_file_in_force_makes_of_an_older_exchange(serve: Serve, ring: Ring) -> None:
     ring.add(recorded(SETTINGS, b"GET", b"/orders", EVIL))
-    ring.renew()
     mended = settings_of(POLICY.replace("[https://app.example.com]", "[https://app.example.com, https://evil.example]"))
     found = await asked(await serve(ring, settings=lambda: mended), "/inspector/exchanges/a1-1")
 
