@@ -20,7 +20,7 @@ from corsproxy.admin.server import AdminServer
 from corsproxy.admin.sources import InForce, Sources
 from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
-from corsproxy.gateway.listener import CannotListen
+from corsproxy.gateway.listener import NO_SOCKETS, CannotListen, Sockets
 from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
 from corsproxy.observe.details import details
@@ -43,13 +43,13 @@ _RESERVED_DESCRIPTORS: Final = 64
 
 class App:
     """
-    One proxy: the gateway and what watches it. `share` is how many such processes there are.
+    One proxy: the gateway and what watches it. `share` is how many such processes there are, and `instance` what all of them are called in Via.
 
     `is_ready`: whoever balances load may send more.
     """
 
-    def __init__(self, settings: Settings, access_stream: TextIO, event_stream: TextIO, share: int = 1) -> None:
-        self._instance = secrets.token_hex(4).encode()
+    def __init__(self, settings: Settings, access_stream: TextIO, event_stream: TextIO, share: int = 1, instance: bytes = b"") -> None:
+        self._instance = instance or new_instance()
         self._access_stream = access_stream
         self._event_stream = event_stream
         self.counters = Counters()
@@ -85,17 +85,17 @@ class App:
         if self._access is not None:
             self._access.add(record)
 
-    async def start(self, addresses: Sequence[Listen] | None = None, lent: Sequence[socket.socket] = ()) -> list[Listen]:
-        """Listen, on the settings' addresses unless others are given, and on sockets that are lent; returns the real addresses. Raises CannotListen."""
-        bound = await self.gateway.start(addresses, lent)
+    async def start(self, addresses: Sequence[Listen] | None = None, sockets: Sockets = NO_SOCKETS) -> list[Listen]:
+        """Listen, on the settings' addresses unless others are given, and on sockets that listen already; returns the real addresses. Raises CannotListen."""
+        bound = await self.gateway.start(addresses, sockets)
         self.is_ready = True
         return bound
 
-    async def end(self) -> None:
-        """End in order, as `shutdown` says: accept for a while, let exchanges end, cut what is left."""
+    async def end(self, *, delays: bool = True) -> None:
+        """End in order, as `shutdown` says: accept for a while, if it `delays`, let exchanges end, cut what is left."""
         shutdown = self.gateway.settings.shutdown
         self.is_ready = False
-        if shutdown.delay:
+        if shutdown.delay and delays:
             self.gateway.begin_leaving()
             _log.info("ending: connections are accepted for %g s more", shutdown.delay)
             await asyncio.sleep(shutdown.delay)
@@ -116,6 +116,11 @@ class App:
     def _close_log(self) -> None:
         if self._access is not None:
             self._access.close()
+
+
+def new_instance() -> bytes:
+    """Make what tells this proxy from others of its name."""
+    return secrets.token_hex(4).encode()
 
 
 def room_for_connections() -> int:
@@ -156,14 +161,14 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
-    addresses = () if lent else None
+    addresses, sockets = () if lent else None, Sockets(lent=tuple(lent))
     if load is None:
-        on_listening(await app.start(addresses, lent))
+        on_listening(await app.start(addresses, sockets))
         notify(READY)
         return await _until_told(app, signals)
     with reloading(load, app.reconfigure, InForce(loaded.settings, loaded)) as reloader:
         async with serving_admin(vitals.sources_of_process(app.gateway, app.counters, reloader, app.ring)):
-            on_listening(await app.start(addresses, lent))
+            on_listening(await app.start(addresses, sockets))
             notify(READY)
             return await _until_told(app, signals, reloader)
 

@@ -911,6 +911,24 @@ BAD_INHERITED_SOCKET: Final = Problem(
     "The service manager passed descriptors (`LISTEN_FDS`), and one of them is no TCP or unix socket that listens. Connections cannot be accepted from it.",
     "Look at the socket unit: it needs `ListenStream=`, and `Accept=no`.",
 )
+WORKER_LOST: Final = Problem(
+    "CP541",
+    "a worker ended",
+    "One of the processes that serve has crashed, was ended by somebody, or by the system for want of memory. Its connections were cut; those of the others were not. Another is started in its place.",
+    "Look at what the log and the system's own log say of that time.",
+)
+RELOAD_NOT_TAKEN: Final = Problem(
+    "CP542",
+    "a worker did not take the new configuration",
+    "The others did, so it is in force. This worker ends what it has in flight under the old one, and another takes its place. A certificate file that changes in that very moment does that.",
+    "Nothing to do, unless it is said again.",
+)
+NURSERY_LOST: Final = Problem(
+    "CP543",
+    "the process that workers are forked from is gone",
+    "Without it no worker can be started again, so the proxy ends in order, with exit code 1: whoever started it shall do so once more.",
+    "Look at what has ended it: the system's own log tells of a want of memory.",
+)
 
 ADMIN_STAYS_OFF: Final = Problem(
     "CP550",
@@ -932,6 +950,17 @@ ADMIN_REFUSED: Final = Problem(
     "the admin listener refused",
     "It is not that of corsproxy, or serves only health and metrics because other machines can reach it.",
     "Let `admin.listen` be a loopback address or a unix socket, or send SIGHUP to the process.",
+)
+OUT_OF_DESCRIPTORS: Final = Problem(
+    "CP544",
+    "no file descriptor is left",
+    "As many files and connections are open as the system allows this process, so no connection can be made, and new clients wait. It passes by itself when others end.",
+    "Raise the limit (`ulimit -n`, `LimitNOFILE=`), or lower `limits.connections` to less than half of it.",
+    status=503,
+    stage=Stage.PROXY,
+    detail="The proxy has no room for another connection. Try again.",
+    word="out_of_descriptors",
+    proxy_error="connection_limit_reached",
 )
 
 LIBRARY_MISSING: Final = Problem(

@@ -27,7 +27,7 @@ from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.plaintext import judge_plaintext
 from corsproxy.config.policies import Chosen, read_cors, read_policies
 from corsproxy.config.policy_tests import read_tests
-from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
+from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind, without_words
 from corsproxy.config.schema import ENVIRONMENT, FILE, ROUTE, SECTIONS
 from corsproxy.config.settings import (
     DEFAULT_LISTEN,
@@ -127,6 +127,8 @@ def decode(root: Node, report: Report) -> Settings | None:
         given["default_cors"], given["default_places"] = defaults.chosen.cors, defaults.chosen.places
     if fields.get("via") is False:
         given["pseudonym"] = b""
+    if "workers" in fields:
+        given |= without_words({"workers": fields["workers"]})
     return Settings(
         tuple(routes),
         own_origins=fields.get("public_url", ()),

@@ -159,8 +159,8 @@ LIMIT_KEYS: Final = (
         Kind.COUNT_OR_AUTO,
         (
             "How many connections of clients there may be. `auto`: half the file descriptors less 64, but 10000 at most, after the soft limit was "
-            "raised to the hard one. When nine tenths are in use, each new connection takes the place of the one that was idle longest; above the "
-            "limit, new ones wait."
+            "raised to the hard one. When nine tenths are in use, each answer ends its connection, and a new connection takes the place of the one that was "
+            "idle longest, but of none that was made within the last second. Above the limit, new ones wait."
         ),
         default="auto",
         precedent="Envoy's edge advice: less than half of the file descriptors",

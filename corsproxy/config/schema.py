@@ -37,7 +37,7 @@ from corsproxy.config.keys_admin import ADMIN_KEYS, ADMIN_SECTION
 from corsproxy.config.keys_forwarding import CHANGE_KEYS, CLIENT_KEYS, ROUTE_FORWARDING_KEYS, UPSTREAM_HEAD_KEYS
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
-from corsproxy.config.keys_process import SHUTDOWN_KEYS, SHUTDOWN_SECTION
+from corsproxy.config.keys_process import SHUTDOWN_KEYS, SHUTDOWN_SECTION, WORKERS_KEY
 from corsproxy.config.keys_tests import TEST_KEYS
 from corsproxy.config.keys_tls import TLS_KEYS, TLS_SECTION, UPSTREAM_TLS_SECTION
 
@@ -122,6 +122,7 @@ KEYS: Final = (
         comment='host:port, :port (all interfaces), "[::1]:port", unix:/run/corsproxy.sock, or a list of them',
         flag="--listen",
     ),
+    WORKERS_KEY,
     Key(
         FILE,
         "public_url",

@@ -28,12 +28,13 @@ from corsproxy.semantics.framing import NO_BODY, BodyKind, Refusal, frame
 # Queued content from which on the upstream is not read: one full read, or a few small ones.
 HIGH_WATER_BYTES: Final = 64 * 1024
 
-# The upstream may still be at work, or the wait was long enough.
+# The upstream may still be at work, the wait was long enough, or another attempt would lack the same.
 _TIMEOUTS: Final = (
     problems.UPSTREAM_CONNECT_TIMEOUT,
     problems.UPSTREAM_RESPONSE_TIMEOUT,
     problems.UPSTREAM_IDLE_TIMEOUT,
     problems.UPSTREAM_POOL_FULL,
+    problems.OUT_OF_DESCRIPTORS,
 )
 
 

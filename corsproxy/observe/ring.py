@@ -139,26 +139,28 @@ class Ring:
             count[0] += 1
             count[1] += bad
 
-    def take(self, name: str, entries: Iterable[Entry], counts: dict[str, Any]) -> None:
-        """
-        Take in what another process has seen since the last time, and all that it has counted; its entries get numbers of this one.
-
-        `name` is that of its place: one that counts from the beginning again has come instead of one that is gone.
-        """
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Take in what other processes have seen since the last time, in its order; the entries get numbers of this ring."""
         for entry in entries:
             self.last = number = self.last + 1
+            self._taken += 1
             kept = (number, replace(entry, id=self._id(number)))
             self._recent.append(kept)
             if entry.outcome not in _GOOD:
                 self._bad.append(kept)
-            self._taken += 1
-        before = self._elsewhere.get(name)
-        if before is not None and counts["total"] < before["total"]:
-            self._taken -= before["total"]
-            self.bad += before["bad"]
-            self.origins.add_all(before["origins"], before["other_origins"])
-            self.reasons.add_all(before["reasons"])
+
+    def tell(self, name: str, counts: dict[str, Any]) -> None:
+        """Take note of all that another process has counted, in the place of what it told before."""
         self._elsewhere[name] = counts
+
+    def forget(self, name: str) -> None:
+        """Take note that another process is gone; what it has counted stays."""
+        counts = self._elsewhere.pop(name, None)
+        if counts is not None:
+            self._taken -= counts["total"]
+            self.bad += counts["bad"]
+            self.origins.add_all(counts["origins"], counts["other_origins"])
+            self.reasons.add_all(counts["reasons"])
 
     def since(self, number: int, most: int = MAX_LOOK) -> Look:
         """
