@@ -26,6 +26,7 @@ const page = {
   address: '',
   entries: new Map(),
   rows: new Map(),
+  titles: new Map(),
   held: [],
   counts: null,
   isPaused: false,
@@ -273,7 +274,10 @@ function drawEmpty() {
 }
 
 function keep(entries) {
-  for (const entry of entries) page.entries.set(entry.id, entry);
+  for (const entry of entries) {
+    page.entries.set(entry.id, entry);
+    if (entry.problem) page.titles.set(entry.problem, entry.title);
+  }
   if (page.entries.size <= MOST_KEPT) return;
   // Those that deserve a look stay longer, as in the proxy.
   const spare = [...page.entries.values()].sort((one, other) => BAD.has(one.outcome) - BAD.has(other.outcome) || one.time - other.time);
@@ -320,8 +324,9 @@ function drawTop(id, key, counts, others) {
     fine.hidden = all === bad;
     worse.style.width = `${Math.max(1, (100 * bad) / most)}%`;
     worse.hidden = !bad;
+    const title = page.titles.get(name);
     const button = make('button', {type: 'button', title: name, 'aria-pressed': String(on.has(`${key}${name.toLowerCase()}`))},
-      make('span', {class: 'name'}, name), make('span', {class: 'number'}, whole.format(all)), bar,
+      make('span', {class: 'name'}, title ? `${name} ${title}` : name), make('span', {class: 'number'}, whole.format(all)), bar,
       make('span', {class: 'unseen'}, bad ? `, ${whole.format(bad)} to look at` : ''));
     button.dataset.name = name;
     button.addEventListener('click', () => toggle(key, name));
