@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from corsproxy import problems
+from corsproxy.admin.server import serving_admin
 from corsproxy.admin.sources import InForce
-from corsproxy.app import new_instance, run_on_loop, serving_admin
+from corsproxy.app import new_instance, run_on_loop
 from corsproxy.channel import Channel
 from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings

@@ -62,6 +62,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)",
     )
+    group.add_argument("--no-express", action="store_true", help="serve every exchange the slower way, for doubt and for comparison")
 
 
 def load(arguments: argparse.Namespace, *, is_tested: bool = True) -> Loaded | None:
@@ -122,6 +123,7 @@ def _read_stdin() -> bytes:
 
 
 def _flags(arguments: argparse.Namespace, found: Mapping[str, Override]) -> PolicySource:
+    found = {**found, **{path: Override(values[0], f"flag {flag}") for path, flag, values in _switches(arguments) if values}}
     return PolicySource(
         None,
         lambda: load_flags(arguments.upstream, arguments.allow_origin, arguments.allow_credentials, arguments.listen, found),
@@ -135,6 +137,7 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, Override]:
         ("cors.allow_origins", "--allow-origin", arguments.allow_origin),
         ("cors.allow_credentials", "--allow-credentials", ["true"] if arguments.allow_credentials else []),
         ("listen", "--listen", arguments.listen),
+        *_switches(arguments),
     )
     return {path: Override(",".join(values), f"flag {flag}") for path, flag, values in given if values}
 
@@ -146,6 +149,12 @@ def _spelled(overrides: Mapping[str, Override]) -> Iterator[str]:
             yield from (f"{flag}={value.strip()}" for value in overrides[path].value.split(","))
     if "cors.allow_credentials" in overrides and overrides["cors.allow_credentials"].value == "true":
         yield "--allow-credentials"
+    if "express" in overrides:
+        yield "--no-express"
+
+
+def _switches(arguments: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
+    return [("express", "--no-express", ["false"] if arguments.no_express else [])]
 
 
 def _strange_variables(environ: Mapping[str, str]) -> list[Diagnostic]:

@@ -15,11 +15,12 @@ from aiohttp import hdrs, web
 
 from corsproxy import edits, problems
 from corsproxy.answers import Answer, Context, problem_answer
-from corsproxy.gateway._aiohttp import ClientConnection, Written, break_off, may_leak_trailers
+from corsproxy.gateway._aiohttp import ClientConnection, Written, may_leak_trailers
 from corsproxy.gateway.exchange import House, admit, identify, is_too_large, is_tried_again, record_answer, record_connection
 from corsproxy.gateway.pool import UpstreamPool, UpstreamUnavailable
 from corsproxy.gateway.relay import Relay, Switch
 from corsproxy.gateway.tunnel import Tunnel as WebSocket
+from corsproxy.gateway.tunnel import break_off
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.plan import Forward, Tunnel, plan
 from corsproxy.problems import Problem
@@ -77,6 +78,8 @@ class AiohttpLane:
         connection.begin_exchange(request.content)
         self._gateway.enter(connection)
         try:
+            if self._gateway.tracer is not None:
+                head = self._gateway.tracer.enter(head, record)
             planned = plan(self._gateway.settings, head, connection.peer, self._gateway.fresh())
             context = planned.context
             identify(record, context)

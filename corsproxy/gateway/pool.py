@@ -95,10 +95,9 @@ class UpstreamPool:
 
         When all are in use, whoever came first is served first. Raises UpstreamUnavailable.
         """
-        if not fresh and not self._waiters:
-            connection = self.take_idle()
-            if connection is not None:
-                return connection, True
+        connection = None if fresh else self.take()
+        if connection is not None:
+            return connection, True
         if self._is_full() and fresh and self._idle:
             self._drop_oldest()
         elif self._is_full() or self._waiters:
@@ -117,6 +116,10 @@ class UpstreamPool:
             raise
         self.failure = ""
         return connection, False
+
+    def take(self) -> UpstreamConnection | None:
+        """Return an idle connection at once; None where there is none, or where others wait for one."""
+        return None if self._waiters else self.take_idle()
 
     def take_idle(self) -> UpstreamConnection | None:
         """Return the connection that went idle last, or None."""

@@ -20,17 +20,18 @@ from corsproxy.semantics.rules import HeaderRules
 PASS: Final = 0
 PRESENT: Final = 1  # and that it is there decides,
 READ: Final = 2  # or its value decides;
-# or it is copied, once, to where it belongs,
+# or it is copied to where it belongs,
 HOST: Final = 3
 LENGTH: Final = 4
 ID: Final = 5  # the request's own name,
-PARENT: Final = 6  # the trace that it is part of;
+PARENT: Final = 6  # the trace that it is part of,
+ACCEPT: Final = 7  # what its sender reads;
 # or it does not go upstream,
-TAKE: Final = 7  # and its value decides,
-TELL: Final = 8  # or it is a trusted proxy's word about the client,
-SKIP: Final = 9  # or nobody reads it;
+TAKE: Final = 8  # and its value decides,
+TELL: Final = 9  # or it is a trusted proxy's word about the client,
+SKIP: Final = 10  # or nobody reads it;
 # or it is rare, and whoever asks has to look closer.
-DOUBT: Final = 10
+DOUBT: Final = 11
 
 # Values that are all that is common; any other is rare. Of these, what follows is known.
 SETTLED: Final = {
@@ -42,6 +43,7 @@ _ACTS: Final = {
     b"host": HOST,
     b"content-length": LENGTH,
     b"traceparent": PARENT,
+    b"accept": ACCEPT,
     b"keep-alive": SKIP,
     b"proxy-connection": SKIP,
     b"trailer": SKIP,

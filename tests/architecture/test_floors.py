@@ -21,6 +21,7 @@ FLOORS = {
     "corsproxy.config": 1,
     "corsproxy.plan": 2,
     "corsproxy.recall": 2,
+    "corsproxy.known": 2,
     "corsproxy.routes": 2,
     "corsproxy.answers": 2,
     "corsproxy.changes": 2,

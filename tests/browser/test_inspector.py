@@ -112,7 +112,9 @@ def test_a_call_appears_with_its_reason_its_line_and_a_command_that_shows_the_sa
 
     # The very words that stood on the visitor's console.
     console = detail.locator(".console").first.text_content() if heard.said else ""
-    assert [text for text in heard.said if "CORS policy" in text] == [line for line in (console or "").splitlines() if "CORS policy" in line]
+    assert [text for text in heard.said if "CORS policy" in text] == [
+        line for line in (console or "").splitlines() if "CORS policy" in line
+    ]
     is_fine = case.outcome == "Allowed"
     expect(detail.locator(".checks [data-result=failed]")).to_have_count(0 if is_fine else 1)
     expect(detail.locator(".diff ins")).to_have_count(0 if is_fine else 1)

@@ -13,7 +13,8 @@ def names_of(header: bytes = b"X-Request-Id", *, trusted: bool = False) -> Reque
 
 
 ACTS = {
-    b"Accept": acts.PASS,
+    b"User-Agent": acts.PASS,
+    b"Accept": acts.ACCEPT,
     b"X-A": acts.PASS,
     b"Cookie": acts.PRESENT,
     b"Authorization": acts.PRESENT,
@@ -81,10 +82,10 @@ def test_nothing_that_is_guarded_passes_unread(name: bytes) -> None:
 
 def test_what_was_met_is_looked_up() -> None:
     names = names_of()
-    names.meet(b"Accept")
+    names.meet(b"User-Agent")
     names.meet(b"Origin")
 
-    assert names.passed == {b"Accept": b"\r\nAccept: "}
+    assert names.passed == {b"User-Agent": b"\r\nUser-Agent: "}
     assert names.acts == {b"Origin": (acts.READ, b"origin", b"\r\nOrigin: ")}
 
 
