@@ -310,6 +310,7 @@ def test_a_lost_connection_is_said_and_mended(context: BrowserContext, inspected
     page.goto(inspected.inspector)
     expect(page.locator("#state")).to_have_text("Reconnecting")
     expect(page.locator("#news")).to_contain_text("lost")
+    expect(page.locator("#waiting")).to_contain_text("does not answer")
     page.unroute("**/inspector/events")
     expect(page.locator("body")).to_have_attribute("data-state", "live")
 

@@ -594,6 +594,7 @@ function setState(state, text) {
   document.body.dataset.state = state;
   byId('state-text').textContent = text;
   if (state === 'lost') tell('The connection to the proxy is lost.');
+  drawNotice();
 }
 
 function onEntries({entries, all, missed}) {
@@ -608,17 +609,20 @@ function onEntries({entries, all, missed}) {
   page.unheard.bad += entries.filter((entry) => BAD.has(entry.outcome)).length;
   if (page.isPaused) {
     page.held = [...page.held, ...entries].slice(-MOST_KEPT);
-    drawHeld();
+    drawNotice();
     return;
   }
   keep(entries);
   drawNew(entries, missed);
 }
 
-function drawHeld() {
+/** Say above the list why it stands still, if it does. */
+function drawNotice() {
   const notice = byId('waiting');
-  notice.hidden = !page.isPaused;
-  notice.textContent = page.held.length ? `Paused: ${whole.format(page.held.length)} new` : 'Paused';
+  const isLost = document.body.dataset.state === 'lost';
+  notice.hidden = !page.isPaused && !isLost;
+  if (isLost) notice.textContent = 'The proxy does not answer; what it has seen meanwhile will follow';
+  else notice.textContent = page.held.length ? `Paused: ${whole.format(page.held.length)} new` : 'Paused';
 }
 
 function setPaused(isPaused) {
@@ -634,7 +638,7 @@ function setPaused(isPaused) {
     keep(held);
     drawNew(held);
   }
-  drawHeld();
+  drawNotice();
 }
 
 function connect() {
