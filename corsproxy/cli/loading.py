@@ -105,12 +105,12 @@ def source_of(arguments: argparse.Namespace) -> PolicySource | None:
         return None
     overrides = found | _overrides(arguments)
     if name == STDIN:
-        content = _read_stdin()
+        content = read_stdin()
         return PolicySource(None, lambda: load_text(content, "<stdin>", overrides, os.environ))
     return PolicySource(Path(name), lambda: load_file(name, overrides, os.environ))
 
 
-def _read_stdin() -> bytes:
+def read_stdin() -> bytes:
     """Return what stdin holds; nothing where it leads to what cannot be read."""
     try:
         return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
