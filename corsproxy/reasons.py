@@ -81,6 +81,11 @@ _VERDICTS: Final = {
     browser.Reason.AUTHORIZATION_NOT_LISTED: "`*` in Access-Control-Allow-Headers does not cover SUBJECT",
 }
 
+_ABOUT_CREDENTIALS: Final = {
+    browser.Reason.ACAO_WILDCARD_WITH_CREDENTIALS: (_ORIGINS, "for these the `*` of `allow_origins` does not count"),
+    browser.Reason.ACAC_NOT_TRUE: (_CREDENTIALS, "the policy does not say `allow_credentials: true`"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Why:
@@ -115,14 +120,21 @@ def why(settings: Settings, rehearsal: Rehearsal) -> Why:
     verdict, exchange = rehearsal.outcome.verdict, rehearsal.decisive
     if rehearsal.outcome.stage is browser.Stage.SCRIPT or verdict.reason is browser.Reason.STREAM_OVER_HTTP1:
         return Why(verdict.reason, verdict_in_words(verdict))
-    policy = exchange.planned.context.cors
-    if rehearsal.ending is Ending.BROWSER_REFUSES and verdict.reason is browser.Reason.ACAO_WILDCARD_WITH_CREDENTIALS:
-        words = "the call is made with credentials, and for these the `*` of `allow_origins` does not count"
-        return _placed(Why(verdict.reason, words), _ORIGINS, places_of(settings, exchange), policy)
-    if rehearsal.ending is Ending.BROWSER_REFUSES and verdict.reason is browser.Reason.ACAC_NOT_TRUE:
-        words = "the call is made with credentials, and the policy does not say `allow_credentials: true`"
-        return _placed(Why(verdict.reason, words), _CREDENTIALS, places_of(settings, exchange), policy)
+    if rehearsal.ending is Ending.BROWSER_REFUSES and verdict.reason in _ABOUT_CREDENTIALS:
+        return why_credentials(settings, exchange, verdict.reason)
     return why_exchange(settings, exchange)
+
+
+def why_credentials(settings: Settings, exchange: Exchange, reason: browser.Reason) -> Why:
+    """
+    Say why a browser keeps the answer to a call with credentials from the script; `reason` is its own word.
+
+    Spec: Fetch #cors-check.
+    """
+    key, words = _ABOUT_CREDENTIALS[reason]
+    return _placed(
+        Why(reason, f"the call is made with credentials, and {words}"), key, places_of(settings, exchange), exchange.planned.context.cors
+    )
 
 
 def why_exchange(settings: Settings, exchange: Exchange) -> Why:

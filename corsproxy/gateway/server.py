@@ -8,25 +8,31 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, Final
-
-from aiohttp.streams import StreamReader
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from itertools import islice
+from typing import Final
 
 from corsproxy.answers import Context, problem_answer
-from corsproxy.config.settings import Limits, Listen, Settings
+from corsproxy.config.settings import Listen, Settings
 from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway import listener
-from corsproxy.gateway._aiohttp import ClientConnection, Front
+from corsproxy.gateway._aiohttp import ClientConnection
+from corsproxy.gateway.bounds import bound_heads, front_options, sweep_interval
 from corsproxy.gateway.contexts import client_context
+from corsproxy.gateway.exchange import Tracer, record_answer
+from corsproxy.gateway.express import ExpressLane
 from corsproxy.gateway.fresh import DateClock, Mint
+from corsproxy.gateway.front import Front
 from corsproxy.gateway.handler import AiohttpLane
-from corsproxy.gateway.listener import CannotListen
-from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.gateway.listener import NO_SOCKETS, CannotListen, Listeners, Sockets
+from corsproxy.gateway.plain import PlainHeads
+from corsproxy.gateway.pool import PoolCounts, UpstreamPool
+from corsproxy.gateway.rate import RateGate
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
-from corsproxy.plan import Fresh
+from corsproxy.gateway.tunnels import Tunnels
+from corsproxy.plan import Connection, Fresh
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
 
@@ -38,15 +44,13 @@ Witness = Callable[[ExchangeRecord], None]
 MAX_CONNECTIONS: Final = 10_000
 # Above this part of the limit, connections are given up as soon as they can be.
 _CROWDED: Final = 0.9
-# A head between the limit and this many times the limit is parsed, so that its refusal can carry CORS fields.
-_PARSED_EXCESS: Final = 4
-# How long an unread request body is read on after an early answer, so that the client can read that answer.
-_LINGERING_S: Final = 2.0
-# How long tunnels may take to close in order at the end of a drain.
-_FAREWELL_S: Final = 1.0
-_READ_BUFFER_BYTES: Final = 64 * 1024
 # An exchange that is cancelled needs a few turns of the loop, a thousand of them some more.
 _CANCELLATION_S: Final = 1.0
+# How long a connection that was made just before a drain may take to ask for something: its client could not know.
+_FIRST_REQUEST_S: Final = 1.0
+_LOOK_S: Final = 0.02
+# Among how many of those that idle longest one is looked for that can make room.
+_MOST_LOOKS: Final = 64
 # What is left when aiohttp is told to shut down is to be cut; 0 would mean "wait for ever".
 _SHUTDOWN_TIMEOUT_S: Final = 0.05
 
@@ -55,51 +59,63 @@ class Gateway:
     """
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
-    `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `witness` is told of every exchange that ended. `max_connections` is what
-    `limits.connections: auto` comes to.
+    `in_flight`, `tunnels` (WebSockets, and handshakes under way), `unparsable` and `express_exchanges` (those that
+    the express lane took) are plain counts. `closes_connections`: answers end their
+    connection, at the end of life and when connections are nearly used up; `is_leaving`: the end of life has begun. `share`: how many processes
+    divide what is allowed to all. `witness` is told of every exchange that ended. `max_connections` is at first what
+    `limits.connections: auto` comes to, and then the limit in force.
     """
 
-    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(
+        self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1, tracer: Tracer | None = None
+    ) -> None:
         self.settings = settings
+        self.tracer = tracer
+        self.share = share
+        self.is_leaving = False
+        self._is_crowded = False
         self.draining = False
         self.in_flight = 0
-        self.tunnels = 0
+        self.express_exchanges = 0
+        self.heads = PlainHeads()
+        self.closes_connections = False
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
+        self._forgotten = PoolCounts()
+        self.rate = RateGate(settings.rate_limit, share=share)
         self._witness = witness
         self._auto_connections = max_connections
-        self._max_connections = settings.limits.connections or max_connections
+        self.max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
-        self._front = Front(AiohttpLane(self).handle, self, **_front_options(settings.limits))
-        # In the order in which they went idle.
-        self._idle: dict[ClientConnection, None] = {}
+        self._front = Front(AiohttpLane(self).handle, self, **front_options(settings.limits))
+        bound_heads(self.heads, settings.limits)
+        # In the order in which they went idle; since when, if nothing was asked yet, else 0.
+        self._idle: dict[ClientConnection, float] = {}
         self._connections: set[ClientConnection] = set()
         self.tls = ServerSide(self._front, settings.limits.header_timeout, self._mind_room)
         self._room = asyncio.Event()
         self._room.set()
         self._none_in_flight = asyncio.Event()
         self._none_in_flight.set()
-        self._tunnels: dict[Tunnel, ExchangeRecord] = {}
-        self._no_tunnels = asyncio.Event()
-        self._no_tunnels.set()
-        self._sweep_interval_s = _sweep_interval(settings)
+        self._tunnels = Tunnels(witness)
+        self._sweep_interval_s = sweep_interval(settings)
         self._is_reconfigured = asyncio.Event()
-        self._sockets: list[socket.socket] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._listeners = Listeners()
+        self._sweeping: asyncio.Task[None] | None = None
         self._mint = Mint()
         self.date = DateClock().date
 
     # --- what lanes ask ---
 
     @property
-    def closes_connections(self) -> bool:
-        """Whether answers end their connection: while draining, and when connections are nearly used up."""
-        return self.draining or self._taken > _CROWDED * self._max_connections
-
-    @property
     def is_overloaded(self) -> bool:
         """Whether more exchanges are in flight than may be; the one that asks is counted."""
         return self.in_flight > self.settings.limits.in_flight
+
+    @property
+    def tunnels(self) -> int:
+        """How many WebSockets are open, and handshakes under way."""
+        return self._tunnels.count
 
     @property
     def has_room_for_tunnel(self) -> bool:
@@ -119,18 +135,16 @@ class Gateway:
         """Return the ids of one exchange."""
         return self._mint.fresh(begins_trace=self.settings.forwarding.begins_trace)
 
-    def enter(self, connection: ClientConnection, content: StreamReader) -> None:
+    def enter(self, connection: ClientConnection) -> None:
         """Take note of an exchange that begins."""
-        connection.begin_exchange(content)
         self._idle.pop(connection, None)
         self.in_flight += 1
         self._none_in_flight.clear()
 
     def leave(self, connection: ClientConnection, record: ExchangeRecord) -> None:
         """Take note of an exchange that ended."""
-        connection.end_exchange()
         if connection in self._connections:
-            self._idle[connection] = None
+            self._idle[connection] = 0.0
         self._end_exchange()
         self._witness(record)
 
@@ -139,46 +153,51 @@ class Gateway:
         if not self.in_flight:
             self._none_in_flight.set()
 
-    @contextmanager
-    def handshake(self, record: ExchangeRecord) -> Iterator[None]:
+    def handshake(self, record: ExchangeRecord) -> AbstractContextManager[None]:
         """Count a handshake among the tunnels; one that becomes a tunnel is counted until that ends."""
-        self.tunnels += 1
-        try:
-            yield
-        finally:
-            if not record.is_tunnel:
-                self.tunnels -= 1
+        return self._tunnels.handshake(record)
 
     def open_tunnel(self, client: ClientConnection, upstream: asyncio.Transport, idle_timeout: float, record: ExchangeRecord) -> Tunnel:
         """Join a client's connection to an upstream's. The exchange is none any more; its record is told when both are gone."""
-        assert client.wire is not None  # noqa: S101 - the caller has just written to it
-        tunnel = Tunnel(client.wire, upstream, idle_timeout, self._loop, self._end_tunnel)
-        client.begin_tunnel(tunnel.client)
-        self._tunnels[tunnel] = record
-        self._no_tunnels.clear()
+        tunnel = self._tunnels.join(client, upstream, idle_timeout, record)
         self._end_exchange()
         return tunnel
 
-    def _end_tunnel(self, tunnel: Tunnel) -> None:
-        record = self._tunnels.pop(tunnel)
-        record.ended = time.perf_counter()
-        record.received, record.sent, record.problem = tunnel.client.received, tunnel.upstream.received, tunnel.problem
-        self.tunnels -= 1
-        if not self._tunnels:
-            self._no_tunnels.set()
-        self._witness(record)
+    # --- what operators ask ---
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether connections are accepted."""
+        return self._listeners.are_open
+
+    @property
+    def connections(self) -> int:
+        """How many connections of clients there are, those in their TLS handshake included."""
+        return len(self._connections) + self.tls.under_way
+
+    def pool_counts(self) -> PoolCounts:
+        """Add up the pools, those that are gone included."""
+        return sum((pool.counts for pool in self.pools.values()), self._forgotten)
 
     # --- what client connections say ---
 
     def connected(self, connection: ClientConnection) -> None:
         """Take note of a new connection; when nearly all are used up, the one that was idle longest makes room."""
         self._connections.add(connection)
-        if self.closes_connections and self._idle:
-            longest = next(iter(self._idle))
-            del self._idle[longest]
-            longest.close_if_idle()
-        self._idle[connection] = None
         self._mind_room()
+        if self._is_crowded:
+            self._make_room(1, _MOST_LOOKS)
+        self._idle[connection] = self._loop.time()
+        if self.settings.express:
+            connection.express = ExpressLane(self, connection, self._loop)
+
+    def _make_room(self, count: int, looks: int) -> None:
+        """Close those that were idle longest, so many at most. One that was just made may have its first request on the way."""
+        old = self._loop.time() - _FIRST_REQUEST_S
+        closable = (connection for connection, since in islice(self._idle.items(), looks) if since < old)
+        for connection in tuple(islice(closable, count)):
+            del self._idle[connection]
+            connection.close_if_idle()
 
     def disconnected(self, connection: ClientConnection) -> None:
         """Take note of one that is gone."""
@@ -186,12 +205,11 @@ class Gateway:
         self._idle.pop(connection, None)
         self._mind_room()
 
-    @property
-    def _taken(self) -> int:
-        return len(self._connections) + self.tls.under_way
-
     def _mind_room(self) -> None:
-        if self._taken >= self._max_connections:
+        taken = self.connections
+        self._is_crowded = taken > _CROWDED * self.max_connections
+        self.closes_connections = self.draining or self.is_leaving or self._is_crowded
+        if taken >= self.max_connections:
             self._room.clear()
         else:
             self._room.set()
@@ -200,38 +218,31 @@ class Gateway:
         self.tls.begin(sock)
         self._mind_room()
 
-    def unparsable_answer(self, problem: Problem) -> bytes:
-        """Return the answer to bytes that are no request. Nothing is known of the client, so no CORS field can be right."""
+    def unparsable_answer(self, problem: Problem, peer: Connection) -> bytes:
+        """Return the answer to bytes that are no request. Nothing is known of the client but its address, so no CORS field can be right."""
         self.unparsable += 1
         answer = problem_answer(Context(b"", 1, persistent=False), problem, reason="unparsable", close=True)
+        now = time.perf_counter()
+        record = ExchangeRecord(time.time(), now, b"", b"", peer.peer, ended=now, is_tls=peer.tls)
+        record_answer(record, answer)
+        self._witness(record)
         return answer.to_bytes(self.date())
 
     # --- life ---
 
-    async def start(self) -> list[Listen]:
+    async def start(self, addresses: Sequence[Listen] | None = None, sockets: Sockets = NO_SOCKETS) -> list[Listen]:
         """
-        Listen on every address, and return them with their real ports.
+        Listen on every address, the settings' unless others are given, and on sockets that listen already; return them with their real ports.
 
         Raises CannotListen or BadTlsFile; nothing listens then.
         """
         contexts = self._upstream_contexts(self.settings)
         self.tls.update(self.settings.tls, self.settings.limits.header_timeout)
         self._take_contexts(contexts)
-        bound: list[Listen] = []
-        try:
-            for address in self.settings.listen:
-                sockets = listener.bind(address)
-                self._sockets += sockets
-                bound.append(address if address.unix_path else Listen(address.host, sockets[0].getsockname()[1]))
-        except CannotListen:
-            listener.close_all(self._sockets)
-            raise
+        bound = self._listeners.open(self.settings.listen if addresses is None else addresses, sockets, shared=self.share > 1)
         plain = listener.plainly(self._front)
-        self._tasks = [
-            self._loop.create_task(listener.accept(sock, plain if self._is_plain(sock) else self._take_tls, self._room.wait))
-            for sock in self._sockets
-        ]
-        self._tasks.append(self._loop.create_task(self._sweep()))
+        self._listeners.accept(lambda sock: plain if self._is_plain(sock) else self._take_tls, self._room.wait)
+        self._sweeping = self._loop.create_task(self._sweep())
         return bound
 
     def reconfigure(self, settings: Settings) -> None:
@@ -248,9 +259,11 @@ class Gateway:
             for connection in tuple(self._connections):
                 connection.forget_certificate()
         self.settings = settings
-        self._front.reconfigure(**_front_options(settings.limits))
-        self._max_connections = settings.limits.connections or self._auto_connections
-        for connection in tuple(self._idle)[: max(0, len(self._connections) - self._max_connections)]:
+        self.rate.reconfigure(settings.rate_limit)
+        self._front.reconfigure(**front_options(settings.limits))
+        bound_heads(self.heads, settings.limits)
+        self.max_connections = settings.limits.connections or self._auto_connections
+        for connection in tuple(self._idle)[: max(0, len(self._connections) - self.max_connections)]:
             del self._idle[connection]
             connection.close_if_idle()
         self._mind_room()
@@ -259,8 +272,13 @@ class Gateway:
             pool.reconfigure(settings.limits, is_retired=upstream not in named)
         self._take_contexts(contexts)
         self._forget_pools()
-        self._sweep_interval_s = _sweep_interval(settings)
+        self._sweep_interval_s = sweep_interval(settings)
         self._is_reconfigured.set()
+
+    def begin_leaving(self) -> None:
+        """Serve as before, but end each connection with its answer, so that whoever balances load looks elsewhere."""
+        self.is_leaving = True
+        self._mind_room()
 
     async def drain(self, grace_s: float) -> bool:
         """
@@ -270,36 +288,41 @@ class Gateway:
         aiohttp's own shutdown begins only afterwards: it would stop reading uploads in progress.
         """
         self.draining = True
-        await self._stop_listening()
-        for connection in tuple(self._idle):
+        self._mind_room()
+        await self._listeners.stop(takes_rest=True)
+        for connection in [connection for connection, since in self._idle.items() if not since]:
             connection.close_if_idle()
         try:
             async with asyncio.timeout(grace_s):
+                await self._hear_the_fresh()
                 await self._none_in_flight.wait()
-                await self._no_tunnels.wait()
+                await self._tunnels.wait_ended()
         except TimeoutError:
-            await self._close_tunnels()
+            await self._tunnels.close()
             return not self.in_flight
         finally:
             await self.stop()
         return True
 
-    async def _close_tunnels(self) -> None:
-        for tunnel in tuple(self._tunnels):
-            tunnel.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_FAREWELL_S):
-                await self._no_tunnels.wait()
+    async def _hear_the_fresh(self) -> None:
+        """Let connections that have asked for nothing yet do so, for a moment: a request on its way there would be lost."""
+        end = self._loop.time() + _FIRST_REQUEST_S
+        while (any(self._idle.values()) or self.tls.under_way) and self._loop.time() < end:  # noqa: ASYNC110 - an Event would cost each exchange
+            await asyncio.sleep(_LOOK_S)
+        await self.tls.stop()
+        for connection in tuple(self._idle):
+            connection.close_if_idle()
 
     async def stop(self) -> None:
         """Cut everything off."""
         self.draining = True
-        for tunnel in tuple(self._tunnels):
-            tunnel.abort()
-        await self._stop_listening()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._mind_room()
+        self._tunnels.abort()
+        await self._listeners.stop(takes_rest=False)
+        await self.tls.stop()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
         for connection in tuple(self._connections):
             connection.cancel()
         with suppress(TimeoutError):
@@ -309,15 +332,6 @@ class Gateway:
         await self._front.shutdown(_SHUTDOWN_TIMEOUT_S)
         for pool in self.pools.values():
             pool.close()
-
-    async def _stop_listening(self) -> None:
-        sockets, self._sockets = self._sockets, []
-        accepting, self._tasks = self._tasks[: len(sockets)], self._tasks[len(sockets) :]
-        for task in accepting:
-            task.cancel()
-        await asyncio.gather(*accepting, return_exceptions=True)
-        await self.tls.stop()
-        listener.close_all(sockets)
 
     def _is_plain(self, sock: socket.socket) -> bool:
         return self.settings.tls is None or sock.family == socket.AF_UNIX
@@ -336,8 +350,10 @@ class Gateway:
             header_timeout = self.settings.limits.header_timeout
             for connection in tuple(self._connections):
                 connection.expire(now, header_timeout)
-            for tunnel in tuple(self._tunnels):
-                tunnel.expire(now)
+            if self._is_crowded:
+                # Nobody new comes in to ask for it where all places are taken.
+                self._make_room(self.connections - int(_CROWDED * self.max_connections), len(self._idle))
+            self._tunnels.expire(now)
 
     def _upstream_contexts(self, settings: Settings) -> dict[Upstream, ssl.SSLContext]:
         """
@@ -354,27 +370,4 @@ class Gateway:
 
     def _forget_pools(self) -> None:
         for upstream in [upstream for upstream, pool in self.pools.items() if pool.is_retired and pool.is_unused]:
-            del self.pools[upstream]
-
-
-def _front_options(limits: Limits) -> dict[str, Any]:
-    return {
-        "max_head_bytes": _PARSED_EXCESS * limits.request_head,
-        "keepalive_timeout": limits.keep_alive_timeout,
-        "lingering_time": _LINGERING_S,
-        "read_bufsize": _READ_BUFFER_BYTES,
-        "auto_decompress": False,
-        "access_log": None,
-        "max_line_size": _PARSED_EXCESS * limits.request_line,
-        "max_field_size": _PARSED_EXCESS * limits.request_head,
-        "max_headers": _PARSED_EXCESS * limits.header_count,
-    }
-
-
-def _sweep_interval(settings: Settings) -> float:
-    """Say how often deadlines are looked at so that each is kept to within a quarter of itself, or a second."""
-    routes = settings.routes
-    body_idle_timeout = min((route.limits.body_idle_timeout for route in routes), default=60.0)
-    timeouts = [min(r.timeouts.response, r.timeouts.idle, r.timeouts.tunnel_idle) for r in routes]
-    shortest = min((settings.limits.header_timeout, body_idle_timeout, *timeouts))
-    return min(1.0, max(0.02, shortest / 4))
+            self._forgotten += self.pools.pop(upstream).counts
