@@ -46,6 +46,7 @@ def compare_policies(old: Written, new: Written) -> Iterator[Difference]:
     if isinstance(old.cors, CorsPolicy) and isinstance(new.cors, CorsPolicy):
         yield from _lists(old, new, old.cors, new.cors)
         yield from _switches(old, new, old.cors, new.cors)
+        yield from _opt_outs(old, new)
     elif isinstance(new.cors, CorsPolicy):
         yield from _opened(new, new.cors)
     elif isinstance(old.cors, CorsPolicy):
@@ -210,6 +211,21 @@ def _switches(old: Written, new: Written, before: CorsPolicy, after: CorsPolicy)
         yield Difference(Effect.CHANGED, "max_age", words, place=new.place("max_age"))
     if before.resource_policy != after.resource_policy:
         yield _embedding(new, before.resource_policy, after.resource_policy)
+
+
+def _opt_outs(old: Written, new: Written) -> Iterator[Difference]:
+    """Yield the dangers that a policy newly takes on by name, or no longer does; what they let in is said by the lists."""
+    before, after = _accepted(old), _accepted(new)
+    for key in sorted(after - before):
+        yield Difference(Effect.CHANGED, key, "a danger is accepted by name: see what the lists hold", place=new.place(key))
+    for key in sorted(before - after):
+        yield Difference(Effect.CHANGED, key, "a danger is no longer accepted by name", place=old.place(key))
+
+
+def _accepted(of: Written) -> frozenset[str]:
+    values = of.places.values if of.places is not None else {}
+    dangers = {key: span for key, span in values.items() if key.startswith("dangerously_")}
+    return frozenset(key for key, span in dangers.items() if span.source.line(span.line)[span.column - 1 : span.end_column - 1] != "false")
 
 
 def _embedding(new: Written, before: bytes, after: bytes) -> Difference:

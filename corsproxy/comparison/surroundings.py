@@ -9,7 +9,7 @@ from typing import Final
 
 from corsproxy.comparison.difference import Difference, Effect
 from corsproxy.comparison.regions import host_classes
-from corsproxy.config.settings import Route, Settings
+from corsproxy.config.settings import AdminSettings, Route, Settings
 from corsproxy.routes import answers_host
 from corsproxy.semantics.fields import READ_BY_CGI
 from corsproxy.semantics.rules import HeaderRules
@@ -49,6 +49,22 @@ def compare_proxies(old: Settings, new: Settings) -> Iterator[Difference]:
     if went:
         yield Difference(Effect.NARROWED, "trusted_proxies", f"{', '.join(went)} may no longer say who a client is", went)
     yield from _certificates(old, new)
+    yield from _admin(old.admin, new.admin)
+
+
+def _admin(old: AdminSettings, new: AdminSettings) -> Iterator[Difference]:
+    if new.dangerously_expose_admin and not old.dangerously_expose_admin:
+        words = "the pages of the admin listener are for other machines too"
+        yield Difference(Effect.WIDENED, "admin.dangerously_expose_admin", words)
+    elif old.dangerously_expose_admin and not new.dangerously_expose_admin:
+        yield Difference(
+            Effect.NARROWED, "admin.dangerously_expose_admin", "the pages of the admin listener are no longer for other machines"
+        )
+    came = tuple(sorted(name.decode() for name in new.hosts.names - old.hosts.names))
+    if new.hosts.any_host and not old.hosts.any_host:
+        yield Difference(Effect.WIDENED, "admin.hosts", "the admin listener answers any Host name (DNS rebinding)", ("*",))
+    elif came and not old.hosts.any_host:
+        yield Difference(Effect.WIDENED, "admin.hosts", f"the admin listener answers: {', '.join(came)}", came)
 
 
 def _hosts(old: Settings, new: Settings) -> Iterator[Difference]:

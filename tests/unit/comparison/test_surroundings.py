@@ -28,6 +28,9 @@ TLS = "tls: {cert_file: a.crt, key_file: a.key, client_ca_file: ca.crt"
     ("old", "new", "found"),
     [
         ("", "", []),
+        ("", "admin: {hosts: [ops.example]}", ["widened admin.hosts: the admin listener answers: ops.example"]),
+        ("admin: {listen: '0.0.0.0:9876', hosts: [ops.example]}", "admin: {listen: '0.0.0.0:9876', hosts: [ops.example], dangerously_expose_admin: true}", ["widened admin.dangerously_expose_admin: the pages of the admin listener are for other machines too"]),
+        ("admin: {listen: '0.0.0.0:9876', hosts: [ops.example], dangerously_expose_admin: true}", "admin: {listen: '0.0.0.0:9876', hosts: [ops.example]}", ["narrowed admin.dangerously_expose_admin: the pages of the admin listener are no longer for other machines"]),
         ("hosts: [a.example]", "hosts: [a.example, '*.b.example']", ["widened hosts: answered: *.b.example"]),
         ("hosts: [a.example]", "hosts: '*'", ["widened hosts: any Host name is answered (DNS rebinding)"]),
         ("hosts: '*'", "hosts: [a.example]", ["narrowed hosts: not any Host name is answered any longer"]),
