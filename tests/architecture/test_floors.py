@@ -33,6 +33,7 @@ FLOORS = {
     "corsproxy.rehearse": 2,
     "corsproxy.reasons": 2,
     "corsproxy.explanation": 2,
+    "corsproxy.comparison": 2,
     "corsproxy.policy_tests": 2,
     "corsproxy.resilience": 2,
     "corsproxy.gateway": 3,
