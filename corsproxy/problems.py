@@ -33,7 +33,9 @@ class Problem:
     One entry of the catalogue.
 
     `status` is the HTTP status of the answer that reports it (0: it never becomes an answer);
-    `detail` is what a client may read: it names no address and no secret.
+    `detail` is what a client may read: it names no address and no secret. `word` names what can end an exchange, for logs and
+    metrics: stable, in snake_case, another one for each problem. `proxy_error` is what an answer's Proxy-Status calls it
+    (RFC 9209 2.3), which has one name for all that is the client's fault.
     """
 
     code: str
@@ -44,6 +46,8 @@ class Problem:
     status: int = 0
     stage: Stage = Stage.CLIENT
     detail: str = ""
+    word: str = ""
+    proxy_error: str = "http_request_error"
 
     @property
     def urn(self) -> str:
@@ -400,6 +404,14 @@ ANY_HOST: Final = Problem(
     'Name the hosts that browsers use with `hosts` or `public_url`; or write `hosts: "*"` if any name is right.',
     severity=Severity.WARNING,
 )
+ADMIN_ANY_HOST: Final = Problem(
+    "CP265",
+    "the admin listener answers every Host name",
+    "A web page can make its own name lead to this machine (DNS rebinding). To the browser the admin listener is then the page's own "
+    "origin, so the page can read what it serves. Only the Host field tells such a request apart.",
+    "Name the hosts that operators use with `admin.hosts`; localhost and IP addresses are always answered.",
+    severity=Severity.WARNING,
+)
 TRUSTS_EVERYBODY: Final = Problem(
     "CP261",
     "every client is believed",
@@ -448,6 +460,8 @@ ORIGIN_REFUSED: Final = Problem(
     "If the page is yours, add its origin to `allow_origins`.",
     status=403,
     detail="The policy of this route does not allow the origin that sent this request.",
+    word="origin_refused",
+    proxy_error="http_request_denied",
 )
 METHOD_REFUSED: Final = Problem(
     "CP302",
@@ -456,6 +470,8 @@ METHOD_REFUSED: Final = Problem(
     "Add the method to `allow_methods`.",
     status=403,
     detail="The policy of this route does not allow this method for cross-origin requests.",
+    word="method_refused",
+    proxy_error="http_request_denied",
 )
 CORS_OFF: Final = Problem(
     "CP303",
@@ -464,6 +480,8 @@ CORS_OFF: Final = Problem(
     "Give the route a policy if pages on other origins are meant to call it.",
     status=403,
     detail="This route takes no cross-origin requests.",
+    word="cors_off",
+    proxy_error="http_request_denied",
 )
 NO_ROUTE: Final = Problem(
     "CP304",
@@ -472,6 +490,8 @@ NO_ROUTE: Final = Problem(
     "Add a route, or a top-level `upstream`.",
     status=404,
     detail="No route matches this path.",
+    word="no_route",
+    proxy_error="destination_not_found",
 )
 BAD_REQUEST: Final = Problem(
     "CP305",
@@ -480,6 +500,7 @@ BAD_REQUEST: Final = Problem(
     "Mend the client; such requests are never guessed at.",
     status=400,
     detail="The request is malformed.",
+    word="bad_request",
 )
 METHOD_UNSUPPORTED: Final = Problem(
     "CP306",
@@ -488,6 +509,7 @@ METHOD_UNSUPPORTED: Final = Problem(
     "Use another method.",
     status=405,
     detail="This method is never forwarded.",
+    word="method_unsupported",
 )
 AMBIGUOUS_PATH: Final = Problem(
     "CP307",
@@ -496,6 +518,7 @@ AMBIGUOUS_PATH: Final = Problem(
     "Send the path in its plain form.",
     status=400,
     detail="The path can be read in more than one way.",
+    word="ambiguous_path",
 )
 BODY_TOO_LARGE: Final = Problem(
     "CP308",
@@ -504,6 +527,7 @@ BODY_TOO_LARGE: Final = Problem(
     "Send less, or raise `limits.request_body`.",
     status=413,
     detail="The request's content is larger than this route takes.",
+    word="body_too_large",
 )
 TARGET_TOO_LONG: Final = Problem(
     "CP309",
@@ -512,6 +536,7 @@ TARGET_TOO_LONG: Final = Problem(
     "Send long input in the content, or raise `limits.request_line`.",
     status=414,
     detail="The request line is too long.",
+    word="target_too_long",
 )
 HEAD_TOO_LARGE: Final = Problem(
     "CP310",
@@ -520,6 +545,7 @@ HEAD_TOO_LARGE: Final = Problem(
     "Cookies are the usual cause: clear them; or raise `limits.request_head` or `limits.header_count`.",
     status=431,
     detail="The request's header fields are too large.",
+    word="head_too_large",
 )
 CODING_UNSUPPORTED: Final = Problem(
     "CP311",
@@ -528,6 +554,7 @@ CODING_UNSUPPORTED: Final = Problem(
     "Send `Transfer-Encoding: chunked` alone, or a `Content-Length`.",
     status=501,
     detail="The only transfer coding supported is chunked.",
+    word="coding_unsupported",
 )
 REQUEST_TIMEOUT: Final = Problem(
     "CP312",
@@ -536,6 +563,7 @@ REQUEST_TIMEOUT: Final = Problem(
     "Send the rest sooner, or raise `limits.header_timeout` or `limits.body_idle_timeout`.",
     status=408,
     detail="The request did not arrive in time.",
+    word="request_timeout",
 )
 EXPECTATION_FAILED: Final = Problem(
     "CP313",
@@ -544,6 +572,7 @@ EXPECTATION_FAILED: Final = Problem(
     "Take the Expect field out.",
     status=417,
     detail="The only expectation supported is 100-continue.",
+    word="expectation_failed",
 )
 MISDIRECTED: Final = Problem(
     "CP314",
@@ -552,6 +581,8 @@ MISDIRECTED: Final = Problem(
     "Add the name to `hosts`.",
     status=421,
     detail="This proxy does not answer for that host.",
+    word="misdirected",
+    proxy_error="http_request_denied",
 )
 OVERLOADED: Final = Problem(
     "CP316",
@@ -561,6 +592,8 @@ OVERLOADED: Final = Problem(
     status=503,
     stage=Stage.PROXY,
     detail="Too many requests are in flight. Try again.",
+    word="overloaded",
+    proxy_error="proxy_internal_response",
 )
 DRAINING: Final = Problem(
     "CP319",
@@ -579,6 +612,8 @@ TOO_MANY_TUNNELS: Final = Problem(
     status=503,
     stage=Stage.PROXY,
     detail="Too many WebSockets are open. Try again.",
+    word="too_many_tunnels",
+    proxy_error="proxy_internal_response",
 )
 LOOP: Final = Problem(
     "CP317",
@@ -588,6 +623,8 @@ LOOP: Final = Problem(
     status=508,
     stage=Stage.PROXY,
     detail="The request has already passed through this proxy.",
+    word="loop",
+    proxy_error="proxy_loop_detected",
 )
 
 CERTIFICATE_REQUIRED: Final = Problem(
@@ -599,6 +636,8 @@ CERTIFICATE_REQUIRED: Final = Problem(
     "Or write `tls.client_certificate: optional`.",
     status=403,
     detail="This proxy requires a client certificate.",
+    word="certificate_required",
+    proxy_error="http_request_denied",
 )
 
 WEBSOCKET_REFUSED: Final = Problem(
@@ -609,6 +648,8 @@ WEBSOCKET_REFUSED: Final = Problem(
     "If the page is yours, add its origin to `allow_origins`, or to `websocket_origins` where the policy has it.",
     status=403,
     detail="The policy of this route does not let this origin open a WebSocket.",
+    word="websocket_refused",
+    proxy_error="http_request_denied",
 )
 WEBSOCKET_VERSION: Final = Problem(
     "CP329",
@@ -617,6 +658,18 @@ WEBSOCKET_VERSION: Final = Problem(
     "Use a client that speaks version 13.",
     status=426,
     detail="The only WebSocket version supported is 13.",
+    word="websocket_version",
+)
+
+LENGTH_REQUIRED: Final = Problem(
+    "CP330",
+    "length required",
+    "An HTTP/1.0 client sends a POST without Content-Length. HTTP/1.0 has no other way to say where its content ends, so nobody can tell "
+    "how much of it there is.",
+    "Send a `Content-Length`, be it 0; or speak HTTP/1.1.",
+    status=411,
+    detail="A POST needs a Content-Length in this version of HTTP.",
+    word="length_required",
 )
 
 # --- CP4xx: an upstream that fails ----------------------------------------------------------------
@@ -629,6 +682,8 @@ UPSTREAM_REFUSED: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream refused the connection.",
+    word="connection_refused",
+    proxy_error="connection_refused",
 )
 UPSTREAM_UNRESOLVED: Final = Problem(
     "CP402",
@@ -638,6 +693,8 @@ UPSTREAM_UNRESOLVED: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream's name could not be resolved.",
+    word="unresolved",
+    proxy_error="dns_error",
 )
 UPSTREAM_UNREACHABLE: Final = Problem(
     "CP403",
@@ -647,15 +704,19 @@ UPSTREAM_UNREACHABLE: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream could not be reached.",
+    word="unreachable",
+    proxy_error="destination_ip_unroutable",
 )
 UPSTREAM_TLS: Final = Problem(
     "CP404",
     "TLS with the upstream failed",
-    "The upstream's certificate is not trusted, not valid for the name, or the handshake failed.",
-    "The log says which. Mend the certificate.",
+    "The upstream speaks no TLS, or none that is spoken here, or wants a certificate of the client's that it was not shown.",
+    "The log says which. Look at the port and at the scheme in `upstream`, or at `upstream.tls.cert_file`.",
     status=502,
     stage=Stage.UPSTREAM,
     detail="The TLS handshake with the upstream failed.",
+    word="tls_failed",
+    proxy_error="tls_protocol_error",
 )
 UPSTREAM_CLOSED: Final = Problem(
     "CP405",
@@ -665,6 +726,8 @@ UPSTREAM_CLOSED: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream closed the connection before it answered.",
+    word="closed_early",
+    proxy_error="connection_terminated",
 )
 UPSTREAM_BAD_HEAD: Final = Problem(
     "CP406",
@@ -674,6 +737,8 @@ UPSTREAM_BAD_HEAD: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream sent a malformed answer.",
+    word="bad_head",
+    proxy_error="http_protocol_error",
 )
 UPSTREAM_CONNECT_TIMEOUT: Final = Problem(
     "CP407",
@@ -683,6 +748,8 @@ UPSTREAM_CONNECT_TIMEOUT: Final = Problem(
     status=504,
     stage=Stage.UPSTREAM,
     detail="Connecting to the upstream took too long.",
+    word="connect_timeout",
+    proxy_error="connection_timeout",
 )
 UPSTREAM_RESPONSE_TIMEOUT: Final = Problem(
     "CP408",
@@ -692,6 +759,8 @@ UPSTREAM_RESPONSE_TIMEOUT: Final = Problem(
     status=504,
     stage=Stage.UPSTREAM,
     detail="The upstream did not answer in time.",
+    word="response_timeout",
+    proxy_error="http_response_timeout",
 )
 UPSTREAM_IDLE_TIMEOUT: Final = Problem(
     "CP409",
@@ -701,6 +770,8 @@ UPSTREAM_IDLE_TIMEOUT: Final = Problem(
     status=504,
     stage=Stage.UPSTREAM,
     detail="The upstream stopped in the middle of the exchange.",
+    word="idle_timeout",
+    proxy_error="connection_write_timeout",
 )
 UPSTREAM_POOL_FULL: Final = Problem(
     "CP410",
@@ -710,6 +781,8 @@ UPSTREAM_POOL_FULL: Final = Problem(
     status=503,
     stage=Stage.PROXY,
     detail="No connection to the upstream was free in time.",
+    word="pool_full",
+    proxy_error="connection_limit_reached",
 )
 UPSTREAM_TRUNCATED: Final = Problem(
     "CP411",
@@ -719,6 +792,8 @@ UPSTREAM_TRUNCATED: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream's answer was cut short.",
+    word="truncated",
+    proxy_error="http_response_incomplete",
 )
 
 UPSTREAM_BAD_SWITCH: Final = Problem(
@@ -730,6 +805,8 @@ UPSTREAM_BAD_SWITCH: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream switched protocols in a way that was not asked for.",
+    word="bad_switch",
+    proxy_error="http_upgrade_failed",
 )
 TUNNEL_CUT: Final = Problem(
     "CP413",
@@ -738,6 +815,19 @@ TUNNEL_CUT: Final = Problem(
     "Look at the upstream's log.",
     severity=Severity.NOTE,
     stage=Stage.UPSTREAM,
+    word="tunnel_cut",
+)
+
+UPSTREAM_CERTIFICATE: Final = Problem(
+    "CP415",
+    "upstream's certificate not accepted",
+    "The upstream's certificate has expired, is for another name, or no authority that is trusted has signed it.",
+    "The log says which. Renew the certificate; or name its authority with `upstream.tls.ca_file`, its name with `upstream.tls.server_name`.",
+    status=502,
+    stage=Stage.UPSTREAM,
+    detail="The upstream's certificate was not accepted.",
+    word="certificate_refused",
+    proxy_error="tls_certificate_error",
 )
 
 # --- CP5xx: the proxy itself ----------------------------------------------------------------------
@@ -750,6 +840,8 @@ INTERNAL_ERROR: Final = Problem(
     status=500,
     stage=Stage.PROXY,
     detail="The proxy made a mistake.",
+    word="internal_error",
+    proxy_error="proxy_internal_error",
 )
 CLIENT_GONE: Final = Problem(
     "CP502",
@@ -757,6 +849,7 @@ CLIENT_GONE: Final = Problem(
     "The client closed its connection before the answer was complete.",
     "Nothing to do.",
     severity=Severity.NOTE,
+    word="client_gone",
 )
 CLIENT_STALLED: Final = Problem(
     "CP506",
@@ -764,6 +857,7 @@ CLIENT_STALLED: Final = Problem(
     "The client took no byte of the answer for longer than `limits.body_idle_timeout`.",
     "Look at the client, or raise the limit.",
     severity=Severity.NOTE,
+    word="client_stalled",
 )
 TUNNEL_IDLE: Final = Problem(
     "CP507",
@@ -772,6 +866,7 @@ TUNNEL_IDLE: Final = Problem(
     "Let the application send pings, or raise the timeout.",
     severity=Severity.NOTE,
     stage=Stage.PROXY,
+    word="tunnel_idle",
 )
 COOKIE_DROPPED: Final = Problem(
     "CP531",
@@ -819,6 +914,34 @@ NOTHING_TO_RELOAD: Final = Problem(
     "Restart the proxy with other flags, or keep the policy in a file.",
     severity=Severity.WARNING,
 )
+BAD_INHERITED_SOCKET: Final = Problem(
+    "CP540",
+    "a socket that was handed over cannot be used",
+    "The service manager passed descriptors (`LISTEN_FDS`), and one of them is no TCP or unix socket that listens. Connections cannot be accepted from it.",
+    "Look at the socket unit: it needs `ListenStream=`, and `Accept=no`.",
+)
+
+ADMIN_STAYS_OFF: Final = Problem(
+    "CP550",
+    "the admin listener stays off",
+    "Its address is taken, maybe by another corsproxy. One that runs from flags alone serves its clients without health, metrics and reload; one with a file does not start.",
+    "Choose another address with `CORSPROXY_ADMIN_LISTEN=127.0.0.1:9877`, or say `CORSPROXY_ADMIN_LISTEN=off`.",
+    severity=Severity.WARNING,
+    stage=Stage.PROXY,
+)
+
+ADMIN_NOT_REACHABLE: Final = Problem(
+    "CP551",
+    "no running proxy can be asked",
+    "The command asks a proxy at its admin listener, and nobody answers there: none runs, it listens elsewhere, or `admin` is off.",
+    "Name the admin listener with `--url`; the proxy's log says where it is.",
+)
+ADMIN_REFUSED: Final = Problem(
+    "CP552",
+    "the admin listener refused",
+    "It is not that of corsproxy, or serves only health and metrics because other machines can reach it.",
+    "Let `admin.listen` be a loopback address or a unix socket, or send SIGHUP to the process.",
+)
 
 LIBRARY_MISSING: Final = Problem(
     "CP521",
@@ -837,6 +960,22 @@ AUTHORITY_BROKEN: Final = Problem(
     "the local authority cannot sign",
     "Its key is missing, is another's, or it has expired. It is never overwritten: browsers that trust it would keep trusting it.",
     "Take `ca.pem` out of every trust store, remove `ca.pem` and `ca-key.pem`, and run it again; or choose another directory with `--dir`.",
+)
+
+LINES_LOST: Final = Problem(
+    "CP560",
+    "log lines were lost",
+    "Whoever reads the log took lines more slowly than they came, or took none for a while, and what waits for a reader is bounded. "
+    "The proxy never waits for its log.",
+    "Look at what reads stdout and stderr; or write less with `log.access: false` or a higher `log.level`.",
+    severity=Severity.WARNING,
+)
+LOG_UNWRITABLE: Final = Problem(
+    "CP561",
+    "the log cannot be written",
+    "The reader of stdout or stderr has gone, or the disk is full. The proxy goes on without those lines.",
+    "Mend what stdout or stderr leads to. Lines are written again as soon as that is possible.",
+    severity=Severity.WARNING,
 )
 
 

@@ -15,20 +15,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from corsproxy import problems
-from corsproxy.changes import changes, hold_back
-from corsproxy.config.diagnostics import Diagnostic, diagnostic
+from corsproxy.admin.sources import InForce
+from corsproxy.changes import ReloadOutcome, changes, hold_back
+from corsproxy.config.diagnostics import diagnostic
 from corsproxy.config.load import Loaded
 from corsproxy.config.render import summary
 from corsproxy.config.settings import Settings
 from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.observe.details import details
 from corsproxy.problems import Severity
+from corsproxy.systemd import READY, notify, reloading_state
 
 _log = logging.getLogger("corsproxy")
 _T = TypeVar("_T")
@@ -44,35 +45,19 @@ _STAYS: Final = "%s %s: the one in force stays"
 Snapshot = dict[str, bytes | None]
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadOutcome:
-    """
-    What came of one reload.
-
-    `needs_restart` names the keys that the file sets otherwise than they are in force; `changed` tells whether any other did.
-    `time` is in seconds since the epoch.
-    """
-
-    ok: bool
-    diagnostics: tuple[Diagnostic, ...]
-    needs_restart: tuple[str, ...]
-    changed: bool
-    time: float
-
-
 class Reloader:
     """
     Loads again when asked, one load at a time, and puts in force what is valid.
 
     `load` may block: it runs on a thread of its own. `apply` swaps the settings, on the loop. `files` are what the settings
-    in force, and the last attempt, were made of; none means that there is nothing to reload. `seen` is what they held when they
+    `in_force`, and the last attempt, were made of; none means that there is nothing to reload. `seen` is what they held when they
     were last loaded; None if nobody has looked yet. `attempts` and `successes` are plain counts, `last_success_time` is in
     seconds since the epoch: at first the start's own.
     """
 
-    def __init__(self, load: Callable[[], Loaded], apply: Callable[[Settings], None], settings: Settings, files: Sequence[str]) -> None:
-        self.settings = settings
-        self.files = tuple(files)
+    def __init__(self, load: Callable[[], Loaded], apply: Callable[[Settings], None], in_force: InForce) -> None:
+        self.in_force = in_force
+        self.files = in_force.loaded.files
         self.seen: Snapshot | None = None
         self.last: ReloadOutcome | None = None
         self.attempts = 0
@@ -117,7 +102,13 @@ class Reloader:
             if not self.files:
                 problem = problems.NOTHING_TO_RELOAD
                 _log.warning("%s %s: corsproxy runs without a file", problem.code, problem.title, extra=details(problem))
-                asked.set_result(ReloadOutcome(True, (), (), False, time.time()))
+                # `systemctl reload` waits for both.
+                notify(reloading_state())
+                notify(READY)
+                said = diagnostic(
+                    problem, None, "corsproxy runs without a file", "restart it with other flags, or keep the policy in a file"
+                )
+                asked.set_result(ReloadOutcome(False, (said,), (), False, time.time()))
                 return asked
             self._asked = asked
             self._is_quiet = quiet
@@ -129,8 +120,14 @@ class Reloader:
         try:
             while (asked := self._asked) is not None:
                 self._asked = None
+                is_quiet = self._is_quiet
                 try:
-                    asked.set_result(await self._reload_once(quiet=self._is_quiet))
+                    if not is_quiet:
+                        notify(reloading_state())
+                    outcome = await self._reload_once(quiet=is_quiet)
+                    if not is_quiet:
+                        notify(READY)
+                    asked.set_result(outcome)
                 finally:
                     asked.cancel()
         finally:
@@ -170,8 +167,8 @@ class Reloader:
             problem = problems.RELOAD_REFUSED
             _log.error(_STAYS, problem.code, problem.title, extra=details(problem, loaded.diagnostics))
             return ReloadOutcome(False, loaded.diagnostics, (), False, now)
-        settings, needs_restart = hold_back(self.settings, loaded.settings)
-        changed = changes(self.settings, settings)
+        settings, needs_restart = hold_back(self.in_force.settings, loaded.settings)
+        changed = changes(self.in_force.settings, settings)
         outcome = ReloadOutcome(True, loaded.diagnostics, needs_restart, bool(changed), now)
         try:
             self._apply(settings)
@@ -179,8 +176,9 @@ class Reloader:
             # It was sound when it was checked, a moment ago.
             problem = problems.RELOAD_REFUSED
             _log.error(_STAYS, problem.code, problem.title, extra=details(problem, lines=[str(error)]))
-            return ReloadOutcome(False, loaded.diagnostics, (), False, now)
-        self.settings = settings
+            said = diagnostic(error.problem, None, str(error), error.help)
+            return ReloadOutcome(False, (*loaded.diagnostics, said), (), False, now)
+        self.in_force = InForce(settings, loaded, needs_restart)
         self._files_in_force = self.files = loaded.files
         if not (quiet and _is_no_news(outcome)):
             _say(outcome, changed)
@@ -204,11 +202,9 @@ def _say(outcome: ReloadOutcome, changed: Sequence[str]) -> None:
 
 
 @contextmanager
-def reloading(
-    load: Callable[[], Loaded], apply: Callable[[Settings], None], settings: Settings, files: Sequence[str]
-) -> Iterator[Reloader]:
+def reloading(load: Callable[[], Loaded], apply: Callable[[Settings], None], in_force: InForce) -> Iterator[Reloader]:
     """Reload on SIGHUP and when a file has changed, until the block ends; after it SIGHUP does nothing."""
-    reloader = Reloader(load, apply, settings, files)
+    reloader = Reloader(load, apply, in_force)
     loop = asyncio.get_running_loop()
     if sys.platform != "win32":
         loop.add_signal_handler(signal.SIGHUP, reloader.request)

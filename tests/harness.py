@@ -36,7 +36,7 @@ ADDED_BY_PROXY: Final = frozenset(
 
 ORIGIN: Final = b"https://app.example.com"
 # The CORS fields of an answer of the proxy's own to ORIGIN, under the default policy.
-OWN_GRANT: Final = {b"access-control-allow-origin": ORIGIN, b"access-control-expose-headers": b"X-Request-Id"}
+OWN_GRANT: Final = {b"access-control-allow-origin": ORIGIN, b"access-control-expose-headers": b"X-Request-Id, Proxy-Status"}
 STRANGER: Final = b"https://evil.example"
 
 # Long enough for a slow and busy machine; nothing waits for it when all is well.

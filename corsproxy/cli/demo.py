@@ -20,8 +20,8 @@ from corsproxy.cli.demo_page import demo_page
 from corsproxy.cli.dev_cert import CannotCertify, certify
 from corsproxy.cli.exits import EXIT_STARTUP
 from corsproxy.cli.term import complain
-from corsproxy.config.load import load_text
-from corsproxy.config.settings import Listen, Settings
+from corsproxy.config.load import Loaded, load_text
+from corsproxy.config.settings import Listen
 from corsproxy.gateway._aiohttp import check_aiohttp
 from corsproxy.gateway.contexts import server_context
 from corsproxy.gateway.server import CannotListen
@@ -108,14 +108,14 @@ def run(arguments: argparse.Namespace) -> int:
         for held in proxy:
             held.close()
         try:
-            return app.run_on_loop(_serve(loaded.settings, policy, ports, words, api, page))
+            return app.run_on_loop(_serve(loaded, policy, ports, words, api, page))
         except CannotListen as error:
             complain(CANNOT_LISTEN, f"cannot listen on {error}", error.help)
             return EXIT_STARTUP
 
 
 async def _serve(
-    settings: Settings,
+    loaded: Loaded,
     policy: str,
     ports: dict[str, int],
     words: dict[str, str],
@@ -134,7 +134,9 @@ async def _serve(
     )
     runners = [web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S) for application in (legacy_api(log), site)]
     try:
-        context = server_context(settings.tls) if settings.tls is not None else None
+        assert loaded.settings is not None  # noqa: S101 - the caller looked
+        tls = loaded.settings.tls
+        context = server_context(tls) if tls is not None else None
         for runner, sockets, ssl_context in zip(runners, (api, page), (None, context), strict=True):
             await runner.setup()
             for sock in sockets:
@@ -145,7 +147,7 @@ async def _serve(
             sys.stdout.write(_BANNER.format(**ports, **words | {"trust": trust}))
             sys.stdout.flush()
 
-        return await app.serve(settings, announce)
+        return await app.serve(loaded, announce)
     finally:
         for runner in runners:
             await runner.cleanup()

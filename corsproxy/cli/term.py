@@ -1,11 +1,12 @@
 """What a terminal can show, and how the command line speaks to a person."""
 
-import os
 import sys
-from typing import TextIO
 
 from corsproxy.config.render import advice, escape, headline
+from corsproxy.observe.terminal import wants_colour
 from corsproxy.problems import Problem
+
+__all__ = ["OutputFailed", "complain", "wants_colour", "write_out"]
 
 
 class OutputFailed(Exception):
@@ -23,19 +24,6 @@ def write_out(text: str) -> None:
         sys.stdout.flush()
     except OSError as error:
         raise OutputFailed(error) from error
-
-
-def wants_colour(stream: TextIO) -> bool:
-    """
-    Tell whether to write colours: on a terminal, unless NO_COLOR is set; FORCE_COLOR writes them anywhere.
-
-    Spec: https://no-color.org.
-    """
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
-        return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def complain(problem: Problem, message: str, *help_lines: str) -> None:

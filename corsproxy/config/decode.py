@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from corsproxy import problems
 from corsproxy.config.addresses import ANY_HOST
+from corsproxy.config.admin import read_admin
 from corsproxy.config.choices import LogFormat, LogLevel, Redirects
 from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.forwarding import (
@@ -28,7 +29,17 @@ from corsproxy.config.policies import Chosen, read_cors, read_policies
 from corsproxy.config.policy_tests import read_tests
 from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
 from corsproxy.config.schema import ENVIRONMENT, FILE, ROUTE, SECTIONS
-from corsproxy.config.settings import DEFAULT_LISTEN, ForwardingSettings, LogSettings, Route, RouteLimits, ServerTls, Settings, Timeouts
+from corsproxy.config.settings import (
+    DEFAULT_LISTEN,
+    ForwardingSettings,
+    LogSettings,
+    Route,
+    RouteLimits,
+    ServerTls,
+    Settings,
+    Shutdown,
+    Timeouts,
+)
 from corsproxy.config.tls import build_server_tls
 from corsproxy.config.unknown import nested
 from corsproxy.config.upstreams import Upstream
@@ -100,6 +111,8 @@ def decode(root: Node, report: Report) -> Settings | None:
     drafts = _read_routes(section, defaults, report)
     implicit = _implicit_route(section, defaults, drafts, report)
     log = _read_log(section, report)
+    shutdown = read_block(section.entries.get("shutdown"), SECTIONS[FILE]["shutdown"], "write `shutdown: {delay: 5s, grace: 25s}`", report)
+    admin = read_admin(section.entries.get("admin"), fields.get("listen", (DEFAULT_LISTEN,)), report)
     tls = _read_tls(section, fields, report)
     hosts = read_hosts(section, fields, {host: draft.hosts_at for draft in drafts for host in draft.hosts}, report)
     _judge_upstreams(defaults, drafts, implicit, report)
@@ -122,8 +135,10 @@ def decode(root: Node, report: Report) -> Settings | None:
         limits=limits,
         log=log,
         express=fields.get("express", True),
+        admin=admin,
         tests=tests,
         tls=tls,
+        shutdown=Shutdown(**shutdown),
         **given,
     )
 

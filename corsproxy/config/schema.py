@@ -10,6 +10,7 @@ from typing import Final
 
 from corsproxy.config.choices import CorsMode, LogFormat, LogLevel
 from corsproxy.config.key import (
+    ADMIN,
     BLOCKS,
     COOKIES,
     CORS,
@@ -32,13 +33,16 @@ from corsproxy.config.key import (
     Key,
     Kind,
 )
+from corsproxy.config.keys_admin import ADMIN_KEYS, ADMIN_SECTION
 from corsproxy.config.keys_forwarding import CHANGE_KEYS, CLIENT_KEYS, ROUTE_FORWARDING_KEYS, UPSTREAM_HEAD_KEYS
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
+from corsproxy.config.keys_process import EXPRESS_KEY, SHUTDOWN_KEYS, SHUTDOWN_SECTION
 from corsproxy.config.keys_tests import TEST_KEYS
 from corsproxy.config.keys_tls import TLS_KEYS, TLS_SECTION, UPSTREAM_TLS_SECTION
 
 __all__ = [
+    "ADMIN",
     "BLOCKS",
     "COOKIES",
     "CORS",
@@ -237,6 +241,7 @@ KEYS: Final = (
         comment="examples that must hold, or the file does not take effect",
         block=_TESTS_EXAMPLE,
     ),
+    ADMIN_SECTION,
     Key(
         FILE,
         "log",
@@ -245,16 +250,8 @@ KEYS: Final = (
         children=LOG,
         also=("logging", "logs"),
     ),
-    Key(
-        FILE,
-        "express",
-        Kind.BOOLEAN,
-        "Whether plain exchanges take the express lane. The other lane does the same for several times the CPU time: for doubt, and for comparison.",
-        default="true",
-        also=("express_lane", "fast", "fast_path"),
-        comment="false: every exchange takes the aiohttp lane (slower, same meaning)",
-        flag="--no-express",
-    ),
+    EXPRESS_KEY,
+    SHUTDOWN_SECTION,
     Key(
         UPSTREAM,
         "url",
@@ -359,7 +356,7 @@ KEYS: Final = (
         LOG,
         "level",
         Kind.CHOICE,
-        "The least severity of events.",
+        "The least severity of events; with `debug`, refusals that repeat are written each.",
         default="info",
         choices=tuple(LogLevel),
         also=("severity", "verbosity"),
@@ -374,6 +371,8 @@ KEYS: Final = (
         also=("access_log", "requests"),
         comment="one line for each exchange, on stdout",
     ),
+    *SHUTDOWN_KEYS,
+    *ADMIN_KEYS,
     *TEST_KEYS,
 )
 

@@ -12,6 +12,7 @@ from corsproxy import problems
 from corsproxy.config.addresses import (
     parse_host,
     parse_listen,
+    parse_listen_or_off,
     parse_public_url,
     parse_server_name,
     parse_trusted,
@@ -227,6 +228,7 @@ def _read_networks(node: Node, span: Span, key: Key, report: Report) -> Listed |
 
 _READERS: Final[dict[Kind, Reader]] = {
     Kind.ADDRESSES: read_one_or_many(parse_listen),
+    Kind.ADDRESS_OR_OFF: read_parsed(parse_listen_or_off),
     Kind.HOSTS: read_one_or_many(parse_host),
     Kind.ORIGIN_URLS: read_one_or_many(parse_public_url),
     Kind.URL: _read_url,
@@ -234,6 +236,7 @@ _READERS: Final[dict[Kind, Reader]] = {
     Kind.FILE: read_file,
     Kind.HOST_NAME: read_parsed(parse_server_name),
     Kind.DURATION: read_duration,
+    Kind.DURATION_OR_ZERO: read_duration,
     Kind.SECONDS: read_seconds,
     Kind.SIZE: read_size,
     Kind.SIZE_OR_NONE: read_size,

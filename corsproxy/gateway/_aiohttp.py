@@ -64,7 +64,7 @@ class Owner(Protocol):
     def disconnected(self, connection: "ClientConnection") -> None:
         """Take note of one that is gone."""
 
-    def unparsable_answer(self, problem: Problem) -> bytes:
+    def unparsable_answer(self, problem: Problem, peer: Connection) -> bytes:
         """Return the answer to bytes that are no request, too many, or too late."""
 
 
@@ -306,7 +306,7 @@ class ClientConnection(RequestHandler):
         """Answer a head that will not be waited for, and close."""
         self.head_since = 0.0
         if self.transport is not None:
-            self.transport.write(self.front.owner.unparsable_answer(problem))
+            self.transport.write(self.front.owner.unparsable_answer(problem, self.peer))
         self.force_close()
 
     def handle_error(
@@ -323,7 +323,7 @@ class ClientConnection(RequestHandler):
         """
         del status, message
         if request.transport is not None:
-            request.transport.write(self.front.owner.unparsable_answer(self.parse_problem(exc)))
+            request.transport.write(self.front.owner.unparsable_answer(self.parse_problem(exc), self.peer))
         return Written(keep_alive=False)
 
     def parse_problem(self, exc: BaseException | None) -> Problem:

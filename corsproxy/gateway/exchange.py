@@ -68,8 +68,14 @@ class House(Protocol):
 def identify(record: ExchangeRecord, context: Context) -> None:
     """Record whose exchange it is, and what was decided."""
     exchange = context.exchange
-    record.decision, record.client = context.decision, exchange.client.decode("ascii")
+    record.context, record.decision, record.client = context, context.decision, exchange.client.decode("ascii")
     record.request_id, record.trace_id = exchange.request_id.decode("ascii"), exchange.trace_id.decode("ascii")
+
+
+def record_connection(record: ExchangeRecord, connection: UpstreamConnection, *, reused: bool) -> None:
+    """Record by which connection the request goes upstream, and when there was a place for it."""
+    record.upstream_reused, record.connected = reused, time.perf_counter()
+    record.placed = record.connected if reused else connection.began
 
 
 def admit(house: House, planned: Forward) -> Answer | None:

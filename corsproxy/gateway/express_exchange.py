@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from corsproxy import problems
 from corsproxy.answers import Answer, Context, problem_answer
-from corsproxy.gateway.exchange import Incoming, admit, identify, is_too_large, is_tried_again, record_answer
+from corsproxy.gateway.exchange import Incoming, admit, identify, is_too_large, is_tried_again, record_answer, record_connection
 from corsproxy.gateway.pool import UpstreamUnavailable
 from corsproxy.gateway.tunnel import break_off
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.plan import Forward, plan
 from corsproxy.problems import Problem
-from corsproxy.record import ExchangeRecord
+from corsproxy.record import MAX_USER_AGENT, ExchangeRecord
 from corsproxy.semantics.fields import RequestHead
 from corsproxy.semantics.framing import NO_BODY, frame, last_chunk
 
@@ -52,7 +52,8 @@ class ExpressExchange(Incoming):
         """Serve a request, whatever happens."""
         house, connection = self._house, self._lane.connection
         peer = connection.peer
-        record = self._record = ExchangeRecord(time.time(), time.perf_counter(), head.method, head.target, peer.peer)
+        record = self._record = ExchangeRecord(time.time(), time.perf_counter(), head.method, head.target, peer.peer, is_tls=peer.tls)
+        record.user_agent = house.heads.user_agent[:MAX_USER_AGENT]
         house.enter(connection)
         context: Context | None = None
         try:
@@ -82,7 +83,7 @@ class ExpressExchange(Incoming):
         is_second = record.retries > 0
         connection = None if is_second else pool.take()
         if connection is not None:
-            record.upstream_reused, record.connected = True, record.started
+            record_connection(record, connection, reused=True)
             self._begin(record, planned, connection)
             return
         task = self._acquiring = self._loop.create_task(pool.acquire(planned.route.timeouts.connect, fresh=is_second))
@@ -105,8 +106,8 @@ class ExpressExchange(Incoming):
             elif task.cancelled():
                 self.cancel()
             else:
-                connection, record.upstream_reused = task.result()
-                record.connected = time.perf_counter()
+                connection, reused = task.result()
+                record_connection(record, connection, reused=reused)
                 self._begin(record, planned, connection)
         except Exception as mistake:  # noqa: BLE001
             self._confess(mistake)

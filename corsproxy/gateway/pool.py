@@ -9,8 +9,9 @@ import ipaddress
 import os
 import socket
 import ssl
+import time
 from collections import OrderedDict, deque
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import aiohappyeyeballs
 
@@ -44,9 +45,24 @@ class UpstreamUnavailable(Exception):
         self.text = text
 
 
+class PoolCounts(NamedTuple):
+    """What connections to upstreams come to: those that are there, and what happened since the start. `unexpected` as in UpstreamPool."""
+
+    idle: int = 0
+    busy: int = 0
+    connects: int = 0
+    reuses: int = 0
+    unexpected: int = 0
+
+    def __add__(self, other: "PoolCounts") -> "PoolCounts":  # type: ignore[override]  # a sum, not a longer tuple
+        """Add up."""
+        return PoolCounts(*map(sum, zip(self, other, strict=True)))
+
+
 class UpstreamPool:
     """
-    The connections to one upstream. `connects`, `reuses` and `unexpected` count since the start.
+    The connections to one upstream. `connects`, `reuses` and `unexpected` count since the start; `failure` says why the last attempt
+    to connect failed, and is empty if it did not.
 
     `unexpected`: bytes that came while a connection was idle; it was closed, and nobody got them. `is_retired`: the settings
     do not name the upstream any more; exchanges that began before end as they would have, and no connection is kept.
@@ -70,6 +86,7 @@ class UpstreamPool:
         self.connects = 0
         self.reuses = 0
         self.unexpected = 0
+        self.failure = ""
 
     async def acquire(self, connect_timeout_s: float, *, fresh: bool = False) -> tuple[UpstreamConnection, bool]:
         """
@@ -91,7 +108,13 @@ class UpstreamPool:
             else:
                 self.reuses += 1
                 return handed, True
-        return await self._open(connect_timeout_s), False
+        try:
+            connection = await self._open(connect_timeout_s)
+        except UpstreamUnavailable as error:
+            self.failure = error.text
+            raise
+        self.failure = ""
+        return connection, False
 
     def take(self) -> UpstreamConnection | None:
         """Return an idle connection at once; None where there is none, or where others wait for one."""
@@ -112,6 +135,7 @@ class UpstreamPool:
         """Open a fresh connection: name, TCP and TLS within `timeout_s`. Raises UpstreamUnavailable."""
         where = self._where
         is_secret = self._is_secret
+        began = time.perf_counter()
         self._opening += 1
         connection = None
         try:
@@ -124,7 +148,8 @@ class UpstreamPool:
         except TlsFailed as error:
             # What OpenSSL says of names has them in it.
             said = f"TLS with {where}: the handshake failed" if is_secret else str(error)
-            raise UpstreamUnavailable(problems.UPSTREAM_TLS, said) from error
+            problem = problems.UPSTREAM_CERTIFICATE if error.by_certificate else problems.UPSTREAM_TLS
+            raise UpstreamUnavailable(problem, said) from error
         except (BadTlsFile, UnicodeError) as error:  # a name that IDNA does not take
             said = "the name cannot be used" if is_secret else str(error)
             raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {said}") from error
@@ -139,6 +164,7 @@ class UpstreamPool:
             if connection is None:
                 self._pass_place_on()
         self.connects += 1
+        connection.began = began
         self._busy.add(connection)
         return connection
 
@@ -308,6 +334,11 @@ class UpstreamPool:
         self._idle.clear()
         for connection in tuple(self._busy):
             connection.abort()
+
+    @property
+    def counts(self) -> PoolCounts:
+        """What it comes to."""
+        return PoolCounts(len(self._idle), len(self._busy), self.connects, self.reuses, self.unexpected)
 
     @property
     def size(self) -> int:

@@ -7,27 +7,30 @@ It holds the settings in force; a lane asks it for what it needs and tells it wh
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import Any, Final
+from typing import Final
 
 from corsproxy.answers import Context, problem_answer
-from corsproxy.config.settings import Limits, Listen, Settings
+from corsproxy.config.settings import Listen, Settings
 from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway import listener
 from corsproxy.gateway._aiohttp import ClientConnection
+from corsproxy.gateway.bounds import bound_heads, front_options, sweep_interval
 from corsproxy.gateway.contexts import client_context
+from corsproxy.gateway.exchange import record_answer
 from corsproxy.gateway.express import ExpressLane
 from corsproxy.gateway.fresh import DateClock, Mint
 from corsproxy.gateway.front import Front
 from corsproxy.gateway.handler import AiohttpLane
-from corsproxy.gateway.listener import CannotListen
+from corsproxy.gateway.listener import CannotListen, Listeners
 from corsproxy.gateway.plain import PlainHeads
-from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.gateway.pool import PoolCounts, UpstreamPool
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.gateway.tunnels import Tunnels
-from corsproxy.plan import Fresh
+from corsproxy.plan import Connection, Fresh
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
 
@@ -39,13 +42,13 @@ Witness = Callable[[ExchangeRecord], None]
 MAX_CONNECTIONS: Final = 10_000
 # Above this part of the limit, connections are given up as soon as they can be.
 _CROWDED: Final = 0.9
-# A head between the limit and this many times the limit is parsed, so that its refusal can carry CORS fields.
-_PARSED_EXCESS: Final = 4
 # How long an unread request body is read on after an early answer, so that the client can read that answer.
 _LINGERING_S: Final = 2.0
-_READ_BUFFER_BYTES: Final = 64 * 1024
 # An exchange that is cancelled needs a few turns of the loop, a thousand of them some more.
 _CANCELLATION_S: Final = 1.0
+# How long a connection that was made just before a drain may take to ask for something: its client could not know.
+_FIRST_REQUEST_S: Final = 1.0
+_LOOK_S: Final = 0.02
 # What is left when aiohttp is told to shut down is to be cut; 0 would mean "wait for ever".
 _SHUTDOWN_TIMEOUT_S: Final = 0.05
 
@@ -55,12 +58,16 @@ class Gateway:
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
     `in_flight`, `tunnels` (WebSockets, and handshakes under way), `unparsable` and `express_exchanges` (those that the express lane took) are plain counts. `closes_connections`: answers end their
-    connection, while draining and when connections are nearly used up. `witness` is told of every exchange that ended. `max_connections` is
-    what `limits.connections: auto` comes to.
+    connection, at the end of life and when connections are nearly used up; `is_leaving`: the end of life has begun. `share`: how many processes
+    divide what is allowed to all. `witness` is told of every exchange that ended. `max_connections` is at first what
+    `limits.connections: auto` comes to, and then the limit in force.
     """
 
-    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1) -> None:
         self.settings = settings
+        self.share = share
+        self.is_leaving = False
+        self._is_crowded = False
         self.draining = False
         self.in_flight = 0
         self.express_exchanges = 0
@@ -68,14 +75,15 @@ class Gateway:
         self.closes_connections = False
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
+        self._forgotten = PoolCounts()
         self._witness = witness
         self._auto_connections = max_connections
-        self._max_connections = settings.limits.connections or max_connections
+        self.max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
-        self._front = Front(AiohttpLane(self).handle, self, **_front_options(settings.limits))
-        self._bound_heads(settings.limits)
-        # In the order in which they went idle.
-        self._idle: dict[ClientConnection, None] = {}
+        self._front = Front(AiohttpLane(self).handle, self, **front_options(settings.limits, _LINGERING_S))
+        bound_heads(self.heads, settings.limits)
+        # In the order in which they went idle; whether nothing was asked yet.
+        self._idle: dict[ClientConnection, bool] = {}
         self._connections: set[ClientConnection] = set()
         self.tls = ServerSide(self._front, settings.limits.header_timeout, self._mind_room)
         self._room = asyncio.Event()
@@ -83,10 +91,10 @@ class Gateway:
         self._none_in_flight = asyncio.Event()
         self._none_in_flight.set()
         self._tunnels = Tunnels(witness)
-        self._sweep_interval_s = _sweep_interval(settings)
+        self._sweep_interval_s = sweep_interval(settings)
         self._is_reconfigured = asyncio.Event()
-        self._sockets: list[socket.socket] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._listeners = Listeners()
+        self._sweeping: asyncio.Task[None] | None = None
         self._mint = Mint()
         self.date = DateClock().date
 
@@ -129,7 +137,7 @@ class Gateway:
     def leave(self, connection: ClientConnection, record: ExchangeRecord) -> None:
         """Take note of an exchange that ended."""
         if connection in self._connections:
-            self._idle[connection] = None
+            self._idle[connection] = False
         self._end_exchange()
         self._witness(record)
 
@@ -148,17 +156,33 @@ class Gateway:
         self._end_exchange()
         return tunnel
 
+    # --- what operators ask ---
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether connections are accepted."""
+        return self._listeners.are_open
+
+    @property
+    def connections(self) -> int:
+        """How many connections of clients there are, those in their TLS handshake included."""
+        return len(self._connections) + self.tls.under_way
+
+    def pool_counts(self) -> PoolCounts:
+        """Add up the pools, those that are gone included."""
+        return sum((pool.counts for pool in self.pools.values()), self._forgotten)
+
     # --- what client connections say ---
 
     def connected(self, connection: ClientConnection) -> None:
         """Take note of a new connection; when nearly all are used up, the one that was idle longest makes room."""
         self._connections.add(connection)
         self._mind_room()
-        if self.closes_connections and self._idle:
+        if self._is_crowded and self._idle:
             longest = next(iter(self._idle))
             del self._idle[longest]
             longest.close_if_idle()
-        self._idle[connection] = None
+        self._idle[connection] = True
         if self.settings.express:
             connection.express = ExpressLane(self, connection, self._loop)
 
@@ -169,9 +193,10 @@ class Gateway:
         self._mind_room()
 
     def _mind_room(self) -> None:
-        taken = len(self._connections) + self.tls.under_way
-        self.closes_connections = self.draining or taken > _CROWDED * self._max_connections
-        if taken >= self._max_connections:
+        taken = self.connections
+        self._is_crowded = taken > _CROWDED * self.max_connections
+        self.closes_connections = self.draining or self.is_leaving or self._is_crowded
+        if taken >= self.max_connections:
             self._room.clear()
         else:
             self._room.set()
@@ -180,38 +205,31 @@ class Gateway:
         self.tls.begin(sock)
         self._mind_room()
 
-    def unparsable_answer(self, problem: Problem) -> bytes:
-        """Return the answer to bytes that are no request. Nothing is known of the client, so no CORS field can be right."""
+    def unparsable_answer(self, problem: Problem, peer: Connection) -> bytes:
+        """Return the answer to bytes that are no request. Nothing is known of the client but its address, so no CORS field can be right."""
         self.unparsable += 1
         answer = problem_answer(Context(b"", 1, persistent=False), problem, reason="unparsable", close=True)
+        now = time.perf_counter()
+        record = ExchangeRecord(time.time(), now, b"", b"", peer.peer, ended=now, is_tls=peer.tls)
+        record_answer(record, answer)
+        self._witness(record)
         return answer.to_bytes(self.date())
 
     # --- life ---
 
-    async def start(self) -> list[Listen]:
+    async def start(self, addresses: Sequence[Listen] | None = None, lent: Sequence[socket.socket] = ()) -> list[Listen]:
         """
-        Listen on every address, and return them with their real ports.
+        Listen on every address, the settings' unless others are given, and on sockets that are lent; return them with their real ports.
 
         Raises CannotListen or BadTlsFile; nothing listens then.
         """
         contexts = self._upstream_contexts(self.settings)
         self.tls.update(self.settings.tls, self.settings.limits.header_timeout)
         self._take_contexts(contexts)
-        bound: list[Listen] = []
-        try:
-            for address in self.settings.listen:
-                sockets = listener.bind(address)
-                self._sockets += sockets
-                bound.append(address if address.unix_path else Listen(address.host, sockets[0].getsockname()[1]))
-        except CannotListen:
-            listener.close_all(self._sockets)
-            raise
+        bound = self._listeners.open(self.settings.listen if addresses is None else addresses, lent, shared=self.share > 1)
         plain = listener.plainly(self._front)
-        self._tasks = [
-            self._loop.create_task(listener.accept(sock, plain if self._is_plain(sock) else self._take_tls, self._room.wait))
-            for sock in self._sockets
-        ]
-        self._tasks.append(self._loop.create_task(self._sweep()))
+        self._listeners.accept(lambda sock: plain if self._is_plain(sock) else self._take_tls, self._room.wait)
+        self._sweeping = self._loop.create_task(self._sweep())
         return bound
 
     def reconfigure(self, settings: Settings) -> None:
@@ -228,10 +246,10 @@ class Gateway:
             for connection in tuple(self._connections):
                 connection.forget_certificate()
         self.settings = settings
-        self._front.reconfigure(**_front_options(settings.limits))
-        self._bound_heads(settings.limits)
-        self._max_connections = settings.limits.connections or self._auto_connections
-        for connection in tuple(self._idle)[: max(0, len(self._connections) - self._max_connections)]:
+        self._front.reconfigure(**front_options(settings.limits, _LINGERING_S))
+        bound_heads(self.heads, settings.limits)
+        self.max_connections = settings.limits.connections or self._auto_connections
+        for connection in tuple(self._idle)[: max(0, len(self._connections) - self.max_connections)]:
             del self._idle[connection]
             connection.close_if_idle()
         self._mind_room()
@@ -240,8 +258,13 @@ class Gateway:
             pool.reconfigure(settings.limits, is_retired=upstream not in named)
         self._take_contexts(contexts)
         self._forget_pools()
-        self._sweep_interval_s = _sweep_interval(settings)
+        self._sweep_interval_s = sweep_interval(settings)
         self._is_reconfigured.set()
+
+    def begin_leaving(self) -> None:
+        """Serve as before, but end each connection with its answer, so that whoever balances load looks elsewhere."""
+        self.is_leaving = True
+        self._mind_room()
 
     async def drain(self, grace_s: float) -> bool:
         """
@@ -252,11 +275,12 @@ class Gateway:
         """
         self.draining = True
         self._mind_room()
-        await self._stop_listening()
-        for connection in tuple(self._idle):
+        await self._listeners.stop(takes_rest=True)
+        for connection in [connection for connection, is_fresh in self._idle.items() if not is_fresh]:
             connection.close_if_idle()
         try:
             async with asyncio.timeout(grace_s):
+                await self._hear_the_fresh()
                 await self._none_in_flight.wait()
                 await self._tunnels.wait_ended()
         except TimeoutError:
@@ -266,15 +290,25 @@ class Gateway:
             await self.stop()
         return True
 
+    async def _hear_the_fresh(self) -> None:
+        """Let connections that have asked for nothing yet do so, for a moment: a request on its way there would be lost."""
+        end = self._loop.time() + _FIRST_REQUEST_S
+        while (any(self._idle.values()) or self.tls.under_way) and self._loop.time() < end:  # noqa: ASYNC110 - an Event would cost each exchange
+            await asyncio.sleep(_LOOK_S)
+        await self.tls.stop()
+        for connection in tuple(self._idle):
+            connection.close_if_idle()
+
     async def stop(self) -> None:
         """Cut everything off."""
         self.draining = True
         self._mind_room()
         self._tunnels.abort()
-        await self._stop_listening()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listeners.stop(takes_rest=False)
+        await self.tls.stop()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
         for connection in tuple(self._connections):
             connection.cancel()
         with suppress(TimeoutError):
@@ -284,15 +318,6 @@ class Gateway:
         await self._front.shutdown(_SHUTDOWN_TIMEOUT_S)
         for pool in self.pools.values():
             pool.close()
-
-    async def _stop_listening(self) -> None:
-        sockets, self._sockets = self._sockets, []
-        accepting, self._tasks = self._tasks[: len(sockets)], self._tasks[len(sockets) :]
-        for task in accepting:
-            task.cancel()
-        await asyncio.gather(*accepting, return_exceptions=True)
-        await self.tls.stop()
-        listener.close_all(sockets)
 
     def _is_plain(self, sock: socket.socket) -> bool:
         return self.settings.tls is None or sock.family == socket.AF_UNIX
@@ -313,11 +338,6 @@ class Gateway:
                 connection.expire(now, header_timeout)
             self._tunnels.expire(now)
 
-    def _bound_heads(self, limits: Limits) -> None:
-        """Bound what the express lane takes, so that aiohttp would have taken it too."""
-        self.heads.max_bytes = min(limits.request_head, _PARSED_EXCESS * limits.request_line)
-        self.heads.max_lines = limits.header_count
-
     def _upstream_contexts(self, settings: Settings) -> dict[Upstream, ssl.SSLContext]:
         """
         Make what new upstreams need of certificate files, while these are as they were checked. Raises BadTlsFile.
@@ -333,27 +353,4 @@ class Gateway:
 
     def _forget_pools(self) -> None:
         for upstream in [upstream for upstream, pool in self.pools.items() if pool.is_retired and pool.is_unused]:
-            del self.pools[upstream]
-
-
-def _front_options(limits: Limits) -> dict[str, Any]:
-    return {
-        "max_head_bytes": _PARSED_EXCESS * limits.request_head,
-        "keepalive_timeout": limits.keep_alive_timeout,
-        "lingering_time": _LINGERING_S,
-        "read_bufsize": _READ_BUFFER_BYTES,
-        "auto_decompress": False,
-        "access_log": None,
-        "max_line_size": _PARSED_EXCESS * limits.request_line,
-        "max_field_size": _PARSED_EXCESS * limits.request_head,
-        "max_headers": _PARSED_EXCESS * limits.header_count,
-    }
-
-
-def _sweep_interval(settings: Settings) -> float:
-    """Say how often deadlines are looked at so that each is kept to within a quarter of itself, or a second."""
-    routes = settings.routes
-    body_idle_timeout = min((route.limits.body_idle_timeout for route in routes), default=60.0)
-    timeouts = [min(r.timeouts.response, r.timeouts.idle, r.timeouts.tunnel_idle) for r in routes]
-    shortest = min((settings.limits.header_timeout, settings.limits.keep_alive_timeout, body_idle_timeout, *timeouts))
-    return min(1.0, max(0.02, shortest / 4))
+            self._forgotten += self.pools.pop(upstream).counts

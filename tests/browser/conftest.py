@@ -140,7 +140,7 @@ def running_demo(directory: Path, *flags: str) -> Iterator[Demo]:
     process = subprocess.Popen(
         [sys.executable, "-m", "corsproxy", "demo", "--port", "0", *flags],
         cwd=directory,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "CORSPROXY_ADMIN_LISTEN": "off"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

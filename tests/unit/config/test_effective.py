@@ -119,7 +119,7 @@ def test_routes_and_policies_show_what_they_say_themselves() -> None:
     start, end = lines.index("policies:"), lines.index("headers:")
 
     assert lines[start:end] == ["policies:", '  "p q":', "    allow_origins: [https://b.example]   # f:3"]
-    assert lines[lines.index("routes:") : lines.index("log:")] == [
+    assert lines[lines.index("routes:") : lines.index("admin:")] == [
         "routes:",
         "  - path: /a                            # f:5",
         '    cors: "p q"                         # f:5',
