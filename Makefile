@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: run test check lint types fuzz bench-liveness sync lock clean help
+.PHONY: run test image-test check lint types fuzz bench-liveness sync lock clean help
 
 help:
 	@echo 'make run    try it: a sample API, the proxy in front of it, and a page that calls both'
 	@echo 'make test   install what the tests need, and run all of them'
 	@echo 'make check  lint, formatting and types'
+	@echo 'make image-test  build the container image without a Docker engine, and prove that it serves (root, Debian)'
 	@echo 'make fuzz   the property tests, with many more examples'
 	@echo 'make bench-liveness   how it lives with slow, vanishing and many peers, measured'
 	@echo 'make sync   write anew what is made from the tables of keys and problems'
@@ -19,6 +20,7 @@ run: .venv/.run
 
 test: .venv/.dev
 	@tools/ensure-chromium
+	@tools/ensure-deploy-tools
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
 check: lint types
@@ -54,6 +56,10 @@ lock: .venv/.dev
 .venv/.dev: .venv/.run requirements/dev.txt
 	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
 	@touch $@
+
+# Builds the image without a Docker engine and runs it (root, Debian).
+image-test:
+	tools/image-test
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
