@@ -150,6 +150,8 @@ def _identify(
         begins_at=fresh.parent_id if begins else b"",
         client=connection.peer.encode("ascii", "replace"),
         is_cross_site=noted.get(b"sec-fetch-site") == [b"cross-site"] and noted.get(b"sec-fetch-mode") != [b"navigate"],
+        has_cookie=b"cookie" in noted,
+        has_authorization=b"authorization" in noted,
     )
 
 

@@ -810,6 +810,12 @@ NOTHING_TO_RELOAD: Final = Problem(
     "Restart the proxy with other flags, or keep the policy in a file.",
     severity=Severity.WARNING,
 )
+BAD_INHERITED_SOCKET: Final = Problem(
+    "CP540",
+    "a socket that was handed over cannot be used",
+    "The service manager passed descriptors (`LISTEN_FDS`), and one of them is no TCP or unix socket that listens. Connections cannot be accepted from it.",
+    "Look at the socket unit: it needs `ListenStream=`, and `Accept=no`.",
+)
 
 LIBRARY_MISSING: Final = Problem(
     "CP521",
@@ -828,6 +834,22 @@ AUTHORITY_BROKEN: Final = Problem(
     "the local authority cannot sign",
     "Its key is missing, is another's, or it has expired. It is never overwritten: browsers that trust it would keep trusting it.",
     "Take `ca.pem` out of every trust store, remove `ca.pem` and `ca-key.pem`, and run it again; or choose another directory with `--dir`.",
+)
+
+LINES_LOST: Final = Problem(
+    "CP560",
+    "log lines were lost",
+    "Whoever reads the log took lines more slowly than they came, or took none for a while, and what waits for a reader is bounded. "
+    "The proxy never waits for its log.",
+    "Look at what reads stdout and stderr; or write less with `log.access: false` or a higher `log.level`.",
+    severity=Severity.WARNING,
+)
+LOG_UNWRITABLE: Final = Problem(
+    "CP561",
+    "the log cannot be written",
+    "The reader of stdout or stderr has gone, or the disk is full. The proxy goes on without those lines.",
+    "Mend what stdout or stderr leads to. Lines are written again as soon as that is possible.",
+    severity=Severity.WARNING,
 )
 
 

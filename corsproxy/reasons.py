@@ -112,11 +112,19 @@ def why(settings: Settings, rehearsal: Rehearsal) -> Why:
     verdict, exchange = rehearsal.outcome.verdict, rehearsal.decisive
     if rehearsal.outcome.stage is browser.Stage.SCRIPT:
         return Why(verdict.reason, verdict_in_words(verdict))
-    policy = exchange.planned.context.cors
     if rehearsal.ending is Ending.BROWSER_REFUSES and verdict.reason in _ABOUT_CREDENTIALS:
-        words = "the call is made with credentials, and the policy does not say `allow_credentials: true`"
-        return _placed(Why(verdict.reason, words), _CREDENTIALS, _places(settings, exchange), policy)
+        return why_credentials(settings, exchange, verdict.reason)
     return why_exchange(settings, exchange)
+
+
+def why_credentials(settings: Settings, exchange: Exchange, code: str) -> Why:
+    """
+    Say why a browser keeps the answer to a call with credentials from the script; `code` is its own word.
+
+    Spec: Fetch #cors-check.
+    """
+    words = "the call is made with credentials, and the policy does not say `allow_credentials: true`"
+    return _placed(Why(code, words), _CREDENTIALS, _places(settings, exchange), exchange.planned.context.cors)
 
 
 def why_exchange(settings: Settings, exchange: Exchange) -> Why:

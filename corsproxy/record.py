@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from corsproxy.answers import Context
 from corsproxy.cors.decide import Decision
 from corsproxy.problems import Problem
 from corsproxy.rewrite import Notice
@@ -14,6 +15,7 @@ class ExchangeRecord:
 
     `target` is raw, with its query. `status` is what the client got (0: nothing). `received` and `sent` count body
     bytes from and to the client; `notices` are worth a line in the log, once; `reads_until_close`: only the connection's end tells the client that the body is complete. `failure` is a sentence for the operator: it may name addresses, never secrets.
+    `context` is what the plan found out; None if there was none.
     """
 
     time: float
@@ -23,6 +25,7 @@ class ExchangeRecord:
     client: str
     status: int = 0
     decision: Decision | None = None
+    context: Context | None = None
     reason: str = ""
     problem: Problem | None = None
     failure: str = ""

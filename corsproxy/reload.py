@@ -29,6 +29,7 @@ from corsproxy.config.settings import Settings
 from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.observe.details import details
 from corsproxy.problems import Severity
+from corsproxy.systemd import READY, notify, reloading_state
 
 _log = logging.getLogger("corsproxy")
 _T = TypeVar("_T")
@@ -117,6 +118,9 @@ class Reloader:
             if not self.files:
                 problem = problems.NOTHING_TO_RELOAD
                 _log.warning("%s %s: corsproxy runs without a file", problem.code, problem.title, extra=details(problem))
+                # `systemctl reload` waits for both.
+                notify(reloading_state())
+                notify(READY)
                 asked.set_result(ReloadOutcome(True, (), (), False, time.time()))
                 return asked
             self._asked = asked
@@ -129,8 +133,14 @@ class Reloader:
         try:
             while (asked := self._asked) is not None:
                 self._asked = None
+                is_quiet = self._is_quiet
                 try:
-                    asked.set_result(await self._reload_once(quiet=self._is_quiet))
+                    if not is_quiet:
+                        notify(reloading_state())
+                    outcome = await self._reload_once(quiet=is_quiet)
+                    if not is_quiet:
+                        notify(READY)
+                    asked.set_result(outcome)
                 finally:
                     asked.cancel()
         finally:

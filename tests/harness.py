@@ -663,8 +663,7 @@ class Proxy:
         for client in self._clients:
             client.close()
         # An upstream that the test holds in its hand does not end a tunnel because its client did.
-        for tunnel in tuple(self.gateway._tunnels):
-            tunnel.abort()
+        self.gateway._tunnels.abort()
         await until(
             lambda: not self.open_clients and not self.gateway.in_flight and not self.gateway.tunnels,
             "a client's connection or exchange is left",

@@ -14,6 +14,7 @@ from corsproxy import __version__
 from corsproxy.cli.exits import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, EXIT_PROBLEMS
 from corsproxy.cli.parser import Parser, nearest
 from corsproxy.cli.term import OutputFailed, complain
+from corsproxy.pid_one import assume_duties, is_pid_one
 from corsproxy.problems import OUTPUT_FAILED
 
 
@@ -79,7 +80,7 @@ try it in front of an API of your own:
 keep the policy in a file (config.example.yaml shows every key):
   corsproxy --config corsproxy.yaml
 
-signals: SIGTERM lets exchanges in flight end, SIGINT (Ctrl-C) ends at once, SIGHUP loads the file again.
+signals: SIGTERM ends in order, as `shutdown` says, SIGINT (Ctrl-C) ends at once, SIGHUP loads the file again.
 exit codes: 0 ended as asked, 1 `check` found problems or `explain` a call that does not work,
 2 wrong usage, 3 cannot start (address taken), 78 the configuration is wrong."""
 
@@ -87,6 +88,8 @@ exit codes: 0 ended as asked, 1 `check` found problems or `explain` a call that 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     _open_standard_streams()
+    if is_pid_one():
+        assume_duties()
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:

@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 
@@ -17,10 +19,12 @@ from corsproxy.config.render import render, summary
 from corsproxy.config.settings import Listen, Settings
 from corsproxy.gateway._aiohttp import CannotRun, check_aiohttp
 from corsproxy.gateway.contexts import BadTlsFile
+from corsproxy.gateway.listener import address_of
 from corsproxy.gateway.server import CannotListen
 from corsproxy.observe.details import details
 from corsproxy.observe.log import configure_events, resolve_format
-from corsproxy.problems import CANNOT_LISTEN, Severity
+from corsproxy.problems import BAD_INHERITED_SOCKET, CANNOT_LISTEN, Severity
+from corsproxy.systemd import BadSocket, inherited_sockets
 
 _log = logging.getLogger("corsproxy")
 
@@ -32,6 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a proxy; returns the exit code."""
+    try:
+        lent = [sock for _, sock in inherited_sockets(os.environ)]
+    except BadSocket as error:
+        complain(BAD_INHERITED_SOCKET, str(error))
+        return EXIT_STARTUP
+    if lent:
+        # Whatever depends on the addresses, as which Host names are answered, depends on these.
+        arguments.listen = list(dict.fromkeys(str(address_of(sock)) for sock in lent))
     source = source_of(arguments)
     if source is None:
         return EXIT_USAGE
@@ -40,20 +52,20 @@ def run(arguments: argparse.Namespace) -> int:
         # How to log is not known, so it is said to people.
         sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
         return EXIT_CONFIG
-    return _start(loaded.settings, loaded, source)
+    return _start(loaded.settings, loaded, source, lent)
 
 
-def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded]) -> int:
+def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded], lent: Sequence[socket.socket]) -> int:
     configure_events(settings.log, sys.stderr)
     _warn(settings, loaded.diagnostics)
 
     def announce(listening: Sequence[Listen]) -> None:
-        first, *lines = map(loaded.secrets.strike, summarize(settings, listening))
+        first, *lines = map(loaded.secrets.strike, summarize(settings, listening, are_lent=bool(lent)))
         _log.info("corsproxy %s %s", __version__, first, extra=details(lines=lines, name="corsproxy.routes"))
 
     try:
         check_aiohttp()
-        return app.run(settings, announce, load, loaded.files)
+        return app.run(settings, announce, load, loaded.files, lent)
     except CannotListen as error:
         complain(CANNOT_LISTEN, f"cannot listen on {error}", error.help)
     except BadTlsFile as error:

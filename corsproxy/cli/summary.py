@@ -11,9 +11,10 @@ from corsproxy.cors.policy import CorsPolicy
 _MOST_ORIGINS: Final = 4
 
 
-def summarize(settings: Settings, listening: Sequence[Listen]) -> list[str]:
-    """Say where a proxy listens, what it fronts, and whom each route lets in: one line each."""
-    lines = [f"listening on {', '.join(_url(address, is_tls=settings.tls is not None) for address in listening)}"]
+def summarize(settings: Settings, listening: Sequence[Listen], *, are_lent: bool = False) -> list[str]:
+    """Say where a proxy listens, what it fronts, and whom each route lets in: one line each. `are_lent`: the sockets were handed over."""
+    addresses = ", ".join(_url(address, is_tls=settings.tls is not None) for address in listening)
+    lines = [f"listening on {addresses}" + (", by sockets of the service manager in place of `listen`" if are_lent else "")]
     # Routes for certain hosts are asked first.
     routes = sorted(settings.routes, key=lambda route: not route.hosts)
     places = [route.path.decode() + (f" on {', '.join(route.hosts)}" if route.hosts else "") for route in routes]

@@ -28,7 +28,17 @@ from corsproxy.config.policies import Chosen, read_cors, read_policies
 from corsproxy.config.policy_tests import read_tests
 from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
 from corsproxy.config.schema import ENVIRONMENT, FILE, ROUTE, SECTIONS
-from corsproxy.config.settings import DEFAULT_LISTEN, ForwardingSettings, LogSettings, Route, RouteLimits, ServerTls, Settings, Timeouts
+from corsproxy.config.settings import (
+    DEFAULT_LISTEN,
+    ForwardingSettings,
+    LogSettings,
+    Route,
+    RouteLimits,
+    ServerTls,
+    Settings,
+    Shutdown,
+    Timeouts,
+)
 from corsproxy.config.tls import build_server_tls
 from corsproxy.config.unknown import nested
 from corsproxy.config.upstreams import Upstream
@@ -100,6 +110,7 @@ def decode(root: Node, report: Report) -> Settings | None:
     drafts = _read_routes(section, defaults, report)
     implicit = _implicit_route(section, defaults, drafts, report)
     log = _read_log(section, report)
+    shutdown = read_block(section.entries.get("shutdown"), SECTIONS[FILE]["shutdown"], "write `shutdown: {delay: 5s, grace: 25s}`", report)
     tls = _read_tls(section, fields, report)
     hosts = read_hosts(section, fields, {host: draft.hosts_at for draft in drafts for host in draft.hosts}, report)
     _judge_upstreams(defaults, drafts, implicit, report)
@@ -123,6 +134,7 @@ def decode(root: Node, report: Report) -> Settings | None:
         log=log,
         tests=tests,
         tls=tls,
+        shutdown=Shutdown(**shutdown),
         **given,
     )
 

@@ -43,6 +43,7 @@ NETWORK: Final = r"unix|[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?"
 HOST_NAME: Final = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?"
 
 DURATION: Final = f"{_NOT_ZERO}{_NUMBER}(?:ms|s|m|h)"
+DURATION_OR_ZERO: Final = f"{_NUMBER}(?:ms|s|m|h)|0"
 SECONDS: Final = f"{_NUMBER}(?:ms|s|m|h)?"
 SIZE: Final = f"{_NOT_ZERO}{_NUMBER}(?:B|KB|MB|GB|KiB|MiB|GiB)"
 DIGITS: Final = "[0-9]{1,18}"

@@ -106,7 +106,7 @@ def read_boolean(node: Node, span: Span, key: Key, report: Report) -> bool | Non
 
 
 def read_duration(node: Node, span: Span, key: Key, report: Report) -> float | None:
-    """Read a time above zero, as seconds."""
+    """Read a time as seconds: above zero, unless the key takes zero, too."""
     text = _text(node, span, key, report)
     if text is None:
         return None
@@ -114,8 +114,9 @@ def read_duration(node: Node, span: Span, key: Key, report: Report) -> float | N
     if isinstance(found, Fault):
         report.add_fault(found, span)
         return None
-    if not 0 < found <= MAX_TIMEOUT_S:
-        bound = "a week at most" if found > 0 else "a time above zero"
+    takes_zero = key.kind is Kind.DURATION_OR_ZERO
+    if not (0 < found <= MAX_TIMEOUT_S or (takes_zero and found == 0)):
+        bound = "a week at most" if found > 0 else "zero or more" if takes_zero else "a time above zero"
         help_ = f"write a time such as `{key.default}`; the longest is `{_LONGEST}`"
         report.add(problems.OUT_OF_RANGE, span, f"`{key.name}` takes {bound}, and this is `{text}`", help_)
         return None

@@ -35,6 +35,7 @@ from corsproxy.config.key import (
 from corsproxy.config.keys_forwarding import CHANGE_KEYS, CLIENT_KEYS, ROUTE_FORWARDING_KEYS, UPSTREAM_HEAD_KEYS
 from corsproxy.config.keys_limits import LIMIT_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
+from corsproxy.config.keys_process import SHUTDOWN_KEYS, SHUTDOWN_SECTION
 from corsproxy.config.keys_tests import TEST_KEYS
 from corsproxy.config.keys_tls import TLS_KEYS, TLS_SECTION, UPSTREAM_TLS_SECTION
 
@@ -245,6 +246,7 @@ KEYS: Final = (
         children=LOG,
         also=("logging", "logs"),
     ),
+    SHUTDOWN_SECTION,
     Key(
         UPSTREAM,
         "url",
@@ -364,6 +366,7 @@ KEYS: Final = (
         also=("access_log", "requests"),
         comment="one line for each exchange, on stdout",
     ),
+    *SHUTDOWN_KEYS,
     *TEST_KEYS,
 )
 

@@ -250,6 +250,15 @@ class LogSettings:
     access: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """How a proxy ends, in seconds: `delay` while it still accepts, then `grace` for what is in flight."""
+
+    delay: float = 0.0
+    # Below Kubernetes' 30 s of terminationGracePeriodSeconds.
+    grace: float = 25.0
+
+
 # Precedent: uvicorn listens on loopback; 8080 is what reverse proxies use where 80 is not theirs.
 DEFAULT_LISTEN: Final = Listen("127.0.0.1", 8080)
 
@@ -262,6 +271,7 @@ class Settings:
     `own_origins` are the origins of `public_url`, serialized. `routes` are sorted so that the first match is the
     longest: by falling length of path; the implicit route of the top-level `upstream` comes last. `table` sorts them by host. `default_cors` and
     `default_places` are the top-level `cors`: it also speaks for paths that no route matches. `pseudonym` names this very proxy in Via; b"" writes none.
+    `workers` is how many processes serve; None: one for each usable CPU.
     """
 
     routes: tuple[Route, ...]
@@ -275,6 +285,8 @@ class Settings:
     limits: Limits = Limits()
     log: LogSettings = field(default_factory=LogSettings)
     tests: tuple[PolicyTest, ...] = ()
+    workers: int | None = 1
+    shutdown: Shutdown = Shutdown()
     default_places: PolicyPlaces | None = field(default=None, compare=False, repr=False)
     table: RouteTable = field(init=False, repr=False, compare=False)
 

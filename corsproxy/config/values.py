@@ -234,6 +234,7 @@ _READERS: Final[dict[Kind, Reader]] = {
     Kind.FILE: read_file,
     Kind.HOST_NAME: read_parsed(parse_server_name),
     Kind.DURATION: read_duration,
+    Kind.DURATION_OR_ZERO: read_duration,
     Kind.SECONDS: read_seconds,
     Kind.SIZE: read_size,
     Kind.SIZE_OR_NONE: read_size,

@@ -5,8 +5,8 @@ Nothing else in the project touches a name of aiohttp's that begins with an unde
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import aiohttp
 from aiohttp import hdrs, http_exceptions, http_parser, web
@@ -20,6 +20,9 @@ from corsproxy.gateway.tunnel import End, reset
 from corsproxy.plan import Connection
 from corsproxy.problems import Problem
 
+if TYPE_CHECKING:
+    from corsproxy.gateway.front import Front
+
 # What a chunked body without trailers ends in. A trailer has a colon, so a line `0` before the empty one is the last chunk.
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 
@@ -31,8 +34,6 @@ _TLS_WRITE_BUFFER_BYTES: Final = 64 * 1024
 
 # Read below, and not part of aiohttp's public interface.
 _NEEDED_SLOTS: Final = frozenset({"_message_tail", "_request_count", "_task_handler"})
-
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class CannotRun(Exception):
@@ -319,32 +320,6 @@ class ClientConnection(RequestHandler):
             self.front.loop.call_later(_FAREWELL_S, wire.abort)
 
 
-class Front(web.Server):
-    """
-    aiohttp's server, making ClientConnections.
-
-    `web.Server.__call__` swallows a TypeError from a misspelt option and falls back to defaults for all of them;
-    this one does not.
-    """
-
-    def __init__(self, handler: Handler, owner: Owner, max_head_bytes: int, **options: Any) -> None:
-        # A client that leaves must end its exchange, so that the upstream's work is cancelled too.
-        super().__init__(handler, handler_cancellation=True)
-        self.owner = owner
-        self.max_head_bytes = max_head_bytes
-        self.options = options
-        self.loop = asyncio.get_running_loop()
-
-    def reconfigure(self, max_head_bytes: int, **options: Any) -> None:
-        """Take other options: aiohttp's are those of connections to come, `max_head_bytes` is that of the open ones too."""
-        self.max_head_bytes = max_head_bytes
-        self.options = options
-
-    def __call__(self) -> ClientConnection:
-        """Make the protocol of one connection."""
-        return ClientConnection(self, loop=self.loop, **self.options)
-
-
 class Written(web.StreamResponse):
     """A response whose bytes have been written already: nothing is added, ordered or encoded again."""
 
@@ -381,7 +356,7 @@ def may_leak_trailers(request: web.BaseRequest) -> bool:
     return is_chunked and isinstance(connection, ClientConnection) and not connection.ended_plainly
 
 
-def break_off(request: web.BaseRequest, *, reads_until_close: bool) -> None:
+def break_off(transport: asyncio.Transport | None, *, reads_until_close: bool) -> None:
     """
     End the client's connection so that an unfinished body cannot be taken for a complete one.
 
@@ -390,7 +365,6 @@ def break_off(request: web.BaseRequest, *, reads_until_close: bool) -> None:
 
     Spec: RFC 9112 8.
     """
-    transport = request.transport
     if transport is None:
         return
     if not reads_until_close:

@@ -8,59 +8,59 @@ what is sent comes from `plan`, `edits` and `answers`; what is retried, from `re
 import asyncio
 import logging
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from contextlib import AbstractContextManager, suppress
+from typing import Final, Protocol
 
 from aiohttp import web
 
 from corsproxy import edits, problems
 from corsproxy.answers import Answer, Context, problem_answer
 from corsproxy.gateway._aiohttp import ClientConnection, Written, break_off, may_leak_trailers
+from corsproxy.gateway.exchange import House, admit, identify, is_too_large, is_tried_again, record_answer
 from corsproxy.gateway.pool import UpstreamPool, UpstreamUnavailable
 from corsproxy.gateway.relay import Relay, Switch
 from corsproxy.gateway.tunnel import Tunnel as WebSocket
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.plan import Forward, Tunnel, plan
-from corsproxy.problems import Problem, Stage
+from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
-from corsproxy.resilience.retry import Attempt, may_retry
 from corsproxy.semantics.fields import RequestHead, ResponseHead
-from corsproxy.semantics.framing import NO_BODY, BodyKind, Refusal, frame, last_chunk
-
-if TYPE_CHECKING:
-    from corsproxy.gateway.server import Gateway
+from corsproxy.semantics.framing import NO_BODY, Refusal, frame, last_chunk
 
 _log = logging.getLogger("corsproxy")
-
-# The upstream may still be at work, or the wait was long enough.
-_TIMEOUTS = (
-    problems.UPSTREAM_CONNECT_TIMEOUT,
-    problems.UPSTREAM_RESPONSE_TIMEOUT,
-    problems.UPSTREAM_IDLE_TIMEOUT,
-    problems.UPSTREAM_POOL_FULL,
-)
-
 
 # The reason of a refusal, for the log.
 _EARLY: Final = "bytes-before-101"
 
 
+class Gateway(House, Protocol):
+    """The gateway, as this lane knows it."""
+
+    @property
+    def has_room_for_tunnel(self) -> bool:
+        """Whether one more WebSocket may be opened."""
+
+    def handshake(self, record: ExchangeRecord) -> AbstractContextManager[None]:
+        """Count a handshake among the tunnels."""
+
+    def open_tunnel(self, client: ClientConnection, upstream: asyncio.Transport, idle_timeout: float, record: ExchangeRecord) -> WebSocket:
+        """Join a client's connection to an upstream's."""
+
+
 class _AttemptFailed(Exception):
     """An attempt ended before a byte of its answer went to the client."""
 
-    def __init__(self, problem: Problem, text: str, connection: UpstreamConnection | None, *, reused: bool) -> None:
+    def __init__(self, problem: Problem, text: str, connection: UpstreamConnection | None) -> None:
         super().__init__(text)
         self.problem = problem
         self.text = text
-        self.is_connected = connection is not None
-        self.was_reused = reused
-        self.has_received = connection is not None and connection.received
+        self.connection = connection
 
 
 class AiohttpLane:
     """Serves exchanges on aiohttp's requests. One for all connections."""
 
-    def __init__(self, gateway: "Gateway") -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._loop = asyncio.get_running_loop()
 
@@ -71,13 +71,12 @@ class AiohttpLane:
         head = _request_head(request)
         record = ExchangeRecord(time.time(), time.perf_counter(), head.method, head.target, connection.peer.peer)
         context = Context(head.method, head.minor, persistent=False)
-        self._gateway.enter(connection, request.content)
+        connection.begin_exchange(request.content)
+        self._gateway.enter(connection)
         try:
             planned = plan(self._gateway.settings, head, connection.peer, self._gateway.fresh())
             context = planned.context
-            exchange = context.exchange
-            record.decision, record.client = context.decision, exchange.client.decode("ascii")
-            record.request_id, record.trace_id = exchange.request_id.decode("ascii"), exchange.trace_id.decode("ascii")
+            identify(record, context)
             if isinstance(planned, Forward):
                 planned = self._admit(planned, connection)
             if isinstance(planned, Answer):
@@ -92,24 +91,24 @@ class AiohttpLane:
                 record.problem = problems.CLIENT_STALLED if connection.stalled else problems.CLIENT_GONE
                 # Where the client is still there, it is a stop that cuts the exchange.
                 if record.status:
-                    break_off(request, reads_until_close=record.reads_until_close)
+                    break_off(request.transport, reads_until_close=record.reads_until_close)
             raise
         except Exception as error:  # noqa: BLE001 - a mistake of ours must still be an answer
             _log.exception("internal error")
             record.failure = repr(error)
             return self._give_up(request, context, record, problems.INTERNAL_ERROR)
         finally:
-            if record.is_tunnel:
-                connection.end_exchange()
-            else:
+            connection.end_exchange()
+            if not record.is_tunnel:
                 record.ended = time.perf_counter()
                 self._gateway.leave(connection, record)
 
     def _admit(self, planned: Forward, connection: ClientConnection) -> Forward | Answer:
         """Let a request go upstream if there is room for it, and a handshake if nothing came behind it."""
         context, gateway = planned.context, self._gateway
-        if gateway.is_overloaded:
-            return problem_answer(context, problems.OVERLOADED, close=planned.body != NO_BODY)
+        refusal = admit(gateway, planned)
+        if refusal is not None:
+            return refusal
         if isinstance(planned, Tunnel):
             # > the client MUST wait for a response from the server before sending any further data (RFC 6455 4.1)
             if connection.has_early_bytes:
@@ -120,8 +119,7 @@ class AiohttpLane:
 
     def _answer(self, request: web.BaseRequest, answer: Answer, record: ExchangeRecord) -> web.StreamResponse:
         close = self._gateway.closes_connections or may_leak_trailers(request)
-        record.status, record.reason, record.problem = answer.status, answer.reason, answer.problem
-        record.sent = len(answer.body)
+        record_answer(record, answer)
         if request.transport is not None:
             request.transport.write(answer.to_bytes(self._gateway.date(), close=close))
         return Written(keep_alive=answer.keeps_connection(close=close))
@@ -131,7 +129,7 @@ class AiohttpLane:
         record.problem = problem
         if not record.status:
             return self._answer(request, problem_answer(context, problem, close=not request.content.is_eof()), record)
-        break_off(request, reads_until_close=record.reads_until_close)
+        break_off(request.transport, reads_until_close=record.reads_until_close)
         return Written(keep_alive=False)
 
     async def _forward(self, request: web.BaseRequest, planned: Forward, record: ExchangeRecord) -> web.StreamResponse:
@@ -142,18 +140,7 @@ class AiohttpLane:
             try:
                 return await self._attempt(request, planned, pool, record)
             except _AttemptFailed as failed:
-                attempt = Attempt(
-                    method=planned.context.method,
-                    has_body=planned.body != NO_BODY,
-                    connected=failed.is_connected,
-                    reused=failed.was_reused,
-                    received=failed.has_received,
-                    timed_out=failed.problem in _TIMEOUTS,
-                    number=record.retries + 1,
-                )
-                # A client that speaks too early is at fault, and no other attempt would help.
-                if failed.problem.stage is not Stage.CLIENT and may_retry(attempt, planned.route.upstream.retries):
-                    record.retries += 1
+                if is_tried_again(planned, record, failed.problem, failed.connection):
                     continue
                 record.failure = failed.text
                 return self._give_up(request, planned.context, record, failed.problem)
@@ -170,7 +157,7 @@ class AiohttpLane:
             # A second attempt goes on a fresh connection: the other idle ones may be as stale as the first.
             connection, record.upstream_reused = await pool.acquire(timeouts.connect, fresh=record.retries > 0)
         except UpstreamUnavailable as error:
-            raise _AttemptFailed(error.problem, error.text, None, reused=False) from None
+            raise _AttemptFailed(error.problem, error.text, None) from None
         record.connected = time.perf_counter()
         client = request.protocol
         assert isinstance(client, ClientConnection)  # noqa: S101 - Front makes nothing else
@@ -179,7 +166,7 @@ class AiohttpLane:
         if switch is not None:
             if client.has_early_bytes:
                 connection.abort()
-                raise _AttemptFailed(problems.BAD_REQUEST, _EARLY, connection, reused=record.upstream_reused)
+                raise _AttemptFailed(problems.BAD_REQUEST, _EARLY, connection)
             client.on_early_bytes = lambda: _give_up(connection, relay, problems.BAD_REQUEST, _EARLY)
         connection.begin(
             relay,
@@ -221,7 +208,7 @@ class AiohttpLane:
         first = b"" if content.exception() else content.read_nowait()
         record.received += len(first)
         pieces = [planned.head, *frame(planned.body, first)]
-        if content.at_eof() and not _is_too_large(planned, record):
+        if content.at_eof() and not is_too_large(planned, record):
             connection.write(b"".join([*pieces, last_chunk(planned.body)]))
             connection.end_request()
             return None
@@ -239,7 +226,7 @@ class AiohttpLane:
         """Move the rest of the body. Whatever breaks it off, what went upstream must not look complete."""
         idle_timeout = planned.route.limits.body_idle_timeout
         try:
-            while not _is_too_large(planned, record):
+            while not is_too_large(planned, record):
                 async with asyncio.timeout(idle_timeout):
                     data = await request.content.readany()
                 if not data:
@@ -295,7 +282,7 @@ class AiohttpLane:
                 raise asyncio.CancelledError
             # Half of a request may still be on its way: nobody can tell where the next one begins unless it all arrives.
             close = self._gateway.closes_connections or (upload is not None and not upload.done()) or may_leak_trailers(request)
-            pieces = self._collect(planned.context, relay, record, close=close)
+            pieces = relay.collect(record, self._gateway.date(), close=close)
             if pieces:
                 transport.write(b"".join(pieces))
                 # A slow client would have them held twice, here and joined.
@@ -307,29 +294,10 @@ class AiohttpLane:
             await request.writer.drain()
             relay.resume()
 
-    def _collect(self, context: Context, relay: Relay, record: ExchangeRecord, *, close: bool) -> list[bytes]:
-        """Put together what the client gets of what came since the last time."""
-        pieces = [edits.render_interim(context, head) for head in relay.take_interims()]
-        received = relay.received
-        if received is None:
-            return pieces
-        if not record.status:
-            relay.keep_alive = edits.keeps_connection(context, received, close=close)
-            record.status, record.head = received.head.status, time.perf_counter()
-            record.notices = received.notices
-            record.reads_until_close = received.client_body.kind is BodyKind.UNTIL_CLOSE
-            pieces.append(edits.render(context, received, self._gateway.date(), close=close))
-        for chunk in relay.take():
-            record.sent += len(chunk)
-            pieces += frame(received.client_body, chunk)
-        if relay.ended:
-            pieces.append(edits.render_end(context, received, relay.trailers))
-        return pieces
-
     def _fail(self, request: web.BaseRequest, planned: Forward, relay: Relay, record: ExchangeRecord) -> web.StreamResponse:
         assert relay.problem is not None  # noqa: S101 - the caller looked
         if not record.status:
-            raise _AttemptFailed(relay.problem, relay.failure, relay.connection, reused=record.upstream_reused)
+            raise _AttemptFailed(relay.problem, relay.failure, relay.connection)
         record.failure = relay.failure
         return self._give_up(request, planned.context, record, relay.problem)
 
@@ -338,10 +306,6 @@ def _give_up(connection: UpstreamConnection, relay: Relay, problem: Problem, tex
     connection.abort()
     relay.on_failure(problem, text)
     relay.on_flush()
-
-
-def _is_too_large(planned: Forward, record: ExchangeRecord) -> bool:
-    return planned.body_limit is not None and record.received > planned.body_limit
 
 
 def _request_head(request: web.BaseRequest) -> RequestHead:

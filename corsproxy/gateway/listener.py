@@ -9,7 +9,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -62,19 +62,19 @@ _HELP: Final = {
 }
 
 
-def bind(address: Listen) -> list[socket.socket]:
+def bind(address: Listen, *, shared: bool = False) -> list[socket.socket]:
     """
     Bind and listen: one socket, or one for each family where all interfaces are meant. Raises CannotListen.
 
-    A unix socket that nobody listens on is replaced; one that somebody does is respected.
+    `shared`: beside other sockets of this user that are shared, too; the kernel deals connections out among them. A unix socket that nobody listens on is replaced; one that somebody does is respected.
     """
     try:
-        return [_bind_unix(address.unix_path)] if address.unix_path else _bind_tcp(address)
+        return [_bind_unix(address.unix_path)] if address.unix_path else _bind_tcp(address, shared=shared)
     except OSError as error:
         raise CannotListen(address, error) from error
 
 
-def _bind_tcp(address: Listen) -> list[socket.socket]:
+def _bind_tcp(address: Listen, *, shared: bool) -> list[socket.socket]:
     infos = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     port = address.port
@@ -86,6 +86,8 @@ def _bind_tcp(address: Listen) -> list[socket.socket]:
                 continue  # a family that the machine does not have
             sockets.append(sock)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             # Every family of one address gets the same port, also where any free one was asked for.
@@ -139,38 +141,136 @@ def close_all(sockets: list[socket.socket]) -> None:
         sock.close()
 
 
-async def accept(sock: socket.socket, take: Taker, room: Callable[[], Awaitable[object]]) -> None:
+def address_of(sock: socket.socket) -> Listen:
+    """Return where a socket listens."""
+    name = sock.getsockname()
+    return Listen(unix_path=name) if sock.family == socket.AF_UNIX else Listen(name[0], name[1])
+
+
+class Acceptor:
     """
-    Accept connections until cancelled, and hand them to `take`. `room` returns when there is place for one more.
+    Accepts connections of one socket until it is stopped, and hands them to `take`. `room` returns when there is place for one more.
 
     A lack of file descriptors pauses accepting; it never spins, and it passes by itself.
     """
-    loop = asyncio.get_running_loop()
-    is_exhausted = False
-    while True:
-        await room()
-        try:
-            connection, _ = await loop.sock_accept(sock)
-        except OSError as error:
-            if error.errno in _CONNECTION_LOST:
-                continue
-            if error.errno not in _EXHAUSTED:
-                raise
-            if not is_exhausted:
-                _log.warning("out of file descriptors: new connections wait")
-            is_exhausted = True
-            await asyncio.sleep(_EXHAUSTION_PAUSE_S)
-            continue
+
+    def __init__(self, sock: socket.socket, take: Taker, room: Callable[[], Awaitable[object]]) -> None:
+        self._sock = sock
+        self._take = take
+        self._room = room
+        self._loop = asyncio.get_running_loop()
+        self._is_stopping = False
+        # A connection that was accepted and not handed on yet would be lost by cancelling.
+        self._is_empty_handed = True
+        self._task = self._loop.create_task(self._run())
+
+    async def stop(self, *, takes_rest: bool) -> None:
+        """Accept no more. `takes_rest`: who is in the queue already is let in; the kernel would reset them when the socket closes."""
+        self._is_stopping = True
+        if self._is_empty_handed:
+            self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        if takes_rest:
+            with suppress(OSError):
+                while True:
+                    await self._accept()
+
+    async def _run(self) -> None:
         is_exhausted = False
-        await take(connection)
-        for _ in range(_BATCH):
-            await room()
+        while not self._is_stopping:
+            await self._room()
+            await self._arrival()
             try:
-                connection, _ = sock.accept()
+                await self._accept_batch()
+            except OSError as error:
+                if error.errno in _CONNECTION_LOST:
+                    continue
+                if error.errno not in _EXHAUSTED:
+                    raise
+                if not is_exhausted:
+                    _log.warning("out of file descriptors: new connections wait")
+                is_exhausted = True
+                await asyncio.sleep(_EXHAUSTION_PAUSE_S)
+                continue
+            is_exhausted = False
+
+    async def _accept_batch(self) -> None:
+        """Accept whoever waits, while there is room. Raises OSError if the very first cannot be accepted."""
+        for count in range(_BATCH):
+            try:
+                await self._accept()
+            except BlockingIOError:
+                return
             except OSError:
-                break  # nobody else waits, or the loop above will meet the error again
-            connection.setblocking(False)
-            await take(connection)
+                # The next round meets it again, if it lasts.
+                if count:
+                    return
+                raise
+            if self._is_stopping:
+                return
+            await self._room()
+
+    async def _accept(self) -> None:
+        connection, _ = self._sock.accept()
+        connection.setblocking(False)
+        self._is_empty_handed = False
+        await self._take(connection)
+        self._is_empty_handed = True
+
+    async def _arrival(self) -> None:
+        """Wait until somebody is in the queue. `loop.sock_accept` would lose a connection if it is cancelled in the turn of its arrival."""
+        arrived = self._loop.create_future()
+
+        def arrive() -> None:
+            if not arrived.done():
+                arrived.set_result(None)
+
+        self._loop.add_reader(self._sock, arrive)
+        try:
+            await arrived
+        finally:
+            self._loop.remove_reader(self._sock)
+
+
+class Listeners:
+    """
+    The listening sockets of a gateway, from their addresses to the end.
+
+    Those that are lent, by a service manager or a supervisor, listen already, and others hold them too: their files and their queues
+    are not ours to clear.
+    """
+
+    def __init__(self) -> None:
+        self._own: list[socket.socket] = []
+        self._lent: list[socket.socket] = []
+        self._acceptors: dict[socket.socket, Acceptor] = {}
+
+    def open(self, addresses: Iterable[Listen], lent: Sequence[socket.socket], *, shared: bool) -> list[Listen]:
+        """Listen on every address, and on what is lent; returns the real addresses. Raises CannotListen; nothing of its own listens then."""
+        self._lent = list(lent)
+        bound = [address_of(sock) for sock in lent]
+        try:
+            for address in addresses:
+                sockets = bind(address, shared=shared)
+                self._own += sockets
+                bound.append(address if address.unix_path else Listen(address.host, sockets[0].getsockname()[1]))
+        except CannotListen:
+            close_all(self._own)
+            raise
+        return bound
+
+    def accept(self, taker_of: Callable[[socket.socket], Taker], room: Callable[[], Awaitable[object]]) -> None:
+        """Begin to accept, each socket's connections for its own taker."""
+        self._acceptors = {sock: Acceptor(sock, taker_of(sock), room) for sock in (*self._own, *self._lent)}
+
+    async def stop(self, *, takes_rest: bool) -> None:
+        """Listen no more. `takes_rest`: who is in a queue that is nobody else's is let in first."""
+        acceptors, self._acceptors = self._acceptors, {}
+        await asyncio.gather(*(each.stop(takes_rest=takes_rest and sock in self._own) for sock, each in acceptors.items()))
+        close_all(self._own)
+        for sock in self._lent:
+            sock.close()
+        self._own, self._lent = [], []
 
 
 def plainly(protocol: Callable[[], asyncio.Protocol]) -> Taker:

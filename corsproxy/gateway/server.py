@@ -7,25 +7,24 @@ It holds the settings in force; a lane asks it for what it needs and tells it wh
 import asyncio
 import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
-
-from aiohttp.streams import StreamReader
 
 from corsproxy.answers import Context, problem_answer
 from corsproxy.config.settings import Limits, Listen, Settings
 from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway import listener
-from corsproxy.gateway._aiohttp import ClientConnection, Front
+from corsproxy.gateway._aiohttp import ClientConnection
 from corsproxy.gateway.contexts import client_context
 from corsproxy.gateway.fresh import DateClock, Mint
+from corsproxy.gateway.front import Front
 from corsproxy.gateway.handler import AiohttpLane
-from corsproxy.gateway.listener import CannotListen
+from corsproxy.gateway.listener import CannotListen, Listeners
 from corsproxy.gateway.pool import UpstreamPool
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
+from corsproxy.gateway.tunnels import Tunnels
 from corsproxy.plan import Fresh
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
@@ -42,11 +41,12 @@ _CROWDED: Final = 0.9
 _PARSED_EXCESS: Final = 4
 # How long an unread request body is read on after an early answer, so that the client can read that answer.
 _LINGERING_S: Final = 2.0
-# How long tunnels may take to close in order at the end of a drain.
-_FAREWELL_S: Final = 1.0
 _READ_BUFFER_BYTES: Final = 64 * 1024
 # An exchange that is cancelled needs a few turns of the loop, a thousand of them some more.
 _CANCELLATION_S: Final = 1.0
+# How long a connection that was made just before a drain may take to ask for something: its client could not know.
+_FIRST_REQUEST_S: Final = 1.0
+_LOOK_S: Final = 0.02
 # What is left when aiohttp is told to shut down is to be cut; 0 would mean "wait for ever".
 _SHUTDOWN_TIMEOUT_S: Final = 0.05
 
@@ -55,15 +55,19 @@ class Gateway:
     """
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
-    `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `witness` is told of every exchange that ended. `max_connections` is what
-    `limits.connections: auto` comes to.
+    `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `closes_connections`: answers end their
+    connection, at the end of life and when connections are nearly used up. `share`: how many processes divide what is allowed to all.
+    `witness` is told of every exchange that ended. `max_connections` is what `limits.connections: auto` comes to.
     """
 
-    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1) -> None:
         self.settings = settings
+        self.share = share
+        self._is_leaving = False
+        self._is_crowded = False
         self.draining = False
         self.in_flight = 0
-        self.tunnels = 0
+        self.closes_connections = False
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
         self._witness = witness
@@ -71,35 +75,33 @@ class Gateway:
         self._max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
         self._front = Front(AiohttpLane(self).handle, self, **_front_options(settings.limits))
-        # In the order in which they went idle.
-        self._idle: dict[ClientConnection, None] = {}
+        # In the order in which they went idle; whether nothing was asked yet.
+        self._idle: dict[ClientConnection, bool] = {}
         self._connections: set[ClientConnection] = set()
         self.tls = ServerSide(self._front, settings.limits.header_timeout, self._mind_room)
         self._room = asyncio.Event()
         self._room.set()
         self._none_in_flight = asyncio.Event()
         self._none_in_flight.set()
-        self._tunnels: dict[Tunnel, ExchangeRecord] = {}
-        self._no_tunnels = asyncio.Event()
-        self._no_tunnels.set()
+        self._tunnels = Tunnels(witness)
         self._sweep_interval_s = _sweep_interval(settings)
         self._is_reconfigured = asyncio.Event()
-        self._sockets: list[socket.socket] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._listeners = Listeners()
+        self._sweeping: asyncio.Task[None] | None = None
         self._mint = Mint()
         self.date = DateClock().date
 
     # --- what lanes ask ---
 
     @property
-    def closes_connections(self) -> bool:
-        """Whether answers end their connection: while draining, and when connections are nearly used up."""
-        return self.draining or self._taken > _CROWDED * self._max_connections
-
-    @property
     def is_overloaded(self) -> bool:
         """Whether more exchanges are in flight than may be; the one that asks is counted."""
         return self.in_flight > self.settings.limits.in_flight
+
+    @property
+    def tunnels(self) -> int:
+        """How many WebSockets are open, and handshakes under way."""
+        return self._tunnels.count
 
     @property
     def has_room_for_tunnel(self) -> bool:
@@ -119,18 +121,16 @@ class Gateway:
         """Return the ids of one exchange."""
         return self._mint.fresh(begins_trace=self.settings.forwarding.begins_trace)
 
-    def enter(self, connection: ClientConnection, content: StreamReader) -> None:
+    def enter(self, connection: ClientConnection) -> None:
         """Take note of an exchange that begins."""
-        connection.begin_exchange(content)
         self._idle.pop(connection, None)
         self.in_flight += 1
         self._none_in_flight.clear()
 
     def leave(self, connection: ClientConnection, record: ExchangeRecord) -> None:
         """Take note of an exchange that ended."""
-        connection.end_exchange()
         if connection in self._connections:
-            self._idle[connection] = None
+            self._idle[connection] = False
         self._end_exchange()
         self._witness(record)
 
@@ -139,46 +139,27 @@ class Gateway:
         if not self.in_flight:
             self._none_in_flight.set()
 
-    @contextmanager
-    def handshake(self, record: ExchangeRecord) -> Iterator[None]:
+    def handshake(self, record: ExchangeRecord) -> AbstractContextManager[None]:
         """Count a handshake among the tunnels; one that becomes a tunnel is counted until that ends."""
-        self.tunnels += 1
-        try:
-            yield
-        finally:
-            if not record.is_tunnel:
-                self.tunnels -= 1
+        return self._tunnels.handshake(record)
 
     def open_tunnel(self, client: ClientConnection, upstream: asyncio.Transport, idle_timeout: float, record: ExchangeRecord) -> Tunnel:
         """Join a client's connection to an upstream's. The exchange is none any more; its record is told when both are gone."""
-        assert client.wire is not None  # noqa: S101 - the caller has just written to it
-        tunnel = Tunnel(client.wire, upstream, idle_timeout, self._loop, self._end_tunnel)
-        client.begin_tunnel(tunnel.client)
-        self._tunnels[tunnel] = record
-        self._no_tunnels.clear()
+        tunnel = self._tunnels.join(client, upstream, idle_timeout, record)
         self._end_exchange()
         return tunnel
-
-    def _end_tunnel(self, tunnel: Tunnel) -> None:
-        record = self._tunnels.pop(tunnel)
-        record.ended = time.perf_counter()
-        record.received, record.sent, record.problem = tunnel.client.received, tunnel.upstream.received, tunnel.problem
-        self.tunnels -= 1
-        if not self._tunnels:
-            self._no_tunnels.set()
-        self._witness(record)
 
     # --- what client connections say ---
 
     def connected(self, connection: ClientConnection) -> None:
         """Take note of a new connection; when nearly all are used up, the one that was idle longest makes room."""
         self._connections.add(connection)
-        if self.closes_connections and self._idle:
+        self._mind_room()
+        if self._is_crowded and self._idle:
             longest = next(iter(self._idle))
             del self._idle[longest]
             longest.close_if_idle()
-        self._idle[connection] = None
-        self._mind_room()
+        self._idle[connection] = True
 
     def disconnected(self, connection: ClientConnection) -> None:
         """Take note of one that is gone."""
@@ -186,12 +167,11 @@ class Gateway:
         self._idle.pop(connection, None)
         self._mind_room()
 
-    @property
-    def _taken(self) -> int:
-        return len(self._connections) + self.tls.under_way
-
     def _mind_room(self) -> None:
-        if self._taken >= self._max_connections:
+        taken = len(self._connections) + self.tls.under_way
+        self._is_crowded = taken > _CROWDED * self._max_connections
+        self.closes_connections = self.draining or self._is_leaving or self._is_crowded
+        if taken >= self._max_connections:
             self._room.clear()
         else:
             self._room.set()
@@ -208,30 +188,19 @@ class Gateway:
 
     # --- life ---
 
-    async def start(self) -> list[Listen]:
+    async def start(self, addresses: Sequence[Listen] | None = None, lent: Sequence[socket.socket] = ()) -> list[Listen]:
         """
-        Listen on every address, and return them with their real ports.
+        Listen on every address, the settings' unless others are given, and on sockets that are lent; return them with their real ports.
 
         Raises CannotListen or BadTlsFile; nothing listens then.
         """
         contexts = self._upstream_contexts(self.settings)
         self.tls.update(self.settings.tls, self.settings.limits.header_timeout)
         self._take_contexts(contexts)
-        bound: list[Listen] = []
-        try:
-            for address in self.settings.listen:
-                sockets = listener.bind(address)
-                self._sockets += sockets
-                bound.append(address if address.unix_path else Listen(address.host, sockets[0].getsockname()[1]))
-        except CannotListen:
-            listener.close_all(self._sockets)
-            raise
+        bound = self._listeners.open(self.settings.listen if addresses is None else addresses, lent, shared=self.share > 1)
         plain = listener.plainly(self._front)
-        self._tasks = [
-            self._loop.create_task(listener.accept(sock, plain if self._is_plain(sock) else self._take_tls, self._room.wait))
-            for sock in self._sockets
-        ]
-        self._tasks.append(self._loop.create_task(self._sweep()))
+        self._listeners.accept(lambda sock: plain if self._is_plain(sock) else self._take_tls, self._room.wait)
+        self._sweeping = self._loop.create_task(self._sweep())
         return bound
 
     def reconfigure(self, settings: Settings) -> None:
@@ -262,6 +231,11 @@ class Gateway:
         self._sweep_interval_s = _sweep_interval(settings)
         self._is_reconfigured.set()
 
+    def begin_leaving(self) -> None:
+        """Serve as before, but end each connection with its answer, so that whoever balances load looks elsewhere."""
+        self._is_leaving = True
+        self._mind_room()
+
     async def drain(self, grace_s: float) -> bool:
         """
         Take no more connections, let exchanges and tunnels end, close everything. Tells whether all exchanges ended within `grace_s`.
@@ -270,36 +244,41 @@ class Gateway:
         aiohttp's own shutdown begins only afterwards: it would stop reading uploads in progress.
         """
         self.draining = True
-        await self._stop_listening()
-        for connection in tuple(self._idle):
+        self._mind_room()
+        await self._listeners.stop(takes_rest=True)
+        for connection in [connection for connection, is_fresh in self._idle.items() if not is_fresh]:
             connection.close_if_idle()
         try:
             async with asyncio.timeout(grace_s):
+                await self._hear_the_fresh()
                 await self._none_in_flight.wait()
-                await self._no_tunnels.wait()
+                await self._tunnels.wait_ended()
         except TimeoutError:
-            await self._close_tunnels()
+            await self._tunnels.close()
             return not self.in_flight
         finally:
             await self.stop()
         return True
 
-    async def _close_tunnels(self) -> None:
-        for tunnel in tuple(self._tunnels):
-            tunnel.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_FAREWELL_S):
-                await self._no_tunnels.wait()
+    async def _hear_the_fresh(self) -> None:
+        """Let connections that have asked for nothing yet do so, for a moment: a request on its way there would be lost."""
+        end = self._loop.time() + _FIRST_REQUEST_S
+        while (any(self._idle.values()) or self.tls.under_way) and self._loop.time() < end:  # noqa: ASYNC110 - an Event would cost each exchange
+            await asyncio.sleep(_LOOK_S)
+        await self.tls.stop()
+        for connection in tuple(self._idle):
+            connection.close_if_idle()
 
     async def stop(self) -> None:
         """Cut everything off."""
         self.draining = True
-        for tunnel in tuple(self._tunnels):
-            tunnel.abort()
-        await self._stop_listening()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._mind_room()
+        self._tunnels.abort()
+        await self._listeners.stop(takes_rest=False)
+        await self.tls.stop()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
         for connection in tuple(self._connections):
             connection.cancel()
         with suppress(TimeoutError):
@@ -309,15 +288,6 @@ class Gateway:
         await self._front.shutdown(_SHUTDOWN_TIMEOUT_S)
         for pool in self.pools.values():
             pool.close()
-
-    async def _stop_listening(self) -> None:
-        sockets, self._sockets = self._sockets, []
-        accepting, self._tasks = self._tasks[: len(sockets)], self._tasks[len(sockets) :]
-        for task in accepting:
-            task.cancel()
-        await asyncio.gather(*accepting, return_exceptions=True)
-        await self.tls.stop()
-        listener.close_all(sockets)
 
     def _is_plain(self, sock: socket.socket) -> bool:
         return self.settings.tls is None or sock.family == socket.AF_UNIX
@@ -336,8 +306,7 @@ class Gateway:
             header_timeout = self.settings.limits.header_timeout
             for connection in tuple(self._connections):
                 connection.expire(now, header_timeout)
-            for tunnel in tuple(self._tunnels):
-                tunnel.expire(now)
+            self._tunnels.expire(now)
 
     def _upstream_contexts(self, settings: Settings) -> dict[Upstream, ssl.SSLContext]:
         """

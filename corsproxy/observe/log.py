@@ -16,10 +16,12 @@ from corsproxy.config.choices import LogFormat, LogLevel
 from corsproxy.config.settings import LogSettings
 from corsproxy.cors.decide import Kind
 from corsproxy.observe.details import Details
+from corsproxy.observe.writer import Writer, writer_to
 from corsproxy.record import ExchangeRecord
 
-# Lines wait this long, so that a busy proxy writes once for many.
+# Lines wait this long, so that a busy proxy writes once for many; and no longer than for so many.
 _FLUSH_INTERVAL_S: Final = 0.05
+_MAX_RECORDS: Final = 200
 _Value = str | int | float
 _OWN_MACHINE: Final = ("127.", "::1", "unix")
 
@@ -32,30 +34,35 @@ def resolve_format(settings: LogSettings, stream: TextIO) -> LogFormat:
 
 
 class AccessLog:
-    """One line an exchange. `add` never blocks on formatting more than one line; writing is done in batches."""
+    """One line an exchange. `add` only keeps it: lines are made and handed to a writer in batches, and nothing waits for those who read them."""
 
     def __init__(self, settings: LogSettings, stream: TextIO) -> None:
         self._format = _FORMATS[resolve_format(settings, stream)]
-        self._stream = stream
-        self._lines: list[str] = []
+        self._writer = writer_to(stream)
+        self._records: list[ExchangeRecord] = []
         self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
 
     def add(self, record: ExchangeRecord) -> None:
-        """Take one exchange."""
-        if not self._lines:
-            self._loop.call_later(_FLUSH_INTERVAL_S, self.flush)
-        self._lines.append(self._format(record))
+        """Take one exchange; its record changes no more."""
+        self._records.append(record)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_FLUSH_INTERVAL_S, self.flush)
+        elif len(self._records) >= _MAX_RECORDS:
+            self._write()
 
     def flush(self) -> None:
-        """Write what waits. A closed stdout costs lines, never the proxy."""
-        lines, self._lines = self._lines, []
-        if not lines:
-            return
-        try:
-            self._stream.write("\n".join(lines) + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            return
+        """Hand on what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._write()
+
+    def _write(self) -> None:
+        records, self._records = self._records, []
+        if records:
+            lines = [self._format(record) for record in records]
+            self._writer.write(("\n".join(lines) + "\n").encode(errors="backslashreplace"))
 
 
 def attributes(record: ExchangeRecord) -> dict[str, _Value]:
@@ -145,14 +152,29 @@ class EventFormatter(logging.Formatter):
         return " ".join(f"{name}={_logfmt_value(value)}" for name, value in texts.items())
 
 
+class EventLog(logging.Handler):
+    """Hands events to a writer, so that no event waits for those who read it."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one event."""
+        try:
+            self._writer.write((self.format(record) + "\n").encode(errors="backslashreplace"), is_event=True)
+        except Exception:  # noqa: BLE001 - the proxy goes on, whatever an event is made of
+            self.handleError(record)
+
+
 def configure_events(settings: LogSettings, stream: TextIO) -> None:
-    """Send the events of the logger `corsproxy` to a stream, and aiohttp's own warnings with them."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(EventFormatter(resolve_format(settings, stream)))
+    """Send the events of the logger `corsproxy` to a stream, and the warnings of libraries with them."""
+    log = EventLog(writer_to(stream))
+    log.setFormatter(EventFormatter(resolve_format(settings, stream)))
     level = _LEVELS[settings.level]
     for name in ("corsproxy", "aiohttp", "asyncio"):
         logger = logging.getLogger(name)
-        logger.handlers[:] = [handler]
+        logger.handlers[:] = [log]
         logger.propagate = False
         logger.setLevel(level if name == "corsproxy" else max(level, logging.WARNING))
 

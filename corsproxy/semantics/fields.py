@@ -102,6 +102,8 @@ _REQUEST_PARTS: Final = {
     b"content-length": Part.TAKEN,
     b"host": Part.TAKEN,
     b"origin": Part.NOTED,
+    b"cookie": Part.NOTED,
+    b"authorization": Part.NOTED,
     b"access-control-request-method": Part.NOTED,
     b"access-control-request-headers": Part.NOTED,
     b"sec-fetch-site": Part.NOTED,

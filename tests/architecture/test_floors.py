@@ -36,6 +36,8 @@ FLOORS = {
     "corsproxy.startup": 5,
     "corsproxy.reload": 5,
     "corsproxy.certificates": 5,
+    "corsproxy.systemd": 5,
+    "corsproxy.pid_one": 5,
     "corsproxy.cli": 6,
     "corsproxy.__main__": 6,
 }

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from corsproxy import problems
-from corsproxy.config.settings import Limits, Route
+from corsproxy.config.settings import Limits, Listen, Route
 from corsproxy.config.upstreams import PoolSettings
+from corsproxy.gateway import listener
 from tests.conftest import ErrorLog, ProxyFactory
 from tests.harness import ORIGIN, Client, Proxy, Served, Upstream, get, ok, put, route, turns, until
 
@@ -148,17 +149,17 @@ async def test_a_busy_connection_never_makes_room(proxy: ProxyFactory, upstream:
 # --- descriptors ---
 
 
-class Failing:
-    """A loop's `sock_accept` that fails so many times before it works again."""
+class Failing(socket.socket):
+    """A listening socket that fails so many times before it accepts again; whoever came meanwhile is lost."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, error: int, times: int) -> None:
-        self.accept = loop.sock_accept
+    def __init__(self, listener: socket.socket, error: int, times: int) -> None:
+        super().__init__(fileno=listener.detach())
         self.error = error
         self.times = times
         self.failed = 0
 
-    async def __call__(self, sock: socket.socket) -> tuple[socket.socket, Any]:
-        accepted = await self.accept(sock)
+    def accept(self) -> tuple[socket.socket, Any]:
+        accepted = super().accept()
         if self.failed < self.times:
             self.failed += 1
             accepted[0].close()
@@ -180,26 +181,22 @@ async def test_a_client_that_broke_off_while_it_waited_is_nobodys_loss(
 
 
 async def survive(proxy: ProxyFactory, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
-    loop = asyncio.get_running_loop()
-    failing = Failing(loop, error, 3)
+    made: list[Failing] = []
+    bind_really = listener.bind
+
+    def bind(address: Listen, *, shared: bool) -> list[socket.socket]:
+        made.extend(Failing(sock, error, 3) for sock in bind_really(address, shared=shared))
+        return list(made)
+
     upstream.serve(lambda request: ok(request.target))
-    front = await proxy()
-    # The harness's upstream accepts by the same loop, so only the proxy's listener must see the failures.
-    await turns()
-    listener = front.gateway._sockets[0]
-    plain = loop.sock_accept
-
-    async def accept(sock: socket.socket) -> tuple[socket.socket, Any]:
-        return await (failing(sock) if sock is listener else plain(sock))
-
-    monkeypatch.setattr(loop, "sock_accept", accept)
-    monkeypatch.setattr("corsproxy.gateway.listener._EXHAUSTION_PAUSE_S", 0.01)
-    # Whoever waits now waits by the old way, and takes this client.
-    assert (await front.ask(get(b"/before"))).body == b"/before"
+    with monkeypatch.context() as patched:
+        patched.setattr(listener, "bind", bind)
+        front = await proxy()
+    monkeypatch.setattr(listener, "_EXHAUSTION_PAUSE_S", 0.01)
     for _ in range(3):
         lost = await front.connect()
         assert await lost.read_until_close() == b""
-    assert failing.failed == 3
+    assert made[0].failed == 3
     assert (await front.ask(get(b"/after"))).body == b"/after"
 
 

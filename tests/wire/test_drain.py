@@ -1,6 +1,7 @@
 """The drain: nothing new comes in, what is in flight ends, then everything is closed."""
 
 import asyncio
+import socket
 import time
 
 import pytest
@@ -171,3 +172,55 @@ async def test_a_pipelined_request_behind_the_last_one_is_not_served(front: Prox
     assert await client.read_until_close() == b""
     assert await draining is True
     assert upstream.connections == 1
+
+
+async def test_who_stands_in_the_queue_when_listening_ends_is_served(front: Proxy, upstream: Upstream) -> None:
+    """The loop gets no turn between: the kernel has made these connections, and nobody has accepted them yet."""
+    upstream.serve(lambda request: ok(request.target))
+    waiting = []
+    for number in range(100):
+        sock = socket.create_connection(("127.0.0.1", front.port))
+        sock.sendall(get(b"/%d" % number))
+        waiting.append(Client(sock))
+    draining = begin_drain(front)
+
+    for number, client in enumerate(waiting):
+        with client:
+            got = await client.read_response()
+            assert (got.body, got.value(b"connection")) == (b"/%d" % number, b"close")
+    assert await draining is True
+
+
+async def test_a_connection_that_asked_for_nothing_yet_may_still_do_so(front: Proxy, upstream: Upstream) -> None:
+    client = await front.connect()
+    await until(lambda: front.open_clients == 1)
+    draining = begin_drain(front)
+    await until(lambda: front.gateway.draining)
+    await client.send(get(b"/late"))
+    served = await upstream.accept()
+    assert (await served.read_request()).target == b"/late"
+    await served.send(ok(b"late"))
+
+    assert (await client.read_response()).body == b"late"
+    assert await draining is True
+
+
+async def test_one_that_asks_for_nothing_holds_the_end_up_for_a_moment_only(front: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corsproxy.gateway.server._FIRST_REQUEST_S", 0.05)
+    client = await front.connect()
+    await until(lambda: front.open_clients == 1)
+    assert await begin_drain(front) is True
+    assert await client.read_until_close() == b""
+
+
+async def test_whoever_leaves_soon_serves_on_and_ends_each_connection(front: Proxy, upstream: Upstream) -> None:
+    """What is open stays open until its next answer, and new connections come in."""
+    upstream.serve(lambda request: ok(request.target))
+    kept, silent = await front.connect(), await front.connect()
+    assert (await kept.ask(get(b"/1"))).values(b"connection") == []
+    front.gateway.begin_leaving()
+    late = await front.connect()
+    for client, target in ((kept, b"/2"), (late, b"/3"), (silent, b"/4")):
+        got = await client.ask(get(target))
+        assert (got.body, got.value(b"connection")) == (target, b"close")
+        assert await client.read_until_close() == b""

@@ -1,0 +1,214 @@
+"""
+What the lanes have in common: one exchange's bookkeeping, and a response on its way to the client.
+
+A lane decides when bytes are read and written. What is admitted, tried again, recorded and sent stands here, and the rules themselves in
+`plan`, `edits`, `answers` and `resilience`.
+"""
+
+import asyncio
+import time
+from typing import Final, Protocol
+
+from corsproxy import edits, problems
+from corsproxy.answers import Answer, Context, problem_answer
+from corsproxy.config.settings import Settings
+from corsproxy.config.upstreams import Upstream
+from corsproxy.edits import Received
+from corsproxy.gateway._aiohttp import ClientConnection
+from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.gateway.tunnel import End
+from corsproxy.gateway.upstream import UpstreamConnection
+from corsproxy.plan import Forward, Fresh
+from corsproxy.problems import Problem, Stage
+from corsproxy.record import ExchangeRecord
+from corsproxy.resilience.retry import Attempt, may_retry
+from corsproxy.semantics.fields import FieldLine, ResponseHead
+from corsproxy.semantics.framing import NO_BODY, BodyKind, Refusal, frame
+
+# Queued content from which on the upstream is not read: one full read, or a few small ones.
+HIGH_WATER_BYTES: Final = 64 * 1024
+
+# The upstream may still be at work, or the wait was long enough.
+_TIMEOUTS: Final = (
+    problems.UPSTREAM_CONNECT_TIMEOUT,
+    problems.UPSTREAM_RESPONSE_TIMEOUT,
+    problems.UPSTREAM_IDLE_TIMEOUT,
+    problems.UPSTREAM_POOL_FULL,
+)
+
+
+class House(Protocol):
+    """The gateway, as far as every lane knows it."""
+
+    settings: Settings
+    closes_connections: bool
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether more exchanges are in flight than may be; the one that asks is counted."""
+
+    def date(self) -> bytes:
+        """Return the HTTP-date of this second."""
+
+    def pool(self, upstream: Upstream) -> UpstreamPool:
+        """Return the pool of an upstream."""
+
+    def fresh(self) -> Fresh:
+        """Return the ids of one exchange."""
+
+    def enter(self, connection: ClientConnection) -> None:
+        """Take note of an exchange that begins."""
+
+    def leave(self, connection: ClientConnection, record: ExchangeRecord) -> None:
+        """Take note of an exchange that ended."""
+
+
+def identify(record: ExchangeRecord, context: Context) -> None:
+    """Record whose exchange it is, and what was decided."""
+    exchange = context.exchange
+    record.context, record.decision, record.client = context, context.decision, exchange.client.decode("ascii")
+    record.request_id, record.trace_id = exchange.request_id.decode("ascii"), exchange.trace_id.decode("ascii")
+
+
+def admit(house: House, planned: Forward) -> Answer | None:
+    """Say why a request does not go upstream although the rules would let it; None if it may."""
+    if house.is_overloaded:
+        return problem_answer(planned.context, problems.OVERLOADED, close=planned.body != NO_BODY)
+    return None
+
+
+def record_answer(record: ExchangeRecord, answer: Answer) -> None:
+    """Record an answer of the proxy's own."""
+    record.status, record.reason, record.problem = answer.status, answer.reason, answer.problem
+    record.sent = len(answer.body)
+
+
+def is_too_large(planned: Forward, record: ExchangeRecord) -> bool:
+    """Whether more came of the request's body than may."""
+    return planned.body_limit is not None and record.received > planned.body_limit
+
+
+def is_tried_again(planned: Forward, record: ExchangeRecord, problem: Problem, connection: UpstreamConnection | None) -> bool:
+    """Say whether there is another attempt after one that failed before a byte of its answer went to the client, and count it."""
+    attempt = Attempt(
+        method=planned.context.method,
+        has_body=planned.body != NO_BODY,
+        connected=connection is not None,
+        reused=connection is not None and record.upstream_reused,
+        received=connection is not None and connection.received,
+        timed_out=problem in _TIMEOUTS,
+        number=record.retries + 1,
+    )
+    # Where the client is at fault, no other attempt would help.
+    if problem.stage is Stage.CLIENT or not may_retry(attempt, planned.route.upstream.retries):
+        return False
+    record.retries += 1
+    return True
+
+
+class Incoming:
+    """
+    A response as it comes: the part of an Exchange that is the same on every lane.
+
+    It queues what came until `collect` writes it for the client.
+    """
+
+    __slots__ = (
+        "chunks",
+        "connection",
+        "context",
+        "ended",
+        "failure",
+        "interims",
+        "keep_alive",
+        "problem",
+        "queued",
+        "received",
+        "trailers",
+    )
+
+    def __init__(self, context: Context, connection: UpstreamConnection) -> None:
+        self.begin(context, connection)
+
+    def begin(self, context: Context, connection: UpstreamConnection) -> None:
+        """Wait for the response to one attempt."""
+        self.context = context
+        self.connection = connection
+        self.received: Received | None = None
+        self.interims: list[ResponseHead] = []
+        self.chunks: list[bytes] = []
+        self.queued = 0
+        self.trailers: list[FieldLine] = []
+        self.keep_alive = False
+        self.ended = False
+        self.problem: Problem | None = None
+        self.failure = ""
+
+    # --- what the upstream connection says ---
+
+    def on_head(self, head: ResponseHead) -> Received | None:
+        """Judge the final head."""
+        received = edits.receive(self.context, head)
+        if isinstance(received, Refusal):
+            self.problem, self.failure = received.problem, f"the answer's head is refused: {received.reason}"
+            return None
+        self.received = received
+        return received
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Queue a 1xx response."""
+        self.interims.append(head)
+
+    def on_switch(self, head: ResponseHead, transport: asyncio.Transport) -> End | Refusal:
+        """Refuse a 101: nobody asked for one."""
+        del head, transport
+        return Refusal(problems.UPSTREAM_BAD_SWITCH, "not-asked")
+
+    def on_body(self, data: bytes) -> None:
+        """Queue content."""
+        self.chunks.append(data)
+        self.queued += len(data)
+        if self.queued >= HIGH_WATER_BYTES:
+            self.connection.pause_reading()
+
+    def on_trailers(self, lines: list[FieldLine]) -> None:
+        """Keep the trailer section."""
+        self.trailers = lines
+
+    def on_end(self) -> None:
+        """Take note of the end."""
+        self.ended = True
+
+    def on_failure(self, problem: Problem, text: str) -> None:
+        """Take note of a failure."""
+        self.problem, self.failure = problem, text
+
+    # --- what the lane asks ---
+
+    def take_interims(self) -> list[bytes]:
+        """Write the 1xx responses that came since the last time."""
+        interims, self.interims = self.interims, []
+        return [edits.render_interim(self.context, head) for head in interims]
+
+    def collect(self, record: ExchangeRecord, date: bytes, *, close: bool) -> list[bytes]:
+        """Write what the client gets of what came since the last time. `close` ends its connection, if that can still be said."""
+        pieces = self.take_interims() if self.interims else []
+        received = self.received
+        if received is None:
+            return pieces
+        context = self.context
+        if not record.status:
+            self.keep_alive = edits.keeps_connection(context, received, close=close)
+            record.status, record.head = received.head.status, time.perf_counter()
+            record.notices = received.notices
+            record.reads_until_close = received.client_body.kind is BodyKind.UNTIL_CLOSE
+            pieces.append(edits.render(context, received, date, close=close))
+        if self.chunks:
+            chunks, self.chunks, self.queued = self.chunks, [], 0
+            body = received.client_body
+            for chunk in chunks:
+                record.sent += len(chunk)
+                pieces += frame(body, chunk)
+        if self.ended:
+            pieces.append(edits.render_end(context, received, self.trailers))
+        return pieces

@@ -1,0 +1,220 @@
+"""
+The last exchanges, and counts of who called and why it came out so: bounded, and nearly free while nobody looks.
+
+A record is kept as it is; what is shown of it is made when somebody looks.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Final
+
+from corsproxy.config.settings import Settings
+from corsproxy.observe.entry import FINE, MAX_TARGET_BYTES, Entry, Outcome, entry_of, is_fine, reason_of
+from corsproxy.record import ExchangeRecord
+
+SIZE: Final = 500
+# Of those that deserve a look, some are kept longer, so that the good calls of a busy proxy do not push them out.
+KEPT: Final = 250
+# How many entries one look returns at most.
+MAX_LOOK: Final = SIZE + KEPT
+
+
+class Tally:
+    """
+    Counts by a key that clients choose, in bounded memory: who is counted often stays.
+
+    A full table lets go of the rarer half; what was counted there goes on as `others`. So the counts of frequent keys are right,
+    and those of rare ones begin anew at times.
+    """
+
+    def __init__(self, size: int = 256) -> None:
+        self._size = size
+        self.counts: dict[str | bytes, list[int]] = {}
+        self.others = [0, 0]
+
+    def add(self, key: str | bytes, *, fine: bool) -> None:
+        """Count one exchange."""
+        count = self.counts.get(key)
+        if count is None:
+            count = self.admit(key)
+        count[0] += 1
+        if not fine:
+            count[1] += 1
+
+    def add_all(self, counts: Iterable[tuple[str, int, int]], others: Sequence[int] = (0, 0)) -> None:
+        """Add what another one has counted: what its `top` and its `others` say."""
+        for key, total, bad in counts:
+            count = self.counts.get(key) or self.admit(key)
+            count[0] += total
+            count[1] += bad
+        self.others[0] += others[0]
+        self.others[1] += others[1]
+
+    def top(self, most: int = 50) -> list[tuple[str, int, int]]:
+        """Return name, count, and how many of these deserve a look; the most frequent first."""
+        ranked = sorted(self.counts.items(), key=lambda item: -item[1][0])
+        return [
+            (key.decode("ascii", "backslashreplace") if isinstance(key, bytes) else key, count[0], count[1]) for key, count in ranked[:most]
+        ]
+
+    def admit(self, key: str | bytes) -> list[int]:
+        """Begin to count a key that is not counted yet."""
+        if len(self.counts) >= self._size:
+            # Of two that are equally rare the younger stays: it may be on its way up.
+            ranked = sorted(self.counts.items(), key=lambda item: item[1][0])
+            for _, count in ranked[: -self._size // 2]:
+                self.others[0] += count[0]
+                self.others[1] += count[1]
+            self.counts = dict(ranked[-self._size // 2 :])
+        count = self.counts[key] = [0, 0]
+        return count
+
+
+# The number of an exchange, the settings that it was judged by, and what is known of it.
+Kept = tuple[int, int, ExchangeRecord | Entry]
+_GOOD: Final = frozenset({Outcome.ALLOWED.value, Outcome.PASSED.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What somebody sees: entries in order, the number of the last exchange that there was, and how many in between are not shown."""
+
+    entries: tuple[Entry, ...]
+    last: int
+    missed: int = 0
+
+
+class Ring:
+    """
+    The last exchanges of one proxy.
+
+    `name` tells its numbers from those of another one, and of another start. `last` is the number of the newest exchange.
+    `bad` counts those of this process that deserve a look.
+    """
+
+    def __init__(self, settings: Callable[[], Settings], name: str, size: int = SIZE, kept: int = KEPT) -> None:
+        self.name = name
+        self.last = 0
+        self._taken = 0
+        self.bad = 0
+        self.revision = 0
+        self.origins = Tally()
+        self.reasons = Tally()
+        self._settings = settings
+        self._elsewhere: dict[str, dict[str, Any]] = {}
+        self._recent: deque[Kept] = deque(maxlen=size)
+        self._bad: deque[Kept] = deque(maxlen=kept)
+
+    def add(self, record: ExchangeRecord) -> None:
+        """Take note of an exchange that ended. All in one piece, for each exchange pays for it."""
+        self.last = number = self.last + 1
+        if len(record.target) > MAX_TARGET_BYTES:
+            record = replace(record, target=record.target[: MAX_TARGET_BYTES + 1])
+        kept = (number, self.revision, record)
+        self._recent.append(kept)
+        decision, context = record.decision, record.context
+        if (
+            record.problem is None
+            and (decision is None or decision.reason in FINE)
+            and (context is None or not context.exchange.has_cookie or is_fine(record))
+        ):
+            bad, reason = 0, decision.reason if decision is not None else record.reason
+        else:
+            bad, reason = 1, reason_of(record)
+            self.bad += 1
+            self._bad.append(kept)
+        try:
+            count = self.reasons.counts[reason]
+        except KeyError:
+            count = self.reasons.admit(reason)
+        count[0] += 1
+        count[1] += bad
+        if decision is not None and decision.origin:
+            try:
+                count = self.origins.counts[decision.origin]
+            except KeyError:
+                count = self.origins.admit(decision.origin)
+            count[0] += 1
+            count[1] += bad
+
+    def take(self, name: str, entries: Iterable[Entry], counts: dict[str, Any]) -> None:
+        """Take in what another process has seen since the last time, and all that it has counted; its entries get numbers of this one."""
+        for entry in entries:
+            self.last = number = self.last + 1
+            self._taken += 1
+            kept = (number, self.revision, replace(entry, id=self._id(number), revision=self.revision))
+            self._recent.append(kept)
+            if entry.outcome not in _GOOD:
+                self._bad.append(kept)
+        self._elsewhere[name] = counts
+
+    def renew(self) -> None:
+        """Other settings are in force from now on."""
+        self.revision += 1
+
+    def since(self, number: int, most: int = MAX_LOOK) -> Look:
+        """
+        Return what came after an exchange, oldest first; at most so many, those that deserve a look before others.
+
+        0 is the beginning. A number that was not given yet is of another proxy, so everything is returned.
+        """
+        if number > self.last:
+            number = 0
+        fresh = list(self._after(self._recent, number))
+        first = fresh[0][0] if fresh else self.last + 1
+        chosen = [*(each for each in self._after(self._bad, number) if each[0] < first), *fresh]
+        if len(chosen) > most:
+            chosen = _most_telling(chosen, most)
+        missed = self.last - number - len(chosen)
+        return Look(tuple(map(self._entry, chosen)), self.last, missed if number else 0)
+
+    def find(self, name: str) -> Entry | None:
+        """Return an entry by its id; None if there is none, or none any more."""
+        prefix, _, digits = name.partition("-")
+        if prefix != self.name or not (digits.isascii() and digits.isdigit() and len(digits) < 16):
+            return None
+        number = int(digits)
+        found = next((each for ring in (self._recent, self._bad) for each in ring if each[0] == number), None)
+        return self._entry(found) if found is not None else None
+
+    def counts(self) -> dict[str, Any]:
+        """Return the counts for JSON, and for another process: names with all exchanges, and with those that deserve a look."""
+        own = {"total": self.last - self._taken, "bad": self.bad, "origins": self.origins.top(), "reasons": self.reasons.top()}
+        if not self._elsewhere:
+            return own | {"other_origins": list(self.origins.others)}
+        origins, reasons = Tally(), Tally()
+        every = (own | {"other_origins": self.origins.others}, *self._elsewhere.values())
+        for each in every:
+            origins.add_all(each["origins"], each["other_origins"])
+            reasons.add_all(each["reasons"])
+        return {
+            "total": sum(each["total"] for each in every),
+            "bad": sum(each["bad"] for each in every),
+            "origins": origins.top(),
+            "reasons": reasons.top(),
+            "other_origins": list(origins.others),
+        }
+
+    def _entry(self, kept: Kept) -> Entry:
+        number, revision, record = kept
+        return record if isinstance(record, Entry) else entry_of(record, self._id(number), self._settings(), revision)
+
+    def _id(self, number: int) -> str:
+        return f"{self.name}-{number}"
+
+    @staticmethod
+    def _after(ring: deque[Kept], number: int) -> Iterable[Kept]:
+        """Return those after a number, in order; from behind, for mostly there are few."""
+        count = next((place for place, each in enumerate(reversed(ring)) if each[0] <= number), len(ring))
+        return islice(ring, len(ring) - count, None)
+
+
+def _most_telling(chosen: list[Kept], most: int) -> list[Kept]:
+    def is_good(kept: Kept) -> bool:
+        record = kept[2]
+        return record.outcome in _GOOD if isinstance(record, Entry) else is_fine(record)
+
+    ranked = sorted(chosen, key=lambda kept: (is_good(kept), -kept[0]))
+    return sorted(ranked[:most], key=lambda kept: kept[0])
