@@ -69,7 +69,8 @@ def test_two_builds_are_the_same_to_the_byte(dist: Path, tmp_path: Path) -> None
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
-    names = zipfile.ZipFile(wheel).namelist()
+    with zipfile.ZipFile(wheel) as opened:
+        names = opened.namelist()
     sources = {
         str(file.relative_to(ROOT)) for file in (ROOT / "corsproxy").rglob("*") if file.is_file() and "__pycache__" not in file.parts
     }
@@ -80,7 +81,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 def test_the_sdist_can_be_built_from(dist: Path) -> None:
     (archive,) = dist.glob("*.tar.gz")
-    names = tarfile.open(archive).getnames()
+    with tarfile.open(archive) as opened:
+        names = opened.getnames()
 
     assert {f"corsproxy-{__version__}/{part}" for part in ("pyproject.toml", "README.md", "LICENSE", "corsproxy/cli/main.py")} <= set(names)
 
@@ -110,7 +112,7 @@ def serves_the_demo(command: list[str | Path], home: Path) -> None:
 def test_an_empty_environment_needs_what_is_pinned_and_nothing_more(wheel: Path, tmp_path: Path) -> None:
     place = tmp_path / "venv"
     venv.create(place, with_pip=True)
-    pip = [place / "bin" / "python", "-m", "pip", "install", "-q"]
+    pip: list[str | Path] = [place / "bin" / "python", "-m", "pip", "install", "-q"]
     variables = environment(tmp_path)
     subprocess.run([*pip, "--require-hashes", "-r", ROOT / "requirements" / "run.txt"], check=True, env=variables, timeout=240)
     # Everything that it needs is there already: the index is not asked.
@@ -125,8 +127,15 @@ def test_an_empty_environment_needs_what_is_pinned_and_nothing_more(wheel: Path,
 
 @pytest.mark.parametrize("tool", ["pipx", "uvx"])
 def test_it_runs_without_being_installed(tool: str, wheel: Path, tmp_path: Path) -> None:
-    run = {"pipx": [BIN / "pipx", "run", "--spec", wheel, "corsproxy"], "uvx": [BIN / "uvx", "--from", wheel, "corsproxy"]}[tool]
-    done = subprocess.run([*run, "version"], capture_output=True, text=True, env=environment(tmp_path), timeout=240, check=False)
+    spec = ["run", "--spec"] if tool == "pipx" else ["--from"]
+    done = subprocess.run(
+        [BIN / tool, *spec, wheel, "corsproxy", "version"],
+        capture_output=True,
+        text=True,
+        env=environment(tmp_path),
+        timeout=240,
+        check=False,
+    )
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"corsproxy {__version__}")
