@@ -168,6 +168,7 @@ async def proxy(upstream: Upstream, *lines: str) -> AsyncIterator[Proxy]:
             f"upstream: http://127.0.0.1:{upstream.port}",
             f"cors: {{allow_origins: [{ORIGIN.decode()}]}}",
             "log: {access: false}",
+            "admin: {listen: 127.0.0.1:0}",
             *lines,
         )
     )

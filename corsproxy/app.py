@@ -11,17 +11,22 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import replace
 from typing import Final, TextIO
 
+from corsproxy import vitals
+from corsproxy.admin.server import serving_admin
+from corsproxy.admin.sources import InForce
 from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
+from corsproxy.gateway.listener import NO_SOCKETS, Sockets
 from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
 from corsproxy.observe.log import AccessLog, configure_events
 from corsproxy.observe.notices import Notices
 from corsproxy.observe.ring import Ring
+from corsproxy.observe.tracing import start_tracing
 from corsproxy.observe.writer import settle
 from corsproxy.record import ExchangeRecord
 from corsproxy.reload import reloading
@@ -38,20 +43,21 @@ _RESERVED_DESCRIPTORS: Final = 64
 
 class App:
     """
-    One proxy: the gateway and what watches it. `share` is how many such processes there are.
+    One proxy: the gateway and what watches it. `share` is how many such processes there are, and `instance` what all of them are called in Via.
 
     `is_ready`: whoever balances load may send more.
     """
 
-    def __init__(self, settings: Settings, access_stream: TextIO, event_stream: TextIO, share: int = 1) -> None:
-        self._instance = secrets.token_hex(4).encode()
+    def __init__(self, settings: Settings, access_stream: TextIO, event_stream: TextIO, share: int = 1, instance: bytes = b"") -> None:
+        self._instance = instance or new_instance()
         self._access_stream = access_stream
         self._event_stream = event_stream
         self.counters = Counters()
         self._access = self._access_log(settings)
         self._notices = Notices()
         self.ring = Ring(lambda: self.gateway.settings, self._instance.decode())
-        self.gateway = Gateway(self._personal(settings), self._witness, room_for_connections(), share)
+        self._tracing = start_tracing()
+        self.gateway = Gateway(self._personal(settings), self._witness, room_for_connections(), share, self._tracing)
         self.is_ready = False
 
     def reconfigure(self, settings: Settings) -> None:
@@ -60,7 +66,7 @@ class App:
         self.gateway.reconfigure(self._personal(settings))
         self.ring.renew()
         if settings.log != log:
-            self._flush()
+            self._close_log()
             self._access = self._access_log(settings)
             configure_events(settings.log, self._event_stream)
         self._notices.forget()
@@ -78,20 +84,22 @@ class App:
         self.ring.add(record)
         if record.notices:
             self._notices.add(record.notices)
+        if self._tracing is not None:
+            self._tracing.add(record)
         if self._access is not None:
             self._access.add(record)
 
-    async def start(self, addresses: Sequence[Listen] | None = None, lent: Sequence[socket.socket] = ()) -> list[Listen]:
-        """Listen, on the settings' addresses unless others are given, and on sockets that are lent; returns the real addresses. Raises CannotListen."""
-        bound = await self.gateway.start(addresses, lent)
+    async def start(self, addresses: Sequence[Listen] | None = None, sockets: Sockets = NO_SOCKETS) -> list[Listen]:
+        """Listen, on the settings' addresses unless others are given, and on sockets that listen already; returns the real addresses. Raises CannotListen."""
+        bound = await self.gateway.start(addresses, sockets)
         self.is_ready = True
         return bound
 
-    async def end(self) -> None:
-        """End in order, as `shutdown` says: accept for a while, let exchanges end, cut what is left."""
+    async def end(self, *, delays: bool = True) -> None:
+        """End in order, as `shutdown` says: accept for a while, if it `delays`, let exchanges end, cut what is left."""
         shutdown = self.gateway.settings.shutdown
         self.is_ready = False
-        if shutdown.delay:
+        if shutdown.delay and delays:
             self.gateway.begin_leaving()
             _log.info("ending: connections are accepted for %g s more", shutdown.delay)
             await asyncio.sleep(shutdown.delay)
@@ -101,17 +109,27 @@ class App:
             _log.info("draining: %d in flight%s, up to %g s", in_flight, and_tunnels, shutdown.grace)
         if not await self.gateway.drain(shutdown.grace):
             _log.warning("cut off what was still in flight after %g s", shutdown.grace)
-        self._flush()
+        await self._say_the_rest()
 
     async def stop(self) -> None:
         """End at once."""
         self.is_ready = False
         await self.gateway.stop()
-        self._flush()
+        await self._say_the_rest()
 
-    def _flush(self) -> None:
+    async def _say_the_rest(self) -> None:
+        self._close_log()
+        if self._tracing is not None:
+            await self._tracing.close()
+
+    def _close_log(self) -> None:
         if self._access is not None:
-            self._access.flush()
+            self._access.close()
+
+
+def new_instance() -> bytes:
+    """Make what tells this proxy from others of its name."""
+    return secrets.token_hex(4).encode()
 
 
 def room_for_connections() -> int:
@@ -134,28 +152,37 @@ def room_for_connections() -> int:
 
 
 async def serve(
-    settings: Settings,
+    loaded: Loaded,
     on_listening: Callable[[Sequence[Listen]], None],
     load: Callable[[], Loaded] | None = None,
-    files: Sequence[str] = (),
     lent: Sequence[socket.socket] = (),
 ) -> int:
     """
     Run a proxy until SIGTERM (end in order) or SIGINT (end at once); returns the exit code.
 
-    A second signal ends whatever still runs: 130 or 143. `load` makes the settings anew: on SIGHUP, and when one of `files`,
-    which they were made of, has changed. `lent` are sockets to accept from in place of the settings' addresses. Raises CannotListen.
+    A second signal ends whatever still runs: 130 or 143. `loaded` holds the settings to begin with. `load` makes them anew: on SIGHUP, when
+    one of the files that they were made of has changed, or when somebody asks at the admin listener; without it there are neither reloads nor
+    an admin listener. `lent` are sockets to accept from in place of the settings' addresses. Raises CannotListen.
     """
-    app = App(settings, sys.stdout, sys.stderr)
+    assert loaded.settings is not None  # noqa: S101 - the caller looked
+    app = App(loaded.settings, sys.stdout, sys.stderr)
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
-    with reloading(load, app.reconfigure, settings, files) if load is not None else nullcontext():
-        on_listening(await app.start(() if lent else None, lent))
-        notify(READY)
-        first = await signals.get()
-    notify(STOPPING)
+    async with AsyncExitStack() as until_end:
+        with reloading(load, app.reconfigure, InForce(loaded.settings, loaded)) if load is not None else nullcontext() as reloader:
+            if reloader is not None:
+                await until_end.enter_async_context(serving_admin(vitals.sources_of_process(app.gateway, app.counters, reloader, app.ring)))
+            on_listening(await app.start(() if lent else None, Sockets(lent=tuple(lent))))
+            notify(READY)
+            first = await signals.get()
+        notify(STOPPING)
+        return await _end(app, first, signals)
+
+
+async def _end(app: App, first: signal.Signals, signals: "asyncio.Queue[signal.Signals]") -> int:
+    """End as the first signal says, or at once when another one comes; returns the exit code."""
     if first is signal.SIGINT:
         await app.stop()
         return 0
@@ -172,14 +199,13 @@ async def serve(
 
 
 def run(
-    settings: Settings,
+    loaded: Loaded,
     on_listening: Callable[[Sequence[Listen]], None],
     load: Callable[[], Loaded] | None = None,
-    files: Sequence[str] = (),
     lent: Sequence[socket.socket] = (),
 ) -> int:
     """Run `serve` on uvloop where there is one. Raises CannotListen."""
-    return run_on_loop(serve(settings, on_listening, load, files, lent))
+    return run_on_loop(serve(loaded, on_listening, load, lent))
 
 
 def run_on_loop(main: Coroutine[None, None, int]) -> int:

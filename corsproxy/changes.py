@@ -5,9 +5,10 @@ It knows which keys are in use from the start to the end, and what people call e
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Final
 
+from corsproxy.config.diagnostics import Diagnostic
 from corsproxy.config.hosts import implied_hosts
 from corsproxy.config.schema import SINGLE_KEYS
 from corsproxy.config.settings import Route, Settings
@@ -24,6 +25,22 @@ _KEY_OF_FIELD: Final = {
     "request_headers": "headers",
     "response_headers": "headers",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadOutcome:
+    """
+    What came of one reload.
+
+    `needs_restart` names the keys that the file sets otherwise than they are in force; `changed` tells whether any other did.
+    `time` is in seconds since the epoch.
+    """
+
+    ok: bool
+    diagnostics: tuple[Diagnostic, ...]
+    needs_restart: tuple[str, ...]
+    changed: bool
+    time: float
 
 
 def hold_back(running: Settings, new: Settings, fixed: Iterable[str] = FIXED_KEYS) -> tuple[Settings, tuple[str, ...]]:

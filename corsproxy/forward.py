@@ -25,7 +25,7 @@ _ORIGIN = frozenset({b"origin"})
 _ID = b"X-Request-Id"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Forward:
     """
     The request goes upstream.
@@ -45,7 +45,7 @@ class Forward:
     reuse_upstream: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tunnel(Forward):
     """
     A WebSocket's handshake goes upstream, and after a 101 that answers `key`, bytes both ways.

@@ -18,11 +18,13 @@ from corsproxy.cors.names import FORBIDDEN_METHODS
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.forward import Forward, Request, Tunnel, forward, sent_host
 from corsproxy.problems import Problem
+from corsproxy.recall import Recall
+from corsproxy.resilience.bucket import key_of
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, RequestHead, Survey, survey_request
 from corsproxy.semantics.forwarded import ClientFacts, Hop, read_client
 from corsproxy.semantics.framing import NO_BODY, Body, Refusal, connection_options, is_persistent, request_body
 from corsproxy.semantics.hops import has_passed, max_forwards, takes_trailers
-from corsproxy.semantics.target import TargetForm, parse_target
+from corsproxy.semantics.target import Target, TargetForm, parse_target
 from corsproxy.semantics.trace import is_request_id, parse_traceparent
 from corsproxy.semantics.websocket import Handshake, read_handshake
 
@@ -68,8 +70,20 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
     """
     Say what happens to a request.
 
-    Pure: same arguments, same answer. Never raises for client input. The gates are passed in this order: framing, target
-    and Host, route, CORS, limits. A preflight is answered here, so it never depends on the upstream.
+    Pure: same arguments, same answer. Never raises for client input. What `plan_anew` says, sooner where it was asked alike before.
+    """
+    recall: Recall | None = settings.kept.by_plan
+    if recall is None:
+        recall = settings.kept.by_plan = Recall(settings, plan_anew)
+    return recall.plan(head, connection, fresh)
+
+
+def plan_anew(settings: Settings, head: RequestHead, connection: Connection, fresh: Fresh) -> Plan:
+    """
+    Say what happens to a request, from nothing but the arguments. This is what `plan` means.
+
+    The gates: framing, target and Host, route, CORS, limits. A preflight is answered here, so it never depends on the upstream.
+    `recall` takes for one what differs in lines alone that the survey does not note, so a field that a gate reads must be noted.
 
     Spec: RFC 9112 3.2, 6.3; RFC 9110 7.6, 9.3; Fetch #http-cors-protocol.
     """
@@ -78,7 +92,7 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
     # aiohttp loses what a client pipelines behind an Upgrade: the connection ends after an answer that is none to it.
     persistent = is_persistent(head.minor, options) and b"upgrade" not in survey.noted
     exchange = _identify(settings, head, survey, options, connection, fresh)
-    context = Context(head.method, head.minor, persistent, exchange=exchange)
+    context = Context(head.method, head.minor, persistent, exchange=exchange, accept=survey.noted.get(b"accept", ()))
     body = request_body(head, survey)
     if isinstance(body, Refusal):
         return _refuse(context, body)
@@ -88,12 +102,7 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
     target = parse_target(head.method, head.target, survey.noted.get(b"host"), head.minor)
     if isinstance(target, Refusal):
         return _refuse(context, target)
-    if not routes.answers_host(settings.hosts, target.authority):
-        return _refuse(context, Refusal(problems.MISDIRECTED, "host-not-answered"), close=body != NO_BODY)
-    if head.method in FORBIDDEN_METHODS:
-        return _refuse(context, Refusal(problems.METHOD_UNSUPPORTED, "method"))
-    path = target.path if target.form is not TargetForm.ASTERISK else b"/"
-    route = routes.match(routes.for_host(settings.table, target.authority), path)
+    route = _find_route(settings, head, target)
     found = route if isinstance(route, Route) else None
     cors = found.cors if found else settings.default_cors
     hop = Hop(connection.peer, connection.tls, target.authority)
@@ -102,12 +111,13 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
     decision = _decide(settings, cors, head, survey, facts, asked)
     trailers = head.minor >= 1 and takes_trailers(survey.noted.get(b"te", ()))
     host = sent_host(found, target) if found else b""
-    exchange = _locate(settings, exchange, facts)
-    context = Context(head.method, head.minor, persistent, found, cors, decision, trailers, exchange, host)
+    exchange = _locate(settings, exchange, facts, head)
+    context = Context(head.method, head.minor, persistent, found, cors, decision, trailers, exchange, host, context.accept)
     if isinstance(route, Refusal):
         # A preflight for a path without a route is granted by the default policy, so that the script can read the 404 that follows.
         is_granted = decision.kind is Kind.PREFLIGHT and decision.granted and route.problem is problems.NO_ROUTE
-        return _answer_preflight(context, cors, decision, body) if is_granted else _refuse(context, route, close=body != NO_BODY)
+        close = body != NO_BODY or route.problem is problems.METHOD_UNSUPPORTED
+        return _answer_preflight(context, cors, decision, body) if is_granted else _refuse(context, route, close=close)
     if decision.kind is Kind.PREFLIGHT:
         return _answer_preflight(context, cors, decision, body)
     refusal = (
@@ -155,10 +165,21 @@ def _identify(
     )
 
 
-def _locate(settings: Settings, exchange: Exchange, facts: ClientFacts) -> Exchange:
-    """Say where the client is, and under which URL it sees the proxy."""
+def _find_route(settings: Settings, head: RequestHead, target: Target) -> Route | Refusal:
+    """Find the route of a request, or why there is none; the default policy says who may read that."""
+    if not routes.answers_host(settings.hosts, target.authority):
+        return Refusal(problems.MISDIRECTED, "host-not-answered")
+    if head.method in FORBIDDEN_METHODS:
+        return Refusal(problems.METHOD_UNSUPPORTED, "method")
+    path = target.path if target.form is not TargetForm.ASTERISK else b"/"
+    return routes.match(routes.for_host(settings.table, target.authority), path)
+
+
+def _locate(settings: Settings, exchange: Exchange, facts: ClientFacts, head: RequestHead) -> Exchange:
+    """Say where the client is, under which URL it sees the proxy, and what its requests are counted by."""
     public, is_secure = _seen_as(settings.own_origins, facts.host, facts.proto if facts.is_certain else b"")
-    return exchange._replace(client=facts.address, authority=facts.host, public=public, is_secure=is_secure)
+    rate_key = key_of(settings.rate_limit, facts.address, head.lines) if settings.rate_limit is not None else b""
+    return exchange._replace(client=facts.address, authority=facts.host, public=public, is_secure=is_secure, rate_key=rate_key)
 
 
 @lru_cache(maxsize=256)

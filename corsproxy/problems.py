@@ -33,7 +33,9 @@ class Problem:
     One entry of the catalogue.
 
     `status` is the HTTP status of the answer that reports it (0: it never becomes an answer);
-    `detail` is what a client may read: it names no address and no secret.
+    `detail` is what a client may read: it names no address and no secret. `word` names what can end an exchange, for logs and
+    metrics: stable, in snake_case, another one for each problem. `proxy_error` is what an answer's Proxy-Status calls it
+    (RFC 9209 2.3), which has one name for all that is the client's fault.
     """
 
     code: str
@@ -44,6 +46,8 @@ class Problem:
     status: int = 0
     stage: Stage = Stage.CLIENT
     detail: str = ""
+    word: str = ""
+    proxy_error: str = "http_request_error"
 
     @property
     def urn(self) -> str:
@@ -230,6 +234,14 @@ TEST_FAILED: Final = Problem(
     "Mend the policy where the message points, or the test. `corsproxy explain` shows the whole exchange.",
 )
 
+BAD_RATE_KEY: Final = Problem(
+    "CP123",
+    "not what requests can be counted by",
+    "A rate limit counts the requests of one client, one page's origin, or one value of a header field together. What anybody can write as they "
+    "like limits nobody.",
+    "Write `client_ip`, `origin`, or `header:NAME`.",
+)
+
 TLS_INCOMPLETE: Final = Problem(
     "CP131",
     "a TLS setting lacks its counterpart",
@@ -400,6 +412,14 @@ ANY_HOST: Final = Problem(
     'Name the hosts that browsers use with `hosts` or `public_url`; or write `hosts: "*"` if any name is right.',
     severity=Severity.WARNING,
 )
+ADMIN_ANY_HOST: Final = Problem(
+    "CP265",
+    "the admin listener answers every Host name",
+    "A web page can make its own name lead to this machine (DNS rebinding). To the browser the admin listener is then the page's own "
+    "origin, so the page can read what it serves. Only the Host field tells such a request apart.",
+    "Name the hosts that operators use with `admin.hosts`; localhost and IP addresses are always answered.",
+    severity=Severity.WARNING,
+)
 TRUSTS_EVERYBODY: Final = Problem(
     "CP261",
     "every client is believed",
@@ -448,6 +468,8 @@ ORIGIN_REFUSED: Final = Problem(
     "If the page is yours, add its origin to `allow_origins`.",
     status=403,
     detail="The policy of this route does not allow the origin that sent this request.",
+    word="origin_refused",
+    proxy_error="http_request_denied",
 )
 METHOD_REFUSED: Final = Problem(
     "CP302",
@@ -456,6 +478,8 @@ METHOD_REFUSED: Final = Problem(
     "Add the method to `allow_methods`.",
     status=403,
     detail="The policy of this route does not allow this method for cross-origin requests.",
+    word="method_refused",
+    proxy_error="http_request_denied",
 )
 CORS_OFF: Final = Problem(
     "CP303",
@@ -464,6 +488,8 @@ CORS_OFF: Final = Problem(
     "Give the route a policy if pages on other origins are meant to call it.",
     status=403,
     detail="This route takes no cross-origin requests.",
+    word="cors_off",
+    proxy_error="http_request_denied",
 )
 NO_ROUTE: Final = Problem(
     "CP304",
@@ -472,6 +498,8 @@ NO_ROUTE: Final = Problem(
     "Add a route, or a top-level `upstream`.",
     status=404,
     detail="No route matches this path.",
+    word="no_route",
+    proxy_error="destination_not_found",
 )
 BAD_REQUEST: Final = Problem(
     "CP305",
@@ -480,6 +508,7 @@ BAD_REQUEST: Final = Problem(
     "Mend the client; such requests are never guessed at.",
     status=400,
     detail="The request is malformed.",
+    word="bad_request",
 )
 METHOD_UNSUPPORTED: Final = Problem(
     "CP306",
@@ -488,6 +517,7 @@ METHOD_UNSUPPORTED: Final = Problem(
     "Use another method.",
     status=405,
     detail="This method is never forwarded.",
+    word="method_unsupported",
 )
 AMBIGUOUS_PATH: Final = Problem(
     "CP307",
@@ -496,6 +526,7 @@ AMBIGUOUS_PATH: Final = Problem(
     "Send the path in its plain form.",
     status=400,
     detail="The path can be read in more than one way.",
+    word="ambiguous_path",
 )
 BODY_TOO_LARGE: Final = Problem(
     "CP308",
@@ -504,6 +535,7 @@ BODY_TOO_LARGE: Final = Problem(
     "Send less, or raise `limits.request_body`.",
     status=413,
     detail="The request's content is larger than this route takes.",
+    word="body_too_large",
 )
 TARGET_TOO_LONG: Final = Problem(
     "CP309",
@@ -512,6 +544,7 @@ TARGET_TOO_LONG: Final = Problem(
     "Send long input in the content, or raise `limits.request_line`.",
     status=414,
     detail="The request line is too long.",
+    word="target_too_long",
 )
 HEAD_TOO_LARGE: Final = Problem(
     "CP310",
@@ -520,6 +553,7 @@ HEAD_TOO_LARGE: Final = Problem(
     "Cookies are the usual cause: clear them; or raise `limits.request_head` or `limits.header_count`.",
     status=431,
     detail="The request's header fields are too large.",
+    word="head_too_large",
 )
 CODING_UNSUPPORTED: Final = Problem(
     "CP311",
@@ -528,6 +562,7 @@ CODING_UNSUPPORTED: Final = Problem(
     "Send `Transfer-Encoding: chunked` alone, or a `Content-Length`.",
     status=501,
     detail="The only transfer coding supported is chunked.",
+    word="coding_unsupported",
 )
 REQUEST_TIMEOUT: Final = Problem(
     "CP312",
@@ -536,6 +571,7 @@ REQUEST_TIMEOUT: Final = Problem(
     "Send the rest sooner, or raise `limits.header_timeout` or `limits.body_idle_timeout`.",
     status=408,
     detail="The request did not arrive in time.",
+    word="request_timeout",
 )
 EXPECTATION_FAILED: Final = Problem(
     "CP313",
@@ -544,6 +580,7 @@ EXPECTATION_FAILED: Final = Problem(
     "Take the Expect field out.",
     status=417,
     detail="The only expectation supported is 100-continue.",
+    word="expectation_failed",
 )
 MISDIRECTED: Final = Problem(
     "CP314",
@@ -552,6 +589,8 @@ MISDIRECTED: Final = Problem(
     "Add the name to `hosts`.",
     status=421,
     detail="This proxy does not answer for that host.",
+    word="misdirected",
+    proxy_error="http_request_denied",
 )
 OVERLOADED: Final = Problem(
     "CP316",
@@ -561,6 +600,17 @@ OVERLOADED: Final = Problem(
     status=503,
     stage=Stage.PROXY,
     detail="Too many requests are in flight. Try again.",
+    word="overloaded",
+    proxy_error="proxy_internal_response",
+)
+DRAINING: Final = Problem(
+    "CP319",
+    "shutting down",
+    "The request came on an open connection while the proxy was about to end.",
+    "Try again: another proxy answers, or this one after its restart.",
+    status=503,
+    stage=Stage.PROXY,
+    detail="The proxy is shutting down. Try again.",
 )
 TOO_MANY_TUNNELS: Final = Problem(
     "CP318",
@@ -570,6 +620,8 @@ TOO_MANY_TUNNELS: Final = Problem(
     status=503,
     stage=Stage.PROXY,
     detail="Too many WebSockets are open. Try again.",
+    word="too_many_tunnels",
+    proxy_error="proxy_internal_response",
 )
 LOOP: Final = Problem(
     "CP317",
@@ -579,6 +631,8 @@ LOOP: Final = Problem(
     status=508,
     stage=Stage.PROXY,
     detail="The request has already passed through this proxy.",
+    word="loop",
+    proxy_error="proxy_loop_detected",
 )
 
 CERTIFICATE_REQUIRED: Final = Problem(
@@ -590,6 +644,8 @@ CERTIFICATE_REQUIRED: Final = Problem(
     "Or write `tls.client_certificate: optional`.",
     status=403,
     detail="This proxy requires a client certificate.",
+    word="certificate_required",
+    proxy_error="http_request_denied",
 )
 
 WEBSOCKET_REFUSED: Final = Problem(
@@ -600,6 +656,8 @@ WEBSOCKET_REFUSED: Final = Problem(
     "If the page is yours, add its origin to `allow_origins`, or to `websocket_origins` where the policy has it.",
     status=403,
     detail="The policy of this route does not let this origin open a WebSocket.",
+    word="websocket_refused",
+    proxy_error="http_request_denied",
 )
 WEBSOCKET_VERSION: Final = Problem(
     "CP329",
@@ -608,6 +666,28 @@ WEBSOCKET_VERSION: Final = Problem(
     "Use a client that speaks version 13.",
     status=426,
     detail="The only WebSocket version supported is 13.",
+    word="websocket_version",
+)
+
+LENGTH_REQUIRED: Final = Problem(
+    "CP330",
+    "length required",
+    "An HTTP/1.0 client sends a POST without Content-Length. HTTP/1.0 has no other way to say where its content ends, so nobody can tell "
+    "how much of it there is.",
+    "Send a `Content-Length`, be it 0; or speak HTTP/1.1.",
+    status=411,
+    detail="A POST needs a Content-Length in this version of HTTP.",
+    word="length_required",
+)
+
+RATE_LIMITED: Final = Problem(
+    "CP331",
+    "too many requests",
+    "The client, the origin or the value of the field that `rate_limit` counts by has sent more than that lets through.",
+    "Wait as long as `Retry-After` says; or raise `rate_limit`. If all clients share one limit, name the proxies in front under `trusted_proxies`.",
+    status=429,
+    detail="There were too many requests. Wait before the next one.",
+    word="rate_limited",
 )
 
 # --- CP4xx: an upstream that fails ----------------------------------------------------------------
@@ -620,6 +700,8 @@ UPSTREAM_REFUSED: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream refused the connection.",
+    word="connection_refused",
+    proxy_error="connection_refused",
 )
 UPSTREAM_UNRESOLVED: Final = Problem(
     "CP402",
@@ -629,6 +711,8 @@ UPSTREAM_UNRESOLVED: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream's name could not be resolved.",
+    word="unresolved",
+    proxy_error="dns_error",
 )
 UPSTREAM_UNREACHABLE: Final = Problem(
     "CP403",
@@ -638,15 +722,19 @@ UPSTREAM_UNREACHABLE: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream could not be reached.",
+    word="unreachable",
+    proxy_error="destination_ip_unroutable",
 )
 UPSTREAM_TLS: Final = Problem(
     "CP404",
     "TLS with the upstream failed",
-    "The upstream's certificate is not trusted, not valid for the name, or the handshake failed.",
-    "The log says which. Mend the certificate.",
+    "The upstream speaks no TLS, or none that is spoken here, or wants a certificate of the client's that it was not shown.",
+    "The log says which. Look at the port and at the scheme in `upstream`, or at `upstream.tls.cert_file`.",
     status=502,
     stage=Stage.UPSTREAM,
     detail="The TLS handshake with the upstream failed.",
+    word="tls_failed",
+    proxy_error="tls_protocol_error",
 )
 UPSTREAM_CLOSED: Final = Problem(
     "CP405",
@@ -656,6 +744,8 @@ UPSTREAM_CLOSED: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream closed the connection before it answered.",
+    word="closed_early",
+    proxy_error="connection_terminated",
 )
 UPSTREAM_BAD_HEAD: Final = Problem(
     "CP406",
@@ -665,6 +755,8 @@ UPSTREAM_BAD_HEAD: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream sent a malformed answer.",
+    word="bad_head",
+    proxy_error="http_protocol_error",
 )
 UPSTREAM_CONNECT_TIMEOUT: Final = Problem(
     "CP407",
@@ -674,6 +766,8 @@ UPSTREAM_CONNECT_TIMEOUT: Final = Problem(
     status=504,
     stage=Stage.UPSTREAM,
     detail="Connecting to the upstream took too long.",
+    word="connect_timeout",
+    proxy_error="connection_timeout",
 )
 UPSTREAM_RESPONSE_TIMEOUT: Final = Problem(
     "CP408",
@@ -683,6 +777,8 @@ UPSTREAM_RESPONSE_TIMEOUT: Final = Problem(
     status=504,
     stage=Stage.UPSTREAM,
     detail="The upstream did not answer in time.",
+    word="response_timeout",
+    proxy_error="http_response_timeout",
 )
 UPSTREAM_IDLE_TIMEOUT: Final = Problem(
     "CP409",
@@ -692,6 +788,8 @@ UPSTREAM_IDLE_TIMEOUT: Final = Problem(
     status=504,
     stage=Stage.UPSTREAM,
     detail="The upstream stopped in the middle of the exchange.",
+    word="idle_timeout",
+    proxy_error="connection_write_timeout",
 )
 UPSTREAM_POOL_FULL: Final = Problem(
     "CP410",
@@ -701,6 +799,8 @@ UPSTREAM_POOL_FULL: Final = Problem(
     status=503,
     stage=Stage.PROXY,
     detail="No connection to the upstream was free in time.",
+    word="pool_full",
+    proxy_error="connection_limit_reached",
 )
 UPSTREAM_TRUNCATED: Final = Problem(
     "CP411",
@@ -710,6 +810,8 @@ UPSTREAM_TRUNCATED: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream's answer was cut short.",
+    word="truncated",
+    proxy_error="http_response_incomplete",
 )
 
 UPSTREAM_BAD_SWITCH: Final = Problem(
@@ -721,6 +823,8 @@ UPSTREAM_BAD_SWITCH: Final = Problem(
     status=502,
     stage=Stage.UPSTREAM,
     detail="The upstream switched protocols in a way that was not asked for.",
+    word="bad_switch",
+    proxy_error="http_upgrade_failed",
 )
 TUNNEL_CUT: Final = Problem(
     "CP413",
@@ -729,6 +833,19 @@ TUNNEL_CUT: Final = Problem(
     "Look at the upstream's log.",
     severity=Severity.NOTE,
     stage=Stage.UPSTREAM,
+    word="tunnel_cut",
+)
+
+UPSTREAM_CERTIFICATE: Final = Problem(
+    "CP415",
+    "upstream's certificate not accepted",
+    "The upstream's certificate has expired, is for another name, or no authority that is trusted has signed it.",
+    "The log says which. Renew the certificate; or name its authority with `upstream.tls.ca_file`, its name with `upstream.tls.server_name`.",
+    status=502,
+    stage=Stage.UPSTREAM,
+    detail="The upstream's certificate was not accepted.",
+    word="certificate_refused",
+    proxy_error="tls_certificate_error",
 )
 
 # --- CP5xx: the proxy itself ----------------------------------------------------------------------
@@ -741,6 +858,8 @@ INTERNAL_ERROR: Final = Problem(
     status=500,
     stage=Stage.PROXY,
     detail="The proxy made a mistake.",
+    word="internal_error",
+    proxy_error="proxy_internal_error",
 )
 CLIENT_GONE: Final = Problem(
     "CP502",
@@ -748,6 +867,7 @@ CLIENT_GONE: Final = Problem(
     "The client closed its connection before the answer was complete.",
     "Nothing to do.",
     severity=Severity.NOTE,
+    word="client_gone",
 )
 CLIENT_STALLED: Final = Problem(
     "CP506",
@@ -755,6 +875,7 @@ CLIENT_STALLED: Final = Problem(
     "The client took no byte of the answer for longer than `limits.body_idle_timeout`.",
     "Look at the client, or raise the limit.",
     severity=Severity.NOTE,
+    word="client_stalled",
 )
 TUNNEL_IDLE: Final = Problem(
     "CP507",
@@ -763,6 +884,7 @@ TUNNEL_IDLE: Final = Problem(
     "Let the application send pings, or raise the timeout.",
     severity=Severity.NOTE,
     stage=Stage.PROXY,
+    word="tunnel_idle",
 )
 COOKIE_DROPPED: Final = Problem(
     "CP531",
@@ -816,6 +938,57 @@ BAD_INHERITED_SOCKET: Final = Problem(
     "The service manager passed descriptors (`LISTEN_FDS`), and one of them is no TCP or unix socket that listens. Connections cannot be accepted from it.",
     "Look at the socket unit: it needs `ListenStream=`, and `Accept=no`.",
 )
+WORKER_LOST: Final = Problem(
+    "CP541",
+    "a worker ended",
+    "One of the processes that serve has crashed, was ended by somebody, or by the system for want of memory. Its connections were cut; those of the others were not. Another is started in its place.",
+    "Look at what the log and the system's own log say of that time.",
+)
+RELOAD_NOT_TAKEN: Final = Problem(
+    "CP542",
+    "a worker did not take the new configuration",
+    "The others did, so it is in force. This worker ends what it has in flight under the old one, and another takes its place. A certificate file that changes in that very moment does that.",
+    "Nothing to do, unless it is said again.",
+)
+NURSERY_LOST: Final = Problem(
+    "CP543",
+    "the process that workers are forked from is gone",
+    "Without it no worker can be started again, so the proxy ends in order, with exit code 1: whoever started it shall do so once more.",
+    "Look at what has ended it: the system's own log tells of a want of memory.",
+)
+
+ADMIN_STAYS_OFF: Final = Problem(
+    "CP550",
+    "the admin listener stays off",
+    "Its address is taken, maybe by another corsproxy. One that runs from flags alone serves its clients without health, metrics and reload; one with a file does not start.",
+    "Choose another address with `CORSPROXY_ADMIN_LISTEN=127.0.0.1:9877`, or say `CORSPROXY_ADMIN_LISTEN=off`.",
+    severity=Severity.WARNING,
+    stage=Stage.PROXY,
+)
+
+ADMIN_NOT_REACHABLE: Final = Problem(
+    "CP551",
+    "no running proxy can be asked",
+    "The command asks a proxy at its admin listener, and nobody answers there: none runs, it listens elsewhere, or `admin` is off.",
+    "Name the admin listener with `--url`; the proxy's log says where it is.",
+)
+ADMIN_REFUSED: Final = Problem(
+    "CP552",
+    "the admin listener refused",
+    "It is not that of corsproxy, or serves only health and metrics because other machines can reach it.",
+    "Let `admin.listen` be a loopback address or a unix socket, or send SIGHUP to the process.",
+)
+OUT_OF_DESCRIPTORS: Final = Problem(
+    "CP544",
+    "no file descriptor is left",
+    "As many files and connections are open as the system allows this process, so no connection can be made, and new clients wait. It passes by itself when others end.",
+    "Raise the limit (`ulimit -n`, `LimitNOFILE=`), or lower `limits.connections` to less than half of it.",
+    status=503,
+    stage=Stage.PROXY,
+    detail="The proxy has no room for another connection. Try again.",
+    word="out_of_descriptors",
+    proxy_error="connection_limit_reached",
+)
 
 LIBRARY_MISSING: Final = Problem(
     "CP521",
@@ -849,6 +1022,22 @@ LOG_UNWRITABLE: Final = Problem(
     "the log cannot be written",
     "The reader of stdout or stderr has gone, or the disk is full. The proxy goes on without those lines.",
     "Mend what stdout or stderr leads to. Lines are written again as soon as that is possible.",
+    severity=Severity.WARNING,
+)
+
+SPANS_UNAVAILABLE: Final = Problem(
+    "CP562",
+    "no spans are sent",
+    "Variables of OpenTelemetry (`OTEL_TRACES_EXPORTER`, `OTEL_EXPORTER_OTLP_ENDPOINT`) ask for spans, and what sends them is not installed or cannot begin. "
+    "Trace context is passed on all the same.",
+    "Install it: `pip install 'corsproxy[otel]'`. Or set `OTEL_TRACES_EXPORTER=none` for the proxy.",
+    severity=Severity.WARNING,
+)
+SPANS_LOST: Final = Problem(
+    "CP563",
+    "spans are lost",
+    "The collector cannot be reached, refuses spans, or takes them more slowly than they come. Exchanges do not wait for it.",
+    "Look at the collector and at `OTEL_EXPORTER_OTLP_ENDPOINT`; or sample: `OTEL_TRACES_SAMPLER=parentbased_traceidratio`.",
     severity=Severity.WARNING,
 )
 

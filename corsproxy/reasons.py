@@ -59,7 +59,11 @@ _VERDICTS: Final = {
     browser.Reason.INVALID_METHOD: "the call throws: SUBJECT is no method",
     browser.Reason.FORBIDDEN_METHOD: "the call throws: no script may use SUBJECT",
     browser.Reason.INVALID_HEADER: "the call throws: SUBJECT is no header that can be sent",
+    browser.Reason.REDIRECT_USERINFO: "a redirect to SUBJECT brings a user name along, which is not allowed across origins",
+    browser.Reason.REDIRECT_STREAM: "a redirect with SUBJECT would need the streamed body again",
     browser.Reason.BODY_NOT_ALLOWED: "the call throws: SUBJECT takes no body",
+    browser.Reason.MIXED_CONTENT: "a page that came by https may not call SUBJECT, which is plain http (mixed content)",
+    browser.Reason.STREAM_OVER_HTTP1: "browsers stream a request's body over HTTP/2 and later only, and this proxy speaks HTTP/1.1",
     browser.Reason.ACAO_MISSING: "there is no Access-Control-Allow-Origin",
     browser.Reason.ACAO_MULTIPLE: "Access-Control-Allow-Origin names more than one origin",
     browser.Reason.ACAO_MISMATCH: "Access-Control-Allow-Origin names another origin",
@@ -76,7 +80,11 @@ _VERDICTS: Final = {
     browser.Reason.WEBSOCKET_STATUS: "the status SUBJECT opens no WebSocket",
     browser.Reason.AUTHORIZATION_NOT_LISTED: "`*` in Access-Control-Allow-Headers does not cover SUBJECT",
 }
-_ABOUT_CREDENTIALS: Final = frozenset({browser.Reason.ACAO_WILDCARD_WITH_CREDENTIALS, browser.Reason.ACAC_NOT_TRUE})
+
+_ABOUT_CREDENTIALS: Final = {
+    browser.Reason.ACAO_WILDCARD_WITH_CREDENTIALS: (_ORIGINS, "for these the `*` of `allow_origins` does not count"),
+    browser.Reason.ACAC_NOT_TRUE: (_CREDENTIALS, "the policy does not say `allow_credentials: true`"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +118,23 @@ def why(settings: Settings, rehearsal: Rehearsal) -> Why:
     Spec: Fetch #http-cors-protocol.
     """
     verdict, exchange = rehearsal.outcome.verdict, rehearsal.decisive
-    if rehearsal.outcome.stage is browser.Stage.SCRIPT:
+    if rehearsal.outcome.stage is browser.Stage.SCRIPT or verdict.reason is browser.Reason.STREAM_OVER_HTTP1:
         return Why(verdict.reason, verdict_in_words(verdict))
     if rehearsal.ending is Ending.BROWSER_REFUSES and verdict.reason in _ABOUT_CREDENTIALS:
         return why_credentials(settings, exchange, verdict.reason)
     return why_exchange(settings, exchange)
 
 
-def why_credentials(settings: Settings, exchange: Exchange, code: str) -> Why:
+def why_credentials(settings: Settings, exchange: Exchange, reason: browser.Reason) -> Why:
     """
-    Say why a browser keeps the answer to a call with credentials from the script; `code` is its own word.
+    Say why a browser keeps the answer to a call with credentials from the script; `reason` is its own word.
 
     Spec: Fetch #cors-check.
     """
-    words = "the call is made with credentials, and the policy does not say `allow_credentials: true`"
-    return _placed(Why(code, words), _CREDENTIALS, _places(settings, exchange), exchange.planned.context.cors)
+    key, words = _ABOUT_CREDENTIALS[reason]
+    return _placed(
+        Why(reason, f"the call is made with credentials, and {words}"), key, places_of(settings, exchange), exchange.planned.context.cors
+    )
 
 
 def why_exchange(settings: Settings, exchange: Exchange) -> Why:
@@ -136,7 +146,7 @@ def why_exchange(settings: Settings, exchange: Exchange) -> Why:
     Spec: Fetch #http-cors-protocol.
     """
     context, problem = exchange.planned.context, exchange.problem
-    decision, places = context.decision, _places(settings, exchange)
+    decision, places = context.decision, places_of(settings, exchange)
     if isinstance(exchange.planned, Answer) and problem is not None and (decision is None or not _is_cors_refusal(decision, problem)):
         said = problem.detail.removesuffix(".")
         return Why(exchange.planned.reason, said[:1].lower() + said[1:])
@@ -208,7 +218,12 @@ def _is_cors_refusal(decision: Decision, problem: Problem) -> bool:
     return decision.refused and problem.status == 403
 
 
-def _places(settings: Settings, exchange: Exchange) -> PolicyPlaces | None:
+def places_of(settings: Settings, exchange: Exchange) -> PolicyPlaces | None:
+    """
+    Return where the policy is written that spoke in an exchange.
+
+    Spec: Fetch #http-cors-protocol.
+    """
     route = exchange.planned.context.route
     return route.places if route is not None else settings.default_places
 

@@ -43,7 +43,7 @@ _VALUES: Final = {
 }
 # Any 16 bytes will do for a key.
 _KEY: Final = b"cmVoZWFyc2FsLW9mLXdzcw=="
-_HANDSHAKE: Final = (*UPGRADE_LINES, (b"Sec-WebSocket-Key", _KEY), (b"Sec-WebSocket-Version", VERSION))
+HANDSHAKE: Final = (*UPGRADE_LINES, (b"Sec-WebSocket-Key", _KEY), (b"Sec-WebSocket-Version", VERSION))
 _SWITCHING: Final = ResponseHead(101, b"Switching Protocols", 1, [*UPGRADE_LINES, (b"Sec-WebSocket-Accept", accept_of(_KEY))])
 _LOOPBACK: Final = re.compile(rb"(?:(?:.+\.)?localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?")
 # Where a script says nothing, fetch() is "same-origin".
@@ -56,7 +56,9 @@ class Call:
     What a script of a page asks for; without `origin`, a request that carries none, as a program or a link makes it.
 
     `host` b"" is one that the proxy answers for; `credentials` None is what the policy allows. `headers` are the names that
-    the script sets. `websocket`: it opens a WebSocket, and method, credentials and headers are those of any handshake.
+    the script sets, with values as most scripts have them; `fields` are set with the values given. `upload_listener`: it watches the
+    progress of an upload; `stream`: the body is a ReadableStream. `websocket`: it opens a WebSocket, and method, credentials and headers
+    are those of any handshake.
     """
 
     origin: bytes = b""
@@ -66,6 +68,9 @@ class Call:
     credentials: bool | None = None
     headers: tuple[bytes, ...] = ()
     websocket: bool = False
+    fields: Fields = ()
+    upload_listener: bool = False
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ class Rehearsal:
     @property
     def ending(self) -> Ending:
         """What it comes to."""
-        if self.outcome.stage is Stage.SCRIPT:
+        if self.outcome.stage is Stage.SCRIPT or self.outcome.verdict.reason is browser.Reason.STREAM_OVER_HTTP1:
             return Ending.BROWSER_REFUSES
         if self.decisive.problem is not None:
             return Ending.PROXY_REFUSES
@@ -135,9 +140,9 @@ class Rehearsal:
         return Ending.WORKS if self.outcome.ok else Ending.BROWSER_REFUSES
 
 
-def rehearse(settings: Settings, call: Call) -> Rehearsal:
+def rehearse(settings: Settings, call: Call, response: ResponseHead = PLAIN) -> Rehearsal:
     """
-    Play a call through.
+    Play a call through; where it reaches the upstream, that answers `response`.
 
     Pure: same arguments, same answer. Never raises.
 
@@ -146,29 +151,49 @@ def rehearse(settings: Settings, call: Call) -> Rehearsal:
     request = _browser_request(settings, call)
     if call.websocket:
         return _rehearse_websocket(settings, call, request)
+    play = _Play(settings, request, call, response)
     if call.credentials is None:
         # A GET without fields finds the policy of any path, whatever the call's method is.
-        cors = _serve(settings, request, call, b"GET", ()).planned.context.cors
+        cors = play.serve(b"GET", ()).planned.context.cors
         if isinstance(cors, CorsPolicy) and cors.credentials:
-            request = replace(request, credentials=CredentialsMode.INCLUDE)
-    made: list[Exchange] = []
+            play = replace(play, request=replace(request, credentials=CredentialsMode.INCLUDE))
+    return play.through()
 
-    def answer(method: bytes, fields: Fields) -> BrowserResponse:
-        made.append(_serve(settings, request, call, method, fields))
-        return made[-1].response
 
-    if not call.origin:
-        response = answer(call.method, _actual_fields(call, request))
-        readable = browser.Readable(response.status, response.fields)
-        return Rehearsal(
-            call, request, None, None, made[0], Outcome(Verdict(True, browser.Reason.SAME_ORIGIN), Stage.ACTUAL, False, readable)
-        )
-    outcome = browser.fetch(request, answer)
-    preflight = made[0] if outcome.preflight_sent else None
-    if outcome.stage is not Stage.ACTUAL:
-        answer(browser.normalize_method(request.method), _actual_fields(call, request))
-    need = browser.needs_preflight(request) if outcome.stage is not Stage.SCRIPT else None
-    return Rehearsal(call, request, need, preflight, made[-1], outcome)
+@dataclass(frozen=True, slots=True)
+class _Play:
+    """A call that is not a WebSocket, with what answers it."""
+
+    settings: Settings
+    request: BrowserRequest
+    call: Call
+    upstream: ResponseHead
+
+    def serve(self, method: bytes, fields: Fields) -> Exchange:
+        return _serve(self.settings, self.request, self.call, (method, fields), self.upstream)
+
+    def through(self) -> Rehearsal:
+        call, request = self.call, self.request
+        made: list[Exchange] = []
+
+        def answer(method: bytes, fields: Fields) -> BrowserResponse:
+            made.append(self.serve(method, fields))
+            return made[-1].response
+
+        if not call.origin:
+            response = answer(call.method, request.headers)
+            readable = browser.Readable(response.status, response.fields)
+            ended = Outcome(Verdict(True, browser.Reason.SAME_ORIGIN), Stage.ACTUAL, False, readable)
+            return Rehearsal(call, request, None, None, made[0], ended)
+        outcome = browser.fetch(request, answer)
+        preflight = made[0] if outcome.preflight_sent else None
+        if outcome.stage is not Stage.ACTUAL:
+            answer(browser.normalize_method(request.method), browser.actual_fields(request))
+        need = browser.needs_preflight(request) if outcome.stage is not Stage.SCRIPT else None
+        if call.stream and outcome.stage is Stage.ACTUAL:
+            # The standard leaves it open; Chromium, the one engine that streams uploads, does so over HTTP/2 and later only.
+            outcome = replace(outcome, verdict=Verdict(False, browser.Reason.STREAM_OVER_HTTP1), response=None)
+        return Rehearsal(call, request, need, preflight, made[-1], outcome)
 
 
 def _rehearse_websocket(settings: Settings, call: Call, request: BrowserRequest) -> Rehearsal:
@@ -179,7 +204,9 @@ def _rehearse_websocket(settings: Settings, call: Call, request: BrowserRequest)
     """
     request = replace(request, method=b"GET", headers=(), credentials=CredentialsMode.INCLUDE)
     origin: Fields = ((b"Origin", call.origin),) if call.origin else ()
-    made = _serve(settings, request, call, b"GET", (*origin, *_HANDSHAKE))
+    made = _serve(settings, request, call, (b"GET", (*origin, *HANDSHAKE)))
+    if call.origin and (fault := browser.script_fault(request)) is not None:
+        return Rehearsal(call, request, None, None, made, Outcome(fault, Stage.SCRIPT))
     opened = made.response.status == 101
     readable = browser.Readable(made.response.status, made.response.fields)
     verdict = (
@@ -230,12 +257,21 @@ def default_host(settings: Settings) -> bytes:
     return min(rules.names) if rules.names else b"www" + min(rules.suffixes)
 
 
+def usual_value(name: bytes) -> bytes:
+    """
+    Return the value with which scripts set a header, as far as it matters to a browser.
+
+    Spec: Fetch #cors-safelisted-request-header.
+    """
+    return _VALUES.get(name.lower(), b"1")
+
+
 def _browser_request(settings: Settings, call: Call) -> BrowserRequest:
     host = call.host or default_host(settings)
-    headers = tuple((name, _VALUES.get(name.lower(), b"1")) for name in call.headers)
+    headers = (*((name, usual_value(name)) for name in call.headers), *call.fields)
     url_origin = _url_origin(settings, host, call.origin)
     mode = _MODES[call.credentials]
-    return BrowserRequest(call.origin or url_origin, url_origin, call.method, headers, mode)
+    return BrowserRequest(call.origin or url_origin, url_origin, call.method, headers, mode, call.upload_listener, call.stream)
 
 
 def _url_origin(settings: Settings, host: bytes, page: bytes) -> bytes:
@@ -251,17 +287,14 @@ def _url_origin(settings: Settings, host: bytes, page: bytes) -> bytes:
     return scheme + b"://" + host
 
 
-def _actual_fields(call: Call, request: BrowserRequest) -> Fields:
-    return browser.actual_fields(request) if call.origin else request.headers
-
-
-def _serve(settings: Settings, request: BrowserRequest, call: Call, method: bytes, fields: Fields) -> Exchange:
+def _serve(settings: Settings, request: BrowserRequest, call: Call, sent: tuple[bytes, Fields], upstream: ResponseHead = PLAIN) -> Exchange:
+    method, fields = sent
     scheme, _, host = request.url_origin.partition(b"://")
     # A certificate is a credential; programs have theirs whatever the mode.
     is_own = request.credentials is CredentialsMode.SAME_ORIGIN and not browser.is_cross_origin(request)
     has_certificate = request.credentials is CredentialsMode.INCLUDE or is_own
     connection = Connection(_PEER, tls=scheme == b"https", has_certificate=has_certificate)
-    return serve(settings, RequestHead(method, call.path, 1, [(b"Host", host), *fields]), connection)
+    return serve(settings, RequestHead(method, call.path, 1, [(b"Host", host), *fields]), connection, upstream)
 
 
 def _parsed(content: bytes) -> BrowserResponse:

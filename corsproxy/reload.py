@@ -13,16 +13,16 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from corsproxy import problems
-from corsproxy.changes import changes, hold_back
-from corsproxy.config.diagnostics import Diagnostic, diagnostic
+from corsproxy.admin.sources import InForce
+from corsproxy.changes import ReloadOutcome, changes, hold_back
+from corsproxy.config.diagnostics import diagnostic
 from corsproxy.config.load import Loaded
 from corsproxy.config.render import summary
 from corsproxy.config.settings import Settings
@@ -44,21 +44,15 @@ _STAYS: Final = "%s %s: the one in force stays"
 # What each file holds: a digest, None when it cannot be read, b"" when it is a pipe or a device, which can be read but once.
 Snapshot = dict[str, bytes | None]
 
+# Swaps the settings, on the loop: at once, or when all workers have.
+Apply = Callable[[Settings], Awaitable[None] | None]
 
-@dataclass(frozen=True, slots=True)
-class ReloadOutcome:
-    """
-    What came of one reload.
 
-    `needs_restart` names the keys that the file sets otherwise than they are in force; `changed` tells whether any other did.
-    `time` is in seconds since the epoch.
-    """
+class NotTaken(Exception):
+    """Valid settings could not be put in force; the text says why."""
 
-    ok: bool
-    diagnostics: tuple[Diagnostic, ...]
-    needs_restart: tuple[str, ...]
-    changed: bool
-    time: float
+    problem = problems.RELOAD_NOT_TAKEN
+    help = "try again"
 
 
 class Reloader:
@@ -66,14 +60,14 @@ class Reloader:
     Loads again when asked, one load at a time, and puts in force what is valid.
 
     `load` may block: it runs on a thread of its own. `apply` swaps the settings, on the loop. `files` are what the settings
-    in force, and the last attempt, were made of; none means that there is nothing to reload. `seen` is what they held when they
+    `in_force`, and the last attempt, were made of; none means that there is nothing to reload. `seen` is what they held when they
     were last loaded; None if nobody has looked yet. `attempts` and `successes` are plain counts, `last_success_time` is in
     seconds since the epoch: at first the start's own.
     """
 
-    def __init__(self, load: Callable[[], Loaded], apply: Callable[[Settings], None], settings: Settings, files: Sequence[str]) -> None:
-        self.settings = settings
-        self.files = tuple(files)
+    def __init__(self, load: Callable[[], Loaded], apply: Apply, in_force: InForce) -> None:
+        self.in_force = in_force
+        self.files = in_force.loaded.files
         self.seen: Snapshot | None = None
         self.last: ReloadOutcome | None = None
         self.attempts = 0
@@ -121,7 +115,10 @@ class Reloader:
                 # `systemctl reload` waits for both.
                 notify(reloading_state())
                 notify(READY)
-                asked.set_result(ReloadOutcome(True, (), (), False, time.time()))
+                said = diagnostic(
+                    problem, None, "corsproxy runs without a file", "restart it with other flags, or keep the policy in a file"
+                )
+                asked.set_result(ReloadOutcome(False, (said,), (), False, time.time()))
                 return asked
             self._asked = asked
             self._is_quiet = quiet
@@ -150,7 +147,7 @@ class Reloader:
         try:
             loaded = await run_in_thread(self._read)
             self.files = tuple(dict.fromkeys((*loaded.files, *self._files_in_force)))
-            outcome = self._take(loaded, quiet=quiet)
+            outcome = await self._take(loaded, quiet=quiet)
         except Exception:  # noqa: BLE001 - a mistake of ours must not end what runs
             _log.exception("internal error: the configuration was not reloaded")
             said = diagnostic(problems.INTERNAL_ERROR, None, "the configuration could not be loaded", "look at the log for the traceback")
@@ -174,23 +171,26 @@ class Reloader:
                 return loaded
             files = (*files, *loaded.files)
 
-    def _take(self, loaded: Loaded, *, quiet: bool) -> ReloadOutcome:
+    async def _take(self, loaded: Loaded, *, quiet: bool) -> ReloadOutcome:
         now = time.time()
         if loaded.settings is None:
             problem = problems.RELOAD_REFUSED
             _log.error(_STAYS, problem.code, problem.title, extra=details(problem, loaded.diagnostics))
             return ReloadOutcome(False, loaded.diagnostics, (), False, now)
-        settings, needs_restart = hold_back(self.settings, loaded.settings)
-        changed = changes(self.settings, settings)
+        settings, needs_restart = hold_back(self.in_force.settings, loaded.settings)
+        changed = changes(self.in_force.settings, settings)
         outcome = ReloadOutcome(True, loaded.diagnostics, needs_restart, bool(changed), now)
         try:
-            self._apply(settings)
-        except BadTlsFile as error:
+            applied = self._apply(settings)
+            if applied is not None:
+                await applied
+        except (BadTlsFile, NotTaken) as error:
             # It was sound when it was checked, a moment ago.
             problem = problems.RELOAD_REFUSED
             _log.error(_STAYS, problem.code, problem.title, extra=details(problem, lines=[str(error)]))
-            return ReloadOutcome(False, loaded.diagnostics, (), False, now)
-        self.settings = settings
+            said = diagnostic(error.problem, None, str(error), error.help)
+            return ReloadOutcome(False, (*loaded.diagnostics, said), (), False, now)
+        self.in_force = InForce(settings, loaded, needs_restart)
         self._files_in_force = self.files = loaded.files
         if not (quiet and _is_no_news(outcome)):
             _say(outcome, changed)
@@ -214,11 +214,9 @@ def _say(outcome: ReloadOutcome, changed: Sequence[str]) -> None:
 
 
 @contextmanager
-def reloading(
-    load: Callable[[], Loaded], apply: Callable[[Settings], None], settings: Settings, files: Sequence[str]
-) -> Iterator[Reloader]:
+def reloading(load: Callable[[], Loaded], apply: Apply, in_force: InForce) -> Iterator[Reloader]:
     """Reload on SIGHUP and when a file has changed, until the block ends; after it SIGHUP does nothing."""
-    reloader = Reloader(load, apply, settings, files)
+    reloader = Reloader(load, apply, in_force)
     loop = asyncio.get_running_loop()
     if sys.platform != "win32":
         loop.add_signal_handler(signal.SIGHUP, reloader.request)

@@ -50,6 +50,8 @@ DEFAULT: Final = "run"
 # Verbs of one group stand together.
 VERBS: Final = (
     Verb(_RUNNING, "run", "corsproxy.cli.run", "run the proxy; the default: `corsproxy --config FILE` runs one too"),
+    Verb(_RUNNING, "reload", "corsproxy.cli.reload", "let a running proxy load its file again, and say what it found"),
+    Verb(_RUNNING, "probe", "corsproxy.cli.probe", "ask a running proxy whether it is alive, or ready"),
     Verb(_RUNNING, "demo", "corsproxy.cli.demo", "try it: a sample API without CORS, the proxy in front of it, and a page"),
     Verb(_POLICY, "check", "corsproxy.cli.check", "load a policy as `run` does: what is wrong, or what it lets in", aliases=("validate",)),
     Verb(_POLICY, "explain", "corsproxy.cli.explain", "say what becomes of one cross-origin call, and which line of the policy decides"),
@@ -81,8 +83,8 @@ keep the policy in a file (config.example.yaml shows every key):
   corsproxy --config corsproxy.yaml
 
 signals: SIGTERM ends in order, as `shutdown` says, SIGINT (Ctrl-C) ends at once, SIGHUP loads the file again.
-exit codes: 0 ended as asked, 1 `check` found problems or `explain` a call that does not work,
-2 wrong usage, 3 cannot start (address taken), 78 the configuration is wrong."""
+exit codes: 0 ended as asked, 1 `check` found problems, `explain` a call that does not work, `reload` or
+`probe` a no, 2 wrong usage, 3 cannot start (address taken) or nobody to ask, 78 the configuration is wrong."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

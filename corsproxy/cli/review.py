@@ -103,6 +103,7 @@ def _write_proxy(settings: Settings, root: Node | None, page: _Page) -> None:
         (
             ("tells upstreams", "" if words.is_usual_told(forwarding) else words.told(forwarding)),
             ("request ids", words.request_ids(forwarding)),
+            ("rate limit", words.rate_limit(settings.rate_limit)),
             ("unused policies", ", ".join(_unused_policies(root))),
         )
     )

@@ -2,10 +2,13 @@
 
 import os
 import sys
-from typing import TextIO
+from contextlib import suppress
 
 from corsproxy.config.render import advice, escape, headline
+from corsproxy.observe.terminal import wants_colour
 from corsproxy.problems import Problem
+
+__all__ = ["OutputFailed", "complain", "wants_colour", "write_out"]
 
 
 class OutputFailed(Exception):
@@ -25,17 +28,17 @@ def write_out(text: str) -> None:
         raise OutputFailed(error) from error
 
 
-def wants_colour(stream: TextIO) -> bool:
-    """
-    Tell whether to write colours: on a terminal, unless NO_COLOR is set; FORCE_COLOR writes them anywhere.
-
-    Spec: https://no-color.org.
-    """
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
-        return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+def write_err(text: str) -> None:
+    """Write what a person should know to stderr. Where that takes nothing any more, it is lost, and nothing else: the exit code still says it."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        # The interpreter flushes once more at its end, and would end with another code.
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stderr.fileno())
+            os.close(nowhere)
 
 
 def complain(problem: Problem, message: str, *help_lines: str) -> None:
@@ -44,7 +47,7 @@ def complain(problem: Problem, message: str, *help_lines: str) -> None:
     first, *others = help_lines or (_as_help(problem.fix),)
     lines = [headline(problem, message, colour=colour), f"  {advice('help', first, colour=colour)}"]
     lines += [f"          {escape(line)}" for line in others]
-    sys.stderr.write("\n".join(lines) + "\n")
+    write_err("\n".join(lines) + "\n")
 
 
 def _as_help(fix: str) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 from corsproxy.config.choices import Redirects
 from corsproxy.config.plaintext import is_private_host
+from corsproxy.config.rates import RateLimit, format_rate
 from corsproxy.config.settings import ForwardingSettings, HostRules, Listen, Route, RouteLimits, ServerTls
 from corsproxy.config.units import format_size
 from corsproxy.config.upstreams import Upstream
@@ -49,6 +50,14 @@ def client_certificates(tls: ServerTls) -> str:
     """Say who needs a certificate."""
     signer = f"a certificate signed by {tls.client_ca_file}"
     return f"must show {signer}, but for preflights; else 403" if tls.requires_client_certificate else f"may show {signer}"
+
+
+def rate_limit(limit: RateLimit | None) -> str:
+    """Say how many requests go upstream, if that is bounded."""
+    if limit is None:
+        return ""
+    who = "client address" if not limit.field else "origin" if limit.field == b"origin" else f"value of {limit.field.decode()}"
+    return f"{format_rate(limit.rate)} for each {who}, {limit.burst} at once; above it 429"
 
 
 def believed(forwarding: ForwardingSettings) -> str:

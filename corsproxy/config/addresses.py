@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from corsproxy import problems
+from corsproxy.config.keys_admin import OFF
 from corsproxy.config.paths import parse_base_path
 from corsproxy.config.settings import Listen
 from corsproxy.config.upstreams import Upstream
@@ -36,6 +37,8 @@ _BRACKETED: Final = re.compile(r"\[[^\]]*\](:[0-9]*)?")
 _IPV6: Final = re.compile("[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._~-]+)?")
 _UNIX: Final = "unix:"
 ANY_HOST: Final = "*"
+# What people write for an address that is not there.
+_OTHER_OFF: Final = frozenset({OFF, "false", "no", "none", "null", "disabled", "disable", "0"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,19 @@ def parse_listen(text: str) -> Listen | Fault:
         host = f'"[{found.host}]:8080"' if ":" in found.host else f"{found.host}:8080"
         return _bad(f"`{text}` lacks a port", f"write `{host}`")
     return Listen(found.host, found.port)
+
+
+def parse_listen_or_off(text: str) -> Listen | str | Fault:
+    """
+    Read the address of the admin listener, or the word that closes it.
+
+    Pure; never raises.
+    """
+    if text == OFF:
+        return text
+    if text.lower() in _OTHER_OFF:
+        return _bad(f"`{text}` is not an address", 'write `listen: "off"` to close it')
+    return parse_listen(text)
 
 
 def parse_upstream(text: str) -> Upstream | Fault:

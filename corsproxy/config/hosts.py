@@ -30,12 +30,12 @@ def read_hosts(section: Section, fields: dict[str, Any], of_routes: dict[str, Sp
     if not section.lacks("hosts"):
         hosts = fields.get("hosts", ())
         judge_any_host(section.entries.get("hosts"), hosts, report)
-        rules = _ANY if ANY_HOST in hosts else HostRules(*_sorted(hosts))
+        rules = _ANY if ANY_HOST in hosts else HostRules(*sort_hosts(hosts))
         # Of hosts that could not be read, nobody knows what they name.
         if "hosts" in fields:
             _judge_routes(rules, of_routes, report)
         return rules
-    names, suffixes = _sorted(tuple(of_routes))
+    names, suffixes = sort_hosts(tuple(of_routes))
     if not section.lacks("public_url"):
         origins = [parse_origin(origin) for origin in fields.get("public_url", ())]
         names |= {origin.host for origin in origins if origin is not None}
@@ -52,7 +52,7 @@ def read_hosts(section: Section, fields: dict[str, Any], of_routes: dict[str, Sp
 def implied_hosts(listen: tuple[Listen, ...], of_routes: tuple[str, ...]) -> HostRules:
     """Return the rules of a file that says nothing of hosts: they depend on who can reach the addresses, and on the hosts of routes."""
     if all(map(_is_loopback, listen)):
-        return HostRules(*_sorted(of_routes), loopback=True, by_listen=True)
+        return HostRules(*sort_hosts(of_routes), loopback=True, by_listen=True)
     return HostRules(any_host=True, by_listen=True)
 
 
@@ -64,7 +64,7 @@ def judge_any_host(entry: Entry | None, hosts: tuple[str, ...], report: Report) 
         report.add(problems.BAD_ADDRESS, place_of_item(item), message, 'write `hosts: "*"` alone, or take `*` out')
 
 
-def _sorted(hosts: tuple[str, ...]) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
+def sort_hosts(hosts: tuple[str, ...]) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
     """Tell names from wildcards, which are written as suffixes."""
     return (
         frozenset(host.encode() for host in hosts if not host.startswith("*")),

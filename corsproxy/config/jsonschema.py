@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from corsproxy.config import patterns
 from corsproxy.config.choices import CorsMode
+from corsproxy.config.keys_admin import OFF
 from corsproxy.config.keys_tests import EXPECTATIONS
 from corsproxy.config.nodes import json_of, read_value
 from corsproxy.config.scalars import AUTO, MAX_TEXT, NONE
@@ -118,6 +119,8 @@ def _body(key: Key) -> Schema:
             return _list_or_any(_NAMES.get(key.name, _ref("name")), _STAR_AMONG_NAMES.get(key.name, _ALONE))
         case Kind.SECTION if key.section == ROUTE and any(child.is_global for child in SECTIONS[key.children].values()):
             return _object([child for child in SECTIONS[key.children].values() if not child.is_global])
+        case Kind.SECTION if key.choices:
+            return {"anyOf": [{"enum": list(key.choices)}, _ref(key.children)]}
         case Kind.SECTION:
             return _ref(key.children)
         case Kind.UPSTREAM:
@@ -147,6 +150,7 @@ _STAR_AMONG_NAMES: Final[Schema] = {"allow_headers": {}}
 # Kinds whose schema is the same for every key.
 _BODIES: Final[dict[Kind, Schema]] = {
     Kind.ADDRESSES: _one_or_many("address", {}),
+    Kind.ADDRESS_OR_OFF: {"anyOf": [{"const": OFF}, _ref("address")]},
     Kind.HOSTS: _one_or_many("host", {"uniqueItems": True, **_ALONE}),
     Kind.ORIGIN_URLS: _one_or_many("public_url", {"uniqueItems": True}),
     Kind.URL: _ref("upstream_url"),
@@ -155,6 +159,8 @@ _BODIES: Final[dict[Kind, Schema]] = {
     Kind.SECONDS: {"anyOf": [{"type": "integer", "minimum": 0}, _text(patterns.SECONDS)]},
     Kind.SIZE: _ref("size"),
     Kind.SIZE_OR_NONE: {"anyOf": [{"const": NONE}, _ref("size")]},
+    Kind.RATE: _text(patterns.RATE),
+    Kind.RATE_KEY: _text(patterns.RATE_KEY),
     Kind.BOOLEAN: _ref("boolean"),
     Kind.ORIGINS: _list_or_any(_ref("origin"), {"minItems": 1, **_ALONE}),
     Kind.SOCKET_ORIGINS: {

@@ -13,6 +13,7 @@ class Kind(StrEnum):
     """What a key takes."""
 
     ADDRESSES = "an address, or a list of addresses"
+    ADDRESS_OR_OFF = 'an address, or `"off"`'
     HOSTS = "a host name, or a list of host names"
     ORIGIN_URLS = "a URL, or a list of URLs"
     URL = "a URL"
@@ -24,6 +25,8 @@ class Kind(StrEnum):
     SIZE_OR_NONE = "a size, or `none`"
     COUNT = "a whole number"
     COUNT_OR_AUTO = "a whole number, or `auto`"
+    RATE = "a rate"
+    RATE_KEY = "`client_ip`, `origin`, or `header:NAME`"
     BOOLEAN = "`true` or `false`"
     CHOICE = "a word"
     ORIGINS = 'a list of origins, or `"*"`'
@@ -105,9 +108,11 @@ UPSTREAM_TLS: Final = "upstream.tls"
 TIMEOUTS: Final = "timeouts"
 CORS: Final = "cors"
 LIMITS: Final = "limits"
+RATE_LIMIT: Final = "rate_limit"
 ROUTE: Final = "route"
 LOG: Final = "log"
 SHUTDOWN: Final = "shutdown"
+ADMIN: Final = "admin"
 REQUEST_ID: Final = "request_id"
 TRACE: Final = "trace"
 HEADERS: Final = "headers"

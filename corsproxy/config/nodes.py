@@ -120,6 +120,11 @@ def split_lines(text: str) -> tuple[str, ...]:
     return tuple(_BREAK.split(text))
 
 
+def line_starts(text: str) -> tuple[int, ...]:
+    """Say at which offset each line begins, of those that `split_lines` makes."""
+    return (0, *(found.end() for found in _BREAK.finditer(text)))
+
+
 def plain_scalar(text: str, span: Span) -> Scalar:
     """Give an unquoted text its meaning."""
     if text in _WORDS:

@@ -81,7 +81,8 @@ def read_cors(entry: Entry, key: Key, named: dict[str, Chosen | None], name: str
             if node.text == CorsMode.PASSTHROUGH:
                 message = "`passthrough` enforces nothing: which origins may call is up to the upstream"
                 report.add(problems.PASSTHROUGH, entry.value_span, message, "write a policy if this proxy should decide")
-            return Chosen(CorsMode(node.text), name, place_of(entry.key.span), PolicyPlaces(_said_at(entry)))
+            places = PolicyPlaces(_said_at(entry), values={"cors": entry.value_span})
+            return Chosen(CorsMode(node.text), name, place_of(entry.key.span), places)
         if node.text in named:
             return named[node.text]
     fault = _word_fault(node, named)
@@ -136,7 +137,9 @@ def _read_policy(node: Mapping, entry: Entry, label: str, name: str, report: Rep
     if policy is None or not is_whole:
         return None
     keys = {key: _said_at(each) for key, each in section.entries.items()}
-    return Chosen(policy, name, place_of(entry.key.span), PolicyPlaces(entry.key.span, keys, fields["allow_origins"].spans))
+    values = {key: each.value_span for key, each in section.entries.items()}
+    items = {key: value.spans for key, value in fields.items() if isinstance(value, Listed)}
+    return Chosen(policy, name, place_of(entry.key.span), PolicyPlaces(entry.key.span, keys, values, items, node.span))
 
 
 def _said_at(entry: Entry) -> Span:

@@ -8,8 +8,9 @@ by `tools/sync`. Adding a key is adding a row and saying how it is decoded.
 
 from typing import Final
 
-from corsproxy.config.choices import CorsMode, LogFormat, LogLevel
+from corsproxy.config.choices import CorsMode
 from corsproxy.config.key import (
+    ADMIN,
     BLOCKS,
     COOKIES,
     CORS,
@@ -32,14 +33,17 @@ from corsproxy.config.key import (
     Key,
     Kind,
 )
+from corsproxy.config.keys_admin import ADMIN_KEYS, ADMIN_SECTION
 from corsproxy.config.keys_forwarding import CHANGE_KEYS, CLIENT_KEYS, ROUTE_FORWARDING_KEYS, UPSTREAM_HEAD_KEYS
-from corsproxy.config.keys_limits import LIMIT_KEYS
+from corsproxy.config.keys_limits import LIMIT_KEYS, RATE_LIMIT_SECTION
+from corsproxy.config.keys_log import LOG_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
-from corsproxy.config.keys_process import SHUTDOWN_KEYS, SHUTDOWN_SECTION
+from corsproxy.config.keys_process import SHUTDOWN_KEYS, SHUTDOWN_SECTION, WORKERS_KEY
 from corsproxy.config.keys_tests import TEST_KEYS
 from corsproxy.config.keys_tls import TLS_KEYS, TLS_SECTION, UPSTREAM_TLS_SECTION
 
 __all__ = [
+    "ADMIN",
     "BLOCKS",
     "COOKIES",
     "CORS",
@@ -119,6 +123,7 @@ KEYS: Final = (
         comment='host:port, :port (all interfaces), "[::1]:port", unix:/run/corsproxy.sock, or a list of them',
         flag="--listen",
     ),
+    WORKERS_KEY,
     Key(
         FILE,
         "public_url",
@@ -214,6 +219,7 @@ KEYS: Final = (
         also=("limit",),
         comment="what one client may take",
     ),
+    RATE_LIMIT_SECTION,
     Key(
         FILE,
         "routes",
@@ -238,6 +244,7 @@ KEYS: Final = (
         comment="examples that must hold, or the file does not take effect",
         block=_TESTS_EXAMPLE,
     ),
+    ADMIN_SECTION,
     Key(
         FILE,
         "log",
@@ -247,6 +254,16 @@ KEYS: Final = (
         also=("logging", "logs"),
     ),
     SHUTDOWN_SECTION,
+    Key(
+        FILE,
+        "express",
+        Kind.BOOLEAN,
+        "Whether plain exchanges take the express lane. The other lane does the same for several times the CPU time: for doubt, and for comparison.",
+        default="true",
+        also=("express_lane", "fast", "fast_path"),
+        comment="false: every exchange takes the aiohttp lane (slower, same meaning)",
+        flag="--no-express",
+    ),
     Key(
         UPSTREAM,
         "url",
@@ -337,36 +354,9 @@ KEYS: Final = (
         also=("limit",),
         implied="the file's",
     ),
-    Key(
-        LOG,
-        "format",
-        Kind.CHOICE,
-        "The shape of a line: `auto` is `text` on a terminal and `json` elsewhere.",
-        default="auto",
-        choices=tuple(LogFormat),
-        also=("type", "style"),
-        comment="text on a terminal, JSON lines elsewhere; text | json | logfmt",
-    ),
-    Key(
-        LOG,
-        "level",
-        Kind.CHOICE,
-        "The least severity of events.",
-        default="info",
-        choices=tuple(LogLevel),
-        also=("severity", "verbosity"),
-        comment="debug | info | warning | error",
-    ),
-    Key(
-        LOG,
-        "access",
-        Kind.BOOLEAN,
-        "Whether each exchange gets a line.",
-        default="true",
-        also=("access_log", "requests"),
-        comment="one line for each exchange, on stdout",
-    ),
+    *LOG_KEYS,
     *SHUTDOWN_KEYS,
+    *ADMIN_KEYS,
     *TEST_KEYS,
 )
 

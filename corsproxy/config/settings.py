@@ -11,8 +11,10 @@ from typing import Final
 from corsproxy.config.choices import CorsMode, LogFormat, LogLevel, Redirects
 from corsproxy.config.diagnostics import Span
 from corsproxy.config.expectations import PolicyTest
+from corsproxy.config.rates import RateLimit
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import CorsPolicy
+from corsproxy.memo import Kept
 from corsproxy.semantics.cookies import CookieRules, PathMap
 from corsproxy.semantics.forwarded import ForwardedMode
 from corsproxy.semantics.networks import UNIX, Network, trusts_in
@@ -139,15 +141,22 @@ KEEP_COOKIES: Final = CookieRules()
 @dataclass(frozen=True, slots=True)
 class PolicyPlaces:
     """
-    Where the parts of a policy are written, for people who ask which line decided.
+    Where the parts of a policy are written, for people who ask which line decided, and what to write instead.
 
-    `cors` is the key that holds the policy or names its mode. `keys` are the policy's own keys as far as they are written;
-    `origins` are the entries of `allow_origins`, in order.
+    `cors` is the key that holds the policy or names its mode. `keys` are the policy's own keys as far as they are written, `values` what
+    stands behind them, and behind a `cors` that names a mode; `items` are the entries of lists, in order. `body` is the mapping.
     """
 
     cors: Span
     keys: Mapping[str, Span] = field(default_factory=dict, hash=False)
-    origins: tuple[Span, ...] = ()
+    values: Mapping[str, Span] = field(default_factory=dict, hash=False)
+    items: Mapping[str, tuple[Span, ...]] = field(default_factory=dict, hash=False)
+    body: Span | None = None
+
+    @property
+    def origins(self) -> tuple[Span, ...]:
+        """The entries of `allow_origins`."""
+        return self.items.get("allow_origins", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +270,22 @@ class Shutdown:
 
 # Precedent: uvicorn listens on loopback; 8080 is what reverse proxies use where 80 is not theirs.
 DEFAULT_LISTEN: Final = Listen("127.0.0.1", 8080)
+# Precedent: Envoy's 9901 and HAProxy's 9999 are the admin's of others, who may stand beside.
+DEFAULT_ADMIN: Final = Listen("127.0.0.1", 9876)
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """
+    Where operators look: health, metrics, a reload.
+
+    `listen` is None where it is off. `hosts` are the Host names that are answered. `dangerously_expose_admin`: everything is served, also on an
+    address that other machines can reach.
+    """
+
+    listen: Listen | None = DEFAULT_ADMIN
+    hosts: HostRules = HostRules(loopback=True)
+    dangerously_expose_admin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +296,7 @@ class Settings:
     `own_origins` are the origins of `public_url`, serialized. `routes` are sorted so that the first match is the
     longest: by falling length of path; the implicit route of the top-level `upstream` comes last. `table` sorts them by host. `default_cors` and
     `default_places` are the top-level `cors`: it also speaks for paths that no route matches. `pseudonym` names this very proxy in Via; b"" writes none.
-    `workers` is how many processes serve; None: one for each usable CPU.
+    `express`: plain exchanges take the express lane. `workers` is how many processes serve; None: one for each usable CPU.
     """
 
     routes: tuple[Route, ...]
@@ -283,12 +308,17 @@ class Settings:
     tls: ServerTls | None = None
     forwarding: ForwardingSettings = ForwardingSettings()
     limits: Limits = Limits()
+    rate_limit: RateLimit | None = None
     log: LogSettings = field(default_factory=LogSettings)
+    admin: AdminSettings = AdminSettings()
+    express: bool = True
     tests: tuple[PolicyTest, ...] = ()
     workers: int | None = 1
     shutdown: Shutdown = Shutdown()
     default_places: PolicyPlaces | None = field(default=None, compare=False, repr=False)
     table: RouteTable = field(init=False, repr=False, compare=False)
+    # A reload begins with an empty one.
+    kept: Kept = field(init=False, repr=False, compare=False, default_factory=Kept)
 
     def __post_init__(self) -> None:
         """Sort the routes by host once."""

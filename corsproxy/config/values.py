@@ -12,6 +12,7 @@ from corsproxy import problems
 from corsproxy.config.addresses import (
     parse_host,
     parse_listen,
+    parse_listen_or_off,
     parse_public_url,
     parse_server_name,
     parse_trusted,
@@ -22,6 +23,7 @@ from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.fields import read_name, read_names, read_values
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.paths import parse_route_path
+from corsproxy.config.rates import parse_counted_by, parse_rate
 from corsproxy.config.requests import parse_header_name, parse_method, parse_origin_of_page, parse_request_host, parse_request_path
 from corsproxy.config.scalars import (
     MAX_TEXT,
@@ -227,6 +229,7 @@ def _read_networks(node: Node, span: Span, key: Key, report: Report) -> Listed |
 
 _READERS: Final[dict[Kind, Reader]] = {
     Kind.ADDRESSES: read_one_or_many(parse_listen),
+    Kind.ADDRESS_OR_OFF: read_parsed(parse_listen_or_off),
     Kind.HOSTS: read_one_or_many(parse_host),
     Kind.ORIGIN_URLS: read_one_or_many(parse_public_url),
     Kind.URL: _read_url,
@@ -240,6 +243,8 @@ _READERS: Final[dict[Kind, Reader]] = {
     Kind.SIZE_OR_NONE: read_size,
     Kind.COUNT: read_count,
     Kind.COUNT_OR_AUTO: read_count,
+    Kind.RATE: read_parsed(parse_rate),
+    Kind.RATE_KEY: read_parsed(parse_counted_by),
     Kind.BOOLEAN: read_boolean,
     Kind.CHOICE: read_choice,
     Kind.ORIGINS: _read_list,

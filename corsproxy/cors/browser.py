@@ -2,17 +2,41 @@
 A model of a browser: would it accept this answer, and what of it may the script read?
 
 It knows the client side of the Fetch standard (mode "cors", as fetch() and XMLHttpRequest use it) and nothing of our policies. It imports nothing of
-this package, and its tables stand elsewhere again: a second opinion shares no mistake with the first. Promise: what it accepts, a browser accepts.
-Not modelled: caches, the hop after a redirect, and fields that the user agent adds unasked (Accept, User-Agent, Cookie, ...).
+this package but the words that it speaks in (`outcome`), and its tables stand elsewhere again: a second opinion shares no mistake with the first.
+Promise: what it accepts, a browser accepts.
+Not modelled: caches, and fields that the user agent adds unasked (Accept, User-Agent, Cookie, ...).
 """
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final
 
-Fields = tuple[tuple[bytes, bytes], ...]
+from corsproxy.cors.outcome import (
+    BrowserRequest,
+    BrowserResponse,
+    CredentialsMode,
+    Fields,
+    Outcome,
+    PreflightNeed,
+    Readable,
+    Reason,
+    Stage,
+    Verdict,
+)
+
+__all__ = [
+    "BrowserRequest",
+    "BrowserResponse",
+    "CredentialsMode",
+    "Fields",
+    "Outcome",
+    "PreflightNeed",
+    "Readable",
+    "Reason",
+    "Stage",
+    "Verdict",
+]
 
 _METHODS_NORMALIZED: Final = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"POST", b"PUT"})
 _METHODS_SAFELISTED: Final = frozenset({b"GET", b"HEAD", b"POST"})
@@ -40,122 +64,8 @@ _LANGUAGES: Final = re.compile(rb"[0-9A-Za-z *,.;=-]*")
 _SIMPLE_RANGE: Final = re.compile(rb"bytes=([0-9]+)-([0-9]*)")
 _LIST_PIECE: Final = re.compile(rb'(?:[^",]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+', re.DOTALL)  # A comma within a quoted string does not split.
 _TUPLE_ORIGIN: Final = re.compile(rb"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:]+\]|[^/:]+)(?::[0-9]+)?")
+_BODY_NAMES: Final = frozenset({b"content-encoding", b"content-language", b"content-location", b"content-type"})
 _LOOPBACK_HOST: Final = re.compile(rb"127(?:\.[0-9]+){3}|\[::1\]|(?:.+\.)?localhost\.?")
-
-
-class CredentialsMode(StrEnum):
-    """What the script said about credentials. XMLHttpRequest's `withCredentials` is INCLUDE. Spec: Fetch #concept-request-credentials-mode."""
-
-    OMIT = "omit"
-    SAME_ORIGIN = "same-origin"
-    INCLUDE = "include"
-
-
-class PreflightNeed(StrEnum):
-    """Why a preflight comes first. Spec: Fetch #main-fetch."""
-
-    METHOD = "method"
-    HEADERS = "headers"
-    UPLOAD_LISTENER = "upload-listener"
-    STREAM_BODY = "stream-body"
-
-
-class Reason(StrEnum):
-    """Why the browser accepts or fails; the values are stable API. Behind each: what `Verdict.subject` holds, if anything."""
-
-    OK = "ok"
-    SAME_ORIGIN = "same-origin"
-    REDIRECT = "redirect"  # The Location. Accepted and followed: the script reads nothing of this response.
-    INVALID_METHOD = "invalid-method"  # The method. These four: the script's call throws, nothing is sent.
-    FORBIDDEN_METHOD = "forbidden-method"  # The method.
-    INVALID_HEADER = "invalid-header"  # The name.
-    BODY_NOT_ALLOWED = "body-not-allowed"  # The method.
-    ACAO_MISSING = "acao-missing"
-    ACAO_MULTIPLE = "acao-multiple"  # The combined value.
-    ACAO_MISMATCH = "acao-mismatch"  # The value.
-    ACAO_WILDCARD_WITH_CREDENTIALS = "acao-wildcard-with-credentials"  # `*`.
-    ACAC_NOT_TRUE = "acac-not-true"  # The combined value, empty if there is none.
-    PREFLIGHT_REDIRECT = "preflight-redirect"  # The status.
-    PREFLIGHT_STATUS = "preflight-status"  # The status.
-    ACAM_UNPARSABLE = "acam-unparsable"  # The combined value.
-    ACAH_UNPARSABLE = "acah-unparsable"  # The combined value.
-    METHOD_NOT_ALLOWED = "method-not-allowed"  # The method.
-    METHOD_WILDCARD_WITH_CREDENTIALS = "method-wildcard-with-credentials"  # The method, that a literal `*` does not cover.
-    HEADER_NOT_ALLOWED = "header-not-allowed"  # The name.
-    HEADER_WILDCARD_WITH_CREDENTIALS = "header-wildcard-with-credentials"  # The name, that a literal `*` does not cover.
-    WEBSOCKET_STATUS = "websocket-status"  # The status, which is not 101: the WebSocket does not open.
-    AUTHORIZATION_NOT_LISTED = "authorization-not-listed"  # The name: there is a `*`, but it never covers Authorization.
-
-
-class Stage(StrEnum):
-    """How far a fetch came: the call itself, its preflight, or the actual request."""
-
-    SCRIPT = "script"
-    PREFLIGHT = "preflight"
-    ACTUAL = "actual"
-
-
-@dataclass(frozen=True, slots=True)
-class BrowserRequest:
-    """What the script asked for. A body's own Content-Type (`text/plain;charset=UTF-8` of a string) belongs in `headers`."""
-
-    origin: bytes  # Serialized, of the page; or b"null".
-    url_origin: bytes  # Serialized, of the URL asked for.
-    method: bytes = b"GET"  # As the script wrote it.
-    headers: Fields = ()  # As the script set them.
-    credentials: CredentialsMode = CredentialsMode.SAME_ORIGIN
-    upload_listener: bool = False  # XMLHttpRequestUpload has one.
-    stream_body: bool = False  # A ReadableStream.
-
-
-@dataclass(frozen=True, slots=True)
-class BrowserResponse:
-    """What came back: the status and the field lines as received."""
-
-    status: int
-    fields: Fields = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Accepted or not, why, and the value at fault."""
-
-    ok: bool
-    reason: Reason
-    subject: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Readable:
-    """What of a response the script may read."""
-
-    status: int
-    fields: Fields
-
-    @property
-    def names(self) -> frozenset[bytes]:
-        """The names of the readable fields, lower case."""
-        return frozenset(name.lower() for name, _ in self.fields)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a fetch ended. `response` is None when the script gets a network error, or when a redirect goes on."""
-
-    verdict: Verdict
-    stage: Stage
-    preflight_sent: bool = False
-    response: Readable | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the browser accepted every answer."""
-        return self.verdict.ok
-
-    @property
-    def exposed(self) -> frozenset[bytes]:
-        """The names that the script can read, lower case."""
-        return frozenset() if self.response is None else self.response.names
 
 
 def fetch(request: BrowserRequest, exchange: Callable[[bytes, Fields], BrowserResponse]) -> Outcome:
@@ -175,7 +85,7 @@ def fetch(request: BrowserRequest, exchange: Callable[[bytes, Fields], BrowserRe
 
 
 def script_fault(request: BrowserRequest) -> Verdict | None:
-    """Say why the call itself throws, if it does; forbidden headers do not, they vanish. Spec: Fetch #dom-request, #headers-validate."""
+    """Say why the call sends nothing, if so; forbidden headers just vanish. Spec: Fetch #dom-request, #headers-validate; Mixed Content."""
     method = normalize_method(request.method)
     if not _TOKEN.fullmatch(method):
         return Verdict(False, Reason.INVALID_METHOD, method)
@@ -186,7 +96,9 @@ def script_fault(request: BrowserRequest) -> Verdict | None:
             return Verdict(False, Reason.INVALID_HEADER, name)
     if request.stream_body and method in _METHODS_BARE:
         return Verdict(False, Reason.BODY_NOT_ALLOWED, method)
-    return None
+    # > Return blocked if [...] request's URL is not a potentially trustworthy URL. (Mixed Content #should-block-fetch)
+    is_mixed = request.origin.startswith(b"https://") and not _is_trustworthy(request.url_origin)
+    return Verdict(False, Reason.MIXED_CONTENT, request.url_origin) if is_mixed else None
 
 
 def is_cross_origin(request: BrowserRequest) -> bool:
@@ -336,6 +248,28 @@ def judge_response(request: BrowserRequest, response: BrowserResponse) -> Readab
     return Readable(response.status, tuple(field for field in response.fields if field[0].lower() in readable))
 
 
+def follow(request: BrowserRequest, status: int, url_origin: bytes, *, has_userinfo: bool = False) -> BrowserRequest | Verdict:
+    """
+    Make the request that follows a redirect to a URL of `url_origin`; a Verdict if the browser does not follow. Who follows counts to 20.
+
+    Spec: Fetch #http-redirect-fetch, #concept-request-tainted-origin.
+    """
+    is_hop = url_origin != request.url_origin
+    if has_userinfo and (is_cross_origin(request) or request.origin != url_origin):
+        return Verdict(False, Reason.REDIRECT_USERINFO, url_origin)
+    if request.stream_body and status != 303:
+        return Verdict(False, Reason.REDIRECT_STREAM, b"%d" % status)
+    method, headers = normalize_method(request.method), request.headers
+    if (status in (301, 302) and method == b"POST") or (status == 303 and method not in _METHODS_BARE):
+        method, headers = b"GET", tuple(header for header in headers if header[0].lower() not in _BODY_NAMES)
+        request = replace(request, stream_body=False, upload_listener=False)
+    if is_hop:
+        headers = tuple(header for header in headers if header[0].lower() != _NON_WILDCARD_NAME)
+    # > if lastURL's origin is not same origin with url's origin and request's origin is not same origin with lastURL's origin [...] tainted
+    origin = b"null" if is_hop and is_cross_origin(request) else request.origin
+    return replace(request, origin=origin, url_origin=url_origin, method=method, headers=headers)
+
+
 def _judge_method(request: BrowserRequest, response: BrowserResponse, methods: frozenset[bytes]) -> Verdict | None:
     method = normalize_method(request.method)
     if method in methods or method in _METHODS_SAFELISTED:
@@ -371,7 +305,7 @@ def _header_list(headers: Fields) -> Fields:
 def _fetch_site(request: BrowserRequest) -> bytes | None:
     there = _TUPLE_ORIGIN.fullmatch(request.url_origin)
     # > If r's url is not a potentially trustworthy URL, return.
-    if there is None or not (there[1] == b"https" or _LOOPBACK_HOST.fullmatch(there[2])):
+    if there is None or not _is_trustworthy(request.url_origin):
         return None
     if not is_cross_origin(request):
         return b"same-origin"
@@ -382,6 +316,11 @@ def _fetch_site(request: BrowserRequest) -> bytes | None:
         return b"same-site"
     # Hosts under one top-level domain may be one site or two: only the public suffix list can tell.
     return None if here[2].rpartition(b".")[2] == there[2].rpartition(b".")[2] else b"cross-site"
+
+
+def _is_trustworthy(origin: bytes) -> bool:
+    found = _TUPLE_ORIGIN.fullmatch(origin)
+    return found is not None and (found[1] in (b"https", b"wss") or _LOOPBACK_HOST.fullmatch(found[2]) is not None)
 
 
 def _values(fields: Fields, name: bytes) -> list[bytes]:

@@ -174,6 +174,9 @@ def _allowed_methods(policy: CorsPolicy, decision: Decision) -> list[bytes]:
 def _allowed_headers(policy: CorsPolicy, decision: Decision) -> list[bytes]:
     if policy.headers is not None:
         return list(policy.header_list)
-    if not policy.credentials:
+    # > `Authorization` [...] cannot be covered by a wildcard (Fetch #cors-non-wildcard-request-header-name). Chromium and Firefox let `*`
+    # cover it all the same, so where it was asked for and is not listed, there must be no `*`.
+    is_literal = policy.credentials or (b"authorization" in decision.requested and not policy.lists_authorization)
+    if not is_literal:
         return [b"*", b"authorization"] if policy.lists_authorization else [b"*"]
     return [name for name in decision.requested if policy.allows_header(name)]

@@ -9,8 +9,9 @@ import ipaddress
 import os
 import socket
 import ssl
+import time
 from collections import OrderedDict, deque
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import aiohappyeyeballs
 
@@ -18,6 +19,7 @@ from corsproxy import problems
 from corsproxy.config.settings import Limits
 from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway.contexts import BadTlsFile, client_context
+from corsproxy.gateway.listener import EXHAUSTED
 from corsproxy.gateway.reading import read_buffer
 from corsproxy.gateway.tls import TlsFailed, TlsStream
 from corsproxy.gateway.upstream import UpstreamConnection
@@ -44,9 +46,24 @@ class UpstreamUnavailable(Exception):
         self.text = text
 
 
+class PoolCounts(NamedTuple):
+    """What connections to upstreams come to: those that are there, and what happened since the start. `unexpected` as in UpstreamPool."""
+
+    idle: int = 0
+    busy: int = 0
+    connects: int = 0
+    reuses: int = 0
+    unexpected: int = 0
+
+    def __add__(self, other: "PoolCounts") -> "PoolCounts":  # type: ignore[override]  # a sum, not a longer tuple
+        """Add up."""
+        return PoolCounts(*map(sum, zip(self, other, strict=True)))
+
+
 class UpstreamPool:
     """
-    The connections to one upstream. `connects`, `reuses` and `unexpected` count since the start.
+    The connections to one upstream. `connects`, `reuses` and `unexpected` count since the start; `failure` says why the last attempt
+    to connect failed, and is empty if it did not.
 
     `unexpected`: bytes that came while a connection was idle; it was closed, and nobody got them. `is_retired`: the settings
     do not name the upstream any more; exchanges that began before end as they would have, and no connection is kept.
@@ -70,6 +87,7 @@ class UpstreamPool:
         self.connects = 0
         self.reuses = 0
         self.unexpected = 0
+        self.failure = ""
 
     async def acquire(self, connect_timeout_s: float, *, fresh: bool = False) -> tuple[UpstreamConnection, bool]:
         """
@@ -77,10 +95,9 @@ class UpstreamPool:
 
         When all are in use, whoever came first is served first. Raises UpstreamUnavailable.
         """
-        if not fresh and not self._waiters:
-            connection = self.take_idle()
-            if connection is not None:
-                return connection, True
+        connection = None if fresh else self.take()
+        if connection is not None:
+            return connection, True
         if self._is_full() and fresh and self._idle:
             self._drop_oldest()
         elif self._is_full() or self._waiters:
@@ -92,7 +109,17 @@ class UpstreamPool:
             else:
                 self.reuses += 1
                 return handed, True
-        return await self._open(connect_timeout_s), False
+        try:
+            connection = await self._open(connect_timeout_s)
+        except UpstreamUnavailable as error:
+            self.failure = error.text
+            raise
+        self.failure = ""
+        return connection, False
+
+    def take(self) -> UpstreamConnection | None:
+        """Return an idle connection at once; None where there is none, or where others wait for one."""
+        return None if self._waiters else self.take_idle()
 
     def take_idle(self) -> UpstreamConnection | None:
         """Return the connection that went idle last, or None."""
@@ -109,6 +136,7 @@ class UpstreamPool:
         """Open a fresh connection: name, TCP and TLS within `timeout_s`. Raises UpstreamUnavailable."""
         where = self._where
         is_secret = self._is_secret
+        began = time.perf_counter()
         self._opening += 1
         connection = None
         try:
@@ -121,13 +149,16 @@ class UpstreamPool:
         except TlsFailed as error:
             # What OpenSSL says of names has them in it.
             said = f"TLS with {where}: the handshake failed" if is_secret else str(error)
-            raise UpstreamUnavailable(problems.UPSTREAM_TLS, said) from error
+            problem = problems.UPSTREAM_CERTIFICATE if error.by_certificate else problems.UPSTREAM_TLS
+            raise UpstreamUnavailable(problem, said) from error
         except (BadTlsFile, UnicodeError) as error:  # a name that IDNA does not take
             said = "the name cannot be used" if is_secret else str(error)
             raise UpstreamUnavailable(problems.UPSTREAM_TLS, f"TLS with {where}: {said}") from error
         except (ConnectionRefusedError, FileNotFoundError) as error:
             raise UpstreamUnavailable(problems.UPSTREAM_REFUSED, f"connecting to {where}: {_reason(error)}") from error
         except (OSError, RuntimeError) as error:  # aiohappyeyeballs hands uvloop's RuntimeError through
+            if isinstance(error, OSError) and error.errno in EXHAUSTED:
+                raise UpstreamUnavailable(problems.OUT_OF_DESCRIPTORS, f"connecting to {where}: {_reason(error)}") from error
             said = "no address answers" if is_secret else str(error)
             raise UpstreamUnavailable(problems.UPSTREAM_UNREACHABLE, f"connecting to {where}: {said}") from error
         finally:
@@ -136,6 +167,7 @@ class UpstreamPool:
             if connection is None:
                 self._pass_place_on()
         self.connects += 1
+        connection.began = began
         self._busy.add(connection)
         return connection
 
@@ -305,6 +337,11 @@ class UpstreamPool:
         self._idle.clear()
         for connection in tuple(self._busy):
             connection.abort()
+
+    @property
+    def counts(self) -> PoolCounts:
+        """What it comes to."""
+        return PoolCounts(len(self._idle), len(self._busy), self.connects, self.reuses, self.unexpected)
 
     @property
     def size(self) -> int:

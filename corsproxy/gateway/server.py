@@ -7,25 +7,32 @@ It holds the settings in force; a lane asks it for what it needs and tells it wh
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import Any, Final
+from itertools import islice
+from typing import Final
 
 from corsproxy.answers import Context, problem_answer
-from corsproxy.config.settings import Limits, Listen, Settings
+from corsproxy.config.settings import Listen, Settings
 from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway import listener
 from corsproxy.gateway._aiohttp import ClientConnection
+from corsproxy.gateway.bounds import bound_heads, front_options, sweep_interval
 from corsproxy.gateway.contexts import client_context
+from corsproxy.gateway.exchange import Tracer, record_answer
+from corsproxy.gateway.express import ExpressLane
 from corsproxy.gateway.fresh import DateClock, Mint
 from corsproxy.gateway.front import Front
 from corsproxy.gateway.handler import AiohttpLane
-from corsproxy.gateway.listener import CannotListen, Listeners
-from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.gateway.listener import NO_SOCKETS, CannotListen, Listeners, Sockets
+from corsproxy.gateway.plain import PlainHeads
+from corsproxy.gateway.pool import PoolCounts, UpstreamPool
+from corsproxy.gateway.rate import RateGate
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.gateway.tunnels import Tunnels
-from corsproxy.plan import Fresh
+from corsproxy.plan import Connection, Fresh
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
 
@@ -37,16 +44,13 @@ Witness = Callable[[ExchangeRecord], None]
 MAX_CONNECTIONS: Final = 10_000
 # Above this part of the limit, connections are given up as soon as they can be.
 _CROWDED: Final = 0.9
-# A head between the limit and this many times the limit is parsed, so that its refusal can carry CORS fields.
-_PARSED_EXCESS: Final = 4
-# How long an unread request body is read on after an early answer, so that the client can read that answer.
-_LINGERING_S: Final = 2.0
-_READ_BUFFER_BYTES: Final = 64 * 1024
 # An exchange that is cancelled needs a few turns of the loop, a thousand of them some more.
 _CANCELLATION_S: Final = 1.0
 # How long a connection that was made just before a drain may take to ask for something: its client could not know.
 _FIRST_REQUEST_S: Final = 1.0
 _LOOK_S: Final = 0.02
+# Among how many of those that idle longest one is looked for that can make room.
+_MOST_LOOKS: Final = 64
 # What is left when aiohttp is told to shut down is to be cut; 0 would mean "wait for ever".
 _SHUTDOWN_TIMEOUT_S: Final = 0.05
 
@@ -55,28 +59,38 @@ class Gateway:
     """
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
-    `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `closes_connections`: answers end their
-    connection, at the end of life and when connections are nearly used up. `share`: how many processes divide what is allowed to all.
-    `witness` is told of every exchange that ended. `max_connections` is what `limits.connections: auto` comes to.
+    `in_flight`, `tunnels` (WebSockets, and handshakes under way), `unparsable` and `express_exchanges` (those that
+    the express lane took) are plain counts. `closes_connections`: answers end their
+    connection, at the end of life and when connections are nearly used up; `is_leaving`: the end of life has begun. `share`: how many processes
+    divide what is allowed to all. `witness` is told of every exchange that ended. `max_connections` is at first what
+    `limits.connections: auto` comes to, and then the limit in force.
     """
 
-    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1) -> None:
+    def __init__(
+        self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1, tracer: Tracer | None = None
+    ) -> None:
         self.settings = settings
+        self.tracer = tracer
         self.share = share
-        self._is_leaving = False
+        self.is_leaving = False
         self._is_crowded = False
         self.draining = False
         self.in_flight = 0
+        self.express_exchanges = 0
+        self.heads = PlainHeads()
         self.closes_connections = False
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
+        self._forgotten = PoolCounts()
+        self.rate = RateGate(settings.rate_limit, share=share)
         self._witness = witness
         self._auto_connections = max_connections
-        self._max_connections = settings.limits.connections or max_connections
+        self.max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
-        self._front = Front(AiohttpLane(self).handle, self, **_front_options(settings.limits))
-        # In the order in which they went idle; whether nothing was asked yet.
-        self._idle: dict[ClientConnection, bool] = {}
+        self._front = Front(AiohttpLane(self).handle, self, **front_options(settings.limits))
+        bound_heads(self.heads, settings.limits)
+        # In the order in which they went idle; since when, if nothing was asked yet, else 0.
+        self._idle: dict[ClientConnection, float] = {}
         self._connections: set[ClientConnection] = set()
         self.tls = ServerSide(self._front, settings.limits.header_timeout, self._mind_room)
         self._room = asyncio.Event()
@@ -84,7 +98,7 @@ class Gateway:
         self._none_in_flight = asyncio.Event()
         self._none_in_flight.set()
         self._tunnels = Tunnels(witness)
-        self._sweep_interval_s = _sweep_interval(settings)
+        self._sweep_interval_s = sweep_interval(settings)
         self._is_reconfigured = asyncio.Event()
         self._listeners = Listeners()
         self._sweeping: asyncio.Task[None] | None = None
@@ -130,7 +144,7 @@ class Gateway:
     def leave(self, connection: ClientConnection, record: ExchangeRecord) -> None:
         """Take note of an exchange that ended."""
         if connection in self._connections:
-            self._idle[connection] = False
+            self._idle[connection] = 0.0
         self._end_exchange()
         self._witness(record)
 
@@ -149,17 +163,41 @@ class Gateway:
         self._end_exchange()
         return tunnel
 
+    # --- what operators ask ---
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether connections are accepted."""
+        return self._listeners.are_open
+
+    @property
+    def connections(self) -> int:
+        """How many connections of clients there are, those in their TLS handshake included."""
+        return len(self._connections) + self.tls.under_way
+
+    def pool_counts(self) -> PoolCounts:
+        """Add up the pools, those that are gone included."""
+        return sum((pool.counts for pool in self.pools.values()), self._forgotten)
+
     # --- what client connections say ---
 
     def connected(self, connection: ClientConnection) -> None:
         """Take note of a new connection; when nearly all are used up, the one that was idle longest makes room."""
         self._connections.add(connection)
         self._mind_room()
-        if self._is_crowded and self._idle:
-            longest = next(iter(self._idle))
-            del self._idle[longest]
-            longest.close_if_idle()
-        self._idle[connection] = True
+        if self._is_crowded:
+            self._make_room(1, _MOST_LOOKS)
+        self._idle[connection] = self._loop.time()
+        if self.settings.express:
+            connection.express = ExpressLane(self, connection, self._loop)
+
+    def _make_room(self, count: int, looks: int) -> None:
+        """Close those that were idle longest, so many at most. One that was just made may have its first request on the way."""
+        old = self._loop.time() - _FIRST_REQUEST_S
+        closable = (connection for connection, since in islice(self._idle.items(), looks) if since < old)
+        for connection in tuple(islice(closable, count)):
+            del self._idle[connection]
+            connection.close_if_idle()
 
     def disconnected(self, connection: ClientConnection) -> None:
         """Take note of one that is gone."""
@@ -168,10 +206,10 @@ class Gateway:
         self._mind_room()
 
     def _mind_room(self) -> None:
-        taken = len(self._connections) + self.tls.under_way
-        self._is_crowded = taken > _CROWDED * self._max_connections
-        self.closes_connections = self.draining or self._is_leaving or self._is_crowded
-        if taken >= self._max_connections:
+        taken = self.connections
+        self._is_crowded = taken > _CROWDED * self.max_connections
+        self.closes_connections = self.draining or self.is_leaving or self._is_crowded
+        if taken >= self.max_connections:
             self._room.clear()
         else:
             self._room.set()
@@ -180,24 +218,28 @@ class Gateway:
         self.tls.begin(sock)
         self._mind_room()
 
-    def unparsable_answer(self, problem: Problem) -> bytes:
-        """Return the answer to bytes that are no request. Nothing is known of the client, so no CORS field can be right."""
+    def unparsable_answer(self, problem: Problem, peer: Connection) -> bytes:
+        """Return the answer to bytes that are no request. Nothing is known of the client but its address, so no CORS field can be right."""
         self.unparsable += 1
         answer = problem_answer(Context(b"", 1, persistent=False), problem, reason="unparsable", close=True)
+        now = time.perf_counter()
+        record = ExchangeRecord(time.time(), now, b"", b"", peer.peer, ended=now, is_tls=peer.tls)
+        record_answer(record, answer)
+        self._witness(record)
         return answer.to_bytes(self.date())
 
     # --- life ---
 
-    async def start(self, addresses: Sequence[Listen] | None = None, lent: Sequence[socket.socket] = ()) -> list[Listen]:
+    async def start(self, addresses: Sequence[Listen] | None = None, sockets: Sockets = NO_SOCKETS) -> list[Listen]:
         """
-        Listen on every address, the settings' unless others are given, and on sockets that are lent; return them with their real ports.
+        Listen on every address, the settings' unless others are given, and on sockets that listen already; return them with their real ports.
 
         Raises CannotListen or BadTlsFile; nothing listens then.
         """
         contexts = self._upstream_contexts(self.settings)
         self.tls.update(self.settings.tls, self.settings.limits.header_timeout)
         self._take_contexts(contexts)
-        bound = self._listeners.open(self.settings.listen if addresses is None else addresses, lent, shared=self.share > 1)
+        bound = self._listeners.open(self.settings.listen if addresses is None else addresses, sockets, shared=self.share > 1)
         plain = listener.plainly(self._front)
         self._listeners.accept(lambda sock: plain if self._is_plain(sock) else self._take_tls, self._room.wait)
         self._sweeping = self._loop.create_task(self._sweep())
@@ -217,9 +259,11 @@ class Gateway:
             for connection in tuple(self._connections):
                 connection.forget_certificate()
         self.settings = settings
-        self._front.reconfigure(**_front_options(settings.limits))
-        self._max_connections = settings.limits.connections or self._auto_connections
-        for connection in tuple(self._idle)[: max(0, len(self._connections) - self._max_connections)]:
+        self.rate.reconfigure(settings.rate_limit)
+        self._front.reconfigure(**front_options(settings.limits))
+        bound_heads(self.heads, settings.limits)
+        self.max_connections = settings.limits.connections or self._auto_connections
+        for connection in tuple(self._idle)[: max(0, len(self._connections) - self.max_connections)]:
             del self._idle[connection]
             connection.close_if_idle()
         self._mind_room()
@@ -228,12 +272,12 @@ class Gateway:
             pool.reconfigure(settings.limits, is_retired=upstream not in named)
         self._take_contexts(contexts)
         self._forget_pools()
-        self._sweep_interval_s = _sweep_interval(settings)
+        self._sweep_interval_s = sweep_interval(settings)
         self._is_reconfigured.set()
 
     def begin_leaving(self) -> None:
         """Serve as before, but end each connection with its answer, so that whoever balances load looks elsewhere."""
-        self._is_leaving = True
+        self.is_leaving = True
         self._mind_room()
 
     async def drain(self, grace_s: float) -> bool:
@@ -246,7 +290,7 @@ class Gateway:
         self.draining = True
         self._mind_room()
         await self._listeners.stop(takes_rest=True)
-        for connection in [connection for connection, is_fresh in self._idle.items() if not is_fresh]:
+        for connection in [connection for connection, since in self._idle.items() if not since]:
             connection.close_if_idle()
         try:
             async with asyncio.timeout(grace_s):
@@ -306,6 +350,9 @@ class Gateway:
             header_timeout = self.settings.limits.header_timeout
             for connection in tuple(self._connections):
                 connection.expire(now, header_timeout)
+            if self._is_crowded:
+                # Nobody new comes in to ask for it where all places are taken.
+                self._make_room(self.connections - int(_CROWDED * self.max_connections), len(self._idle))
             self._tunnels.expire(now)
 
     def _upstream_contexts(self, settings: Settings) -> dict[Upstream, ssl.SSLContext]:
@@ -323,27 +370,4 @@ class Gateway:
 
     def _forget_pools(self) -> None:
         for upstream in [upstream for upstream, pool in self.pools.items() if pool.is_retired and pool.is_unused]:
-            del self.pools[upstream]
-
-
-def _front_options(limits: Limits) -> dict[str, Any]:
-    return {
-        "max_head_bytes": _PARSED_EXCESS * limits.request_head,
-        "keepalive_timeout": limits.keep_alive_timeout,
-        "lingering_time": _LINGERING_S,
-        "read_bufsize": _READ_BUFFER_BYTES,
-        "auto_decompress": False,
-        "access_log": None,
-        "max_line_size": _PARSED_EXCESS * limits.request_line,
-        "max_field_size": _PARSED_EXCESS * limits.request_head,
-        "max_headers": _PARSED_EXCESS * limits.header_count,
-    }
-
-
-def _sweep_interval(settings: Settings) -> float:
-    """Say how often deadlines are looked at so that each is kept to within a quarter of itself, or a second."""
-    routes = settings.routes
-    body_idle_timeout = min((route.limits.body_idle_timeout for route in routes), default=60.0)
-    timeouts = [min(r.timeouts.response, r.timeouts.idle, r.timeouts.tunnel_idle) for r in routes]
-    shortest = min((settings.limits.header_timeout, body_idle_timeout, *timeouts))
-    return min(1.0, max(0.02, shortest / 4))
+            self._forgotten += self.pools.pop(upstream).counts

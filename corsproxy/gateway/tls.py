@@ -25,7 +25,9 @@ _READ_BYTES: Final = 64 * 1024
 
 
 class TlsFailed(Exception):
-    """TLS with an upstream failed; the text says why, for the operator: it names addresses."""
+    """TLS with an upstream failed; the text says why, for the operator: it names addresses. `by_certificate`: its certificate is not accepted."""
+
+    by_certificate = False
 
 
 class TlsStream(asyncio.Transport, InPieces):
@@ -249,6 +251,7 @@ class TlsStream(asyncio.Transport, InPieces):
     def _fail(self, error: ssl.SSLError) -> None:
         if self._failure is None:
             self._failure = TlsFailed(f"TLS with {self._where}: {explain(error)}")
+            self._failure.by_certificate = isinstance(error, ssl.SSLCertVerificationError)
         self._is_closing = True
         # The alert that tells the upstream why.
         self._flush()

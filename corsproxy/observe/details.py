@@ -36,9 +36,9 @@ class Details:
         found = getattr(record, _ATTRIBUTE, None)
         return found if isinstance(found, Details) else _NOTHING
 
-    def below(self, message: str) -> str:
+    def below(self, message: str, *, colour: bool = False) -> str:
         """Write a message with its details below it, for people."""
-        said = render(self.diagnostics).rstrip()
+        said = render(self.diagnostics, colour=colour).rstrip()
         return "\n".join([message, *(f"  {line}" for line in self.lines), *([said] if said else [])])
 
     def as_objects(self) -> dict[str, Any]:

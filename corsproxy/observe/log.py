@@ -1,29 +1,32 @@
 """
-Log lines: one for each exchange on stdout, events on stderr.
+The log: a line for each exchange on stdout, events on stderr.
 
-Text for people, JSON with OpenTelemetry's names or logfmt for machines. Queries, cookies and Authorization are
-never written; control characters of whatever was sent come out escaped.
+Text for people, JSON with OpenTelemetry's names or logfmt for machines. It knows when lines are made, and which; what they look like, its neighbours.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+import time
 from typing import Any, Final, TextIO
 
 from corsproxy.config.choices import LogFormat, LogLevel
 from corsproxy.config.settings import LogSettings
-from corsproxy.cors.decide import Kind
 from corsproxy.observe.details import Details
+from corsproxy.observe.folding import Fold, Folding
+from corsproxy.observe.shapes import fold_json, fold_logfmt, format_json, format_logfmt, logfmt, timestamp
+from corsproxy.observe.terminal import paint, wants_colour, width_of
+from corsproxy.observe.text import fold_text, format_text
 from corsproxy.observe.writer import Writer, writer_to
 from corsproxy.record import ExchangeRecord
 
 # Lines wait this long, so that a busy proxy writes once for many; and no longer than for so many.
 _FLUSH_INTERVAL_S: Final = 0.05
 _MAX_RECORDS: Final = 200
-_Value = str | int | float
-_OWN_MACHINE: Final = ("127.", "::1", "unix")
+# A person who tries things out looks at each refusal; a terminal whose text a container's engine keeps is no disk to fill all the same.
+_ALOUD_ON_A_TERMINAL: Final = 20
+# Windows that end close to each other are looked at together.
+_FOLD_PAUSE_S: Final = 1.0
 
 
 def resolve_format(settings: LogSettings, stream: TextIO) -> LogFormat:
@@ -34,14 +37,23 @@ def resolve_format(settings: LogSettings, stream: TextIO) -> LogFormat:
 
 
 class AccessLog:
-    """One line an exchange. `add` only keeps it: lines are made and handed to a writer in batches, and nothing waits for those who read them."""
+    """
+    One line an exchange, and one for many refusals that are alike.
+
+    `add` only keeps the record: lines are made and handed to a writer in batches, and nothing waits for those who read them.
+    """
 
     def __init__(self, settings: LogSettings, stream: TextIO) -> None:
-        self._format = _FORMATS[resolve_format(settings, stream)]
+        self._shape = resolve_format(settings, stream)
+        self._stream = stream
+        self._colour = wants_colour(stream)
         self._writer = writer_to(stream)
         self._records: list[ExchangeRecord] = []
+        # Who looks for a fault in refusals wants to see each of them.
+        self._folding = None if settings.level is LogLevel.DEBUG else Folding(_ALOUD_ON_A_TERMINAL if stream.isatty() else 1)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._fold_timer: asyncio.TimerHandle | None = None
 
     def add(self, record: ExchangeRecord) -> None:
         """Take one exchange; its record changes no more."""
@@ -49,92 +61,68 @@ class AccessLog:
         if self._timer is None:
             self._timer = self._loop.call_later(_FLUSH_INTERVAL_S, self.flush)
         elif len(self._records) >= _MAX_RECORDS:
-            self._write()
+            self._write(self._take())
 
     def flush(self) -> None:
         """Hand on what waits."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._write()
+        self._write(self._take())
 
-    def _write(self) -> None:
-        records, self._records = self._records, []
-        if records:
-            lines = [self._format(record) for record in records]
+    def close(self) -> None:
+        """Hand on what waits, and what was counted and not said."""
+        self.flush()
+        if self._fold_timer is not None:
+            self._fold_timer.cancel()
+            self._fold_timer = None
+        if self._folding is not None:
+            self._write(self._fold_lines(self._folding.end()))
+
+    def _write(self, lines: list[str]) -> None:
+        if lines:
             self._writer.write(("\n".join(lines) + "\n").encode(errors="backslashreplace"))
 
+    def _take(self) -> list[str]:
+        """Make lines of what came."""
+        records, self._records = self._records, []
+        if self._folding is not None:
+            records = self._fold(records, self._folding)
+        if self._shape is LogFormat.JSON:
+            return [format_json(record) for record in records]
+        if self._shape is LogFormat.LOGFMT:
+            return [format_logfmt(record) for record in records]
+        width = width_of(self._stream)
+        return [format_text(record, colour=self._colour, width=width) for record in records]
 
-def attributes(record: ExchangeRecord) -> dict[str, _Value]:
-    """
-    Return an exchange's log fields under OpenTelemetry's names; durations are in nanoseconds, as ECS has them.
+    def _fold(self, records: list[ExchangeRecord], folding: Folding) -> list[ExchangeRecord]:
+        """Leave out what is counted; see that the count is written when its time has come."""
+        now = time.time()
+        left = [record for record in records if record.problem is None or not folding.takes(record, now)]
+        if self._fold_timer is None and folding.next_end is not None:
+            self._fold_timer = self._loop.call_later(max(_FOLD_PAUSE_S, folding.next_end - now), self._unfold, folding)
+        return left
 
-    `corsproxy.connect_duration` and `corsproxy.head_duration` run from the request to the upstream's connection and to its head.
+    def _unfold(self, folding: Folding) -> None:
+        self._fold_timer = None
+        self._write(self._fold_lines(folding.expire(time.time())))
+        self._fold([], folding)
 
-    Spec: OpenTelemetry semantic conventions, HTTP; Elastic Common Schema, event.
-    """
-    decision = record.decision
-    fields: dict[str, _Value | None] = {
-        "http.request.method": record.method.decode("latin-1"),
-        "url.path": record.target.partition(b"?")[0].decode("latin-1"),
-        "http.response.status_code": record.status or None,
-        "client.address": record.client or None,
-        "http.request.id": record.request_id or None,
-        "trace.id": record.trace_id or None,
-        "corsproxy.origin": decision.origin.decode("latin-1") or None if decision else None,
-        "corsproxy.kind": decision.kind.value if decision else None,
-        "corsproxy.reason": record.reason or (decision.reason.value if decision else None),
-        "corsproxy.problem": record.problem.code if record.problem else None,
-        "error.message": record.failure or None,
-        "event.duration": round((record.ended - record.started) * 1e9),
-        "http.request.body.size": record.received or None,
-        "http.response.body.size": record.sent or None,
-        "corsproxy.upstream": record.upstream or None,
-        "corsproxy.connect_duration": round((record.connected - record.started) * 1e9) if record.connected else None,
-        "corsproxy.head_duration": round((record.head - record.started) * 1e9) if record.head else None,
-        "corsproxy.retries": record.retries or None,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def format_json(record: ExchangeRecord) -> str:
-    """Write an exchange as one JSON object."""
-    return json.dumps({"@timestamp": _timestamp(record.time), "event.kind": "access", **attributes(record)}, separators=(",", ":"))
-
-
-def format_logfmt(record: ExchangeRecord) -> str:
-    """Write an exchange as `key=value` pairs."""
-    fields: Mapping[str, _Value] = {"time": _timestamp(record.time), **attributes(record)}
-    return " ".join(f"{name}={_logfmt_value(value)}" for name, value in fields.items())
-
-
-def format_text(record: ExchangeRecord) -> str:
-    """Write an exchange for a person's eyes."""
-    decision = record.decision
-    path = _printable(record.target.partition(b"?")[0].decode("latin-1"))
-    milliseconds = (record.ended - record.started) * 1000
-    said = record.reason or (decision.reason.value if decision and decision.kind is not Kind.NOT_CORS else "")
-    if record.problem is not None:
-        # Errors carry the id to the page, so people may ask for it.
-        more = ", ".join(filter(None, (said, f"id {_printable(record.request_id)}" if record.request_id else "")))
-        said = f"{record.problem.code} {record.problem.title}" + (f" ({more})" if more else "")
-    if record.failure:
-        said += f": {_printable(record.failure)}"
-    origin = f" from {_printable(decision.origin.decode('latin-1'))}" if decision and decision.origin else ""
-    # This very machine needs no word.
-    client = "" if record.client.startswith(_OWN_MACHINE) or not record.client else f" by {_printable(record.client)}"
-    clock = datetime.fromtimestamp(record.time).astimezone().strftime("%H:%M:%S")
-    return (
-        f"{clock} {record.status or '---'} {record.method.decode('latin-1'):7} {path} {milliseconds:.1f}ms{client}{origin}  {said}".rstrip()
-    )
+    def _fold_lines(self, folds: list[Fold]) -> list[str]:
+        if self._shape is LogFormat.JSON:
+            return [fold_json(fold) for fold in folds]
+        if self._shape is LogFormat.LOGFMT:
+            return [fold_logfmt(fold) for fold in folds]
+        return [fold_text(fold, colour=self._colour) for fold in folds]
 
 
 class EventFormatter(logging.Formatter):
     """Events of the proxy's own life in the same three shapes."""
 
-    def __init__(self, shape: LogFormat) -> None:
+    def __init__(self, shape: LogFormat, *, colour: bool = False) -> None:
         super().__init__()
         self._shape = shape
+        self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one event."""
@@ -143,13 +131,18 @@ class EventFormatter(logging.Formatter):
             message += "\n" + self.formatException(record.exc_info)
         level, details = record.levelname.lower(), Details.of(record)
         if self._shape is LogFormat.TEXT:
-            return details.below(_headline(record.levelno, level, details.code, message))
-        fields: dict[str, Any] = {"@timestamp": _timestamp(record.created), "log.level": level, "message": message}
+            return details.below(_headline(record.levelno, level, details.code, message, colour=self._colour), colour=self._colour)
+        fields: dict[str, Any] = {
+            "@timestamp": timestamp(record.created),
+            "event.dataset": "corsproxy.events",
+            "log.level": level,
+            "message": message,
+        }
         if self._shape is LogFormat.JSON:
             return json.dumps(fields | details.as_objects(), separators=(",", ":"))
         # The first field is called as in a line of an exchange.
         texts = {"time": fields.pop("@timestamp")} | fields | details.as_texts()
-        return " ".join(f"{name}={_logfmt_value(value)}" for name, value in texts.items())
+        return logfmt(texts)
 
 
 class EventLog(logging.Handler):
@@ -170,7 +163,7 @@ class EventLog(logging.Handler):
 def configure_events(settings: LogSettings, stream: TextIO) -> None:
     """Send the events of the logger `corsproxy` to a stream, and the warnings of libraries with them."""
     log = EventLog(writer_to(stream))
-    log.setFormatter(EventFormatter(resolve_format(settings, stream)))
+    log.setFormatter(EventFormatter(resolve_format(settings, stream), colour=wants_colour(stream)))
     level = _LEVELS[settings.level]
     for name in ("corsproxy", "aiohttp", "asyncio"):
         logger = logging.getLogger(name)
@@ -179,36 +172,19 @@ def configure_events(settings: LogSettings, stream: TextIO) -> None:
         logger.setLevel(level if name == "corsproxy" else max(level, logging.WARNING))
 
 
+_HUES: Final = {logging.ERROR: "1;31", logging.WARNING: "1;33", logging.INFO: "1;32"}
 _LEVELS: Final = {
     LogLevel.DEBUG: logging.DEBUG,
     LogLevel.INFO: logging.INFO,
     LogLevel.WARNING: logging.WARNING,
     LogLevel.ERROR: logging.ERROR,
 }
-_FORMATS: Final[Mapping[LogFormat, Callable[[ExchangeRecord], str]]] = {
-    LogFormat.TEXT: format_text,
-    LogFormat.JSON: format_json,
-    LogFormat.LOGFMT: format_logfmt,
-}
 
 
-def _headline(number: int, level: str, code: str, message: str) -> str:
+def _headline(number: int, level: str, code: str, message: str, *, colour: bool) -> str:
     """Begin an event for people as diagnostics do: `warning[CP512]: …`."""
-    if code:
-        return f"{'note' if number == logging.INFO else level}[{code}]: {message.removeprefix(f'{code} ')}"
-    return message if number == logging.INFO else f"{level}: {message}"
-
-
-def _timestamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _logfmt_value(value: _Value) -> str:
-    text = str(value)
-    if text and not any(c in text for c in ' ="\\') and text.isprintable():
-        return text
-    return json.dumps(text)
+    if not code and number == logging.INFO:
+        return message
+    name = "note" if number == logging.INFO else level
+    name = paint(f"{name}[{code}]" if code else name, _HUES.get(number, ""), colour=colour)
+    return f"{name}: {message.removeprefix(f'{code} ')}"

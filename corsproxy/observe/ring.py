@@ -167,8 +167,7 @@ class Ring:
         chosen = [*(each for each in self._after(self._bad, number) if each[0] < first), *fresh]
         if len(chosen) > most:
             chosen = _most_telling(chosen, most)
-        missed = self.last - number - len(chosen)
-        return Look(tuple(map(self._entry, chosen)), self.last, missed if number else 0)
+        return Look(tuple(map(self._entry, chosen)), self.last, self.last - number - len(chosen))
 
     def find(self, name: str) -> Entry | None:
         """Return an entry by its id; None if there is none, or none any more."""

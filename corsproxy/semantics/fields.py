@@ -101,6 +101,7 @@ _REQUEST_PARTS: Final = {
     **dict.fromkeys(_PROXY_AUTH, Part.DROPPED),
     b"content-length": Part.TAKEN,
     b"host": Part.TAKEN,
+    b"accept": Part.NOTED,
     b"origin": Part.NOTED,
     b"cookie": Part.NOTED,
     b"authorization": Part.NOTED,
@@ -159,12 +160,12 @@ class _Spellings:
 
     def learn(self, name: bytes) -> tuple[Part, bytes]:
         lower = name.lower()
-        meaning = (self._judge(lower), OTHER_FORWARDING if is_other_forwarding(lower) else lower)
+        meaning = (self.part_of(lower), OTHER_FORWARDING if is_other_forwarding(lower) else lower)
         if len(self.learned) < self.MAX_ENTRIES and len(name) <= self.MAX_NAME_BYTES:
             self.learned[name] = meaning
         return meaning
 
-    def _judge(self, lower: bytes) -> Part:
+    def part_of(self, lower: bytes) -> Part:
         part = self._parts.get(lower)
         if part is not None:
             return part
@@ -205,6 +206,15 @@ def survey_request(lines: Iterable[FieldLine]) -> Survey:
     Spec: RFC 9110 7.6.1, 5.3 (order and repetition are kept).
     """
     return _REQUEST.survey(lines)
+
+
+def request_part(lower: bytes) -> Part:
+    """
+    Say what part a request's line has, by its name in lower case.
+
+    Spec: RFC 9110 7.6.1.
+    """
+    return _REQUEST.part_of(lower)
 
 
 def survey_response(lines: Iterable[FieldLine], *, keep_cors: bool = False) -> Survey:

@@ -8,7 +8,7 @@ It judges heads after a strict parse, because strict llhttp still lets pass what
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from corsproxy import problems
 from corsproxy.problems import Problem
@@ -25,8 +25,7 @@ class BodyKind(StrEnum):
     UNTIL_CLOSE = "until-close"
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A body's framing. `length` is in bytes, for LENGTH."""
 
     kind: BodyKind
@@ -64,6 +63,7 @@ REQUEST_DOUBTS: Final = {
     "length-and-coding": (problems.BAD_REQUEST, Tier.SEVERE),
     "coding-in-http-1.0": (problems.BAD_REQUEST, Tier.AMBIGUOUS),
     "transfer-coding": (problems.CODING_UNSUPPORTED, Tier.SEVERE),
+    "no-length": (problems.LENGTH_REQUIRED, Tier.AMBIGUOUS),
 }
 # The same for a response: the client is told one thing, the log the reason.
 RESPONSE_DOUBTS: Final = {
@@ -82,7 +82,7 @@ _ASCII_ONLY = (b"host", b"origin", b"access-control-request-method", b"access-co
 # Nominating one of these as a Connection option would take it off on the way; those of GUARDED that are hop-by-hop anyway may be named.
 _NEVER_NOMINATED = GUARDED - {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 
-_MAX_LENGTH_DIGITS = 18
+MAX_LENGTH_DIGITS: Final = 18
 
 
 def request_body(head: RequestHead, survey: Survey) -> Body | Refusal:
@@ -91,7 +91,7 @@ def request_body(head: RequestHead, survey: Survey) -> Body | Refusal:
 
     Pure; never raises. Every refusal closes the connection.
 
-    Spec: RFC 9112 6.1, 6.3, 3.2; RFC 9110 7.6.1.
+    Spec: RFC 9112 6.1, 6.3, 3.2; RFC 9110 7.6.1, 15.5.12; RFC 1945 8.3.
     """
     noted = survey.noted
     if head.minor not in (0, 1):
@@ -104,6 +104,9 @@ def request_body(head: RequestHead, survey: Survey) -> Body | Refusal:
         return _refuse_request("connection-option")
     codings, lengths = noted.get(b"transfer-encoding"), noted.get(b"content-length")
     if codings is None:
+        # > A valid Content-Length is required on all HTTP/1.0 POST requests. (RFC 1945 8.3)
+        if lengths is None and head.minor == 0 and head.method == b"POST":
+            return _refuse_request("no-length")
         return _by_length(lengths)
     # > A server MAY reject a request that contains both Content-Length and Transfer-Encoding (RFC 9112 6.1)
     if lengths is not None:
@@ -142,7 +145,7 @@ def parse_length(values: Sequence[bytes]) -> int | None:
 
     Spec: RFC 9110 8.6; RFC 9112 6.3 (a repeated, even equal, value is not accepted).
     """
-    if len(values) != 1 or not values[0].isdigit() or len(values[0]) > _MAX_LENGTH_DIGITS:
+    if len(values) != 1 or not values[0].isdigit() or len(values[0]) > MAX_LENGTH_DIGITS:
         return None
     return int(values[0])
 

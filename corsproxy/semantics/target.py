@@ -113,7 +113,7 @@ def normal_forms(path: bytes) -> tuple[bytes, ...] | None:
 
     Spec: RFC 3986 6.2.2, 5.2.4; Servlet 4.0 "path parameters".
     """
-    if _TRICKY.search(path) is None:
+    if has_one_form(path):
         return (path,)
     forms = {path: None}
     waiting = [path]
@@ -138,13 +138,22 @@ def normal_forms(path: bytes) -> tuple[bytes, ...] | None:
     return tuple(forms)
 
 
+def has_one_form(path: bytes) -> bool:
+    """
+    Tell whether every server takes the path for the same, so that it is its only normal form and climbs nowhere.
+
+    Spec: RFC 3986 6.2.2.
+    """
+    return _TRICKY.search(path) is None
+
+
 def climbs_above_root(path: bytes) -> bool:
     """
     Tell whether some reading of the path leads above its root, as `/../x` does.
 
     Spec: RFC 3986 5.2.4.
     """
-    if _TRICKY.search(path) is None:
+    if has_one_form(path):
         return False
     current = path
     for _ in range(_MAX_DECODINGS + 1):

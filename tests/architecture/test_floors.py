@@ -15,10 +15,13 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
     "corsproxy": 0,
     "corsproxy.problems": 0,
+    "corsproxy.memo": 0,
     "corsproxy.semantics": 0,
     "corsproxy.cors": 0,
     "corsproxy.config": 1,
     "corsproxy.plan": 2,
+    "corsproxy.recall": 2,
+    "corsproxy.known": 2,
     "corsproxy.routes": 2,
     "corsproxy.answers": 2,
     "corsproxy.changes": 2,
@@ -28,16 +31,27 @@ FLOORS = {
     "corsproxy.record": 2,
     "corsproxy.rehearse": 2,
     "corsproxy.reasons": 2,
+    "corsproxy.explanation": 2,
     "corsproxy.policy_tests": 2,
     "corsproxy.resilience": 2,
     "corsproxy.gateway": 3,
     "corsproxy.observe": 3,
+    "corsproxy.admin": 4,
     "corsproxy.app": 5,
+    "corsproxy.vitals": 5,
     "corsproxy.startup": 5,
     "corsproxy.reload": 5,
     "corsproxy.certificates": 5,
     "corsproxy.systemd": 5,
     "corsproxy.pid_one": 5,
+    "corsproxy.channel": 5,
+    "corsproxy.cpus": 5,
+    "corsproxy.gathering": 5,
+    "corsproxy.messages": 5,
+    "corsproxy.nursery": 5,
+    "corsproxy.reserve": 5,
+    "corsproxy.worker": 5,
+    "corsproxy.workers": 5,
     "corsproxy.cli": 6,
     "corsproxy.__main__": 6,
 }
@@ -89,6 +103,15 @@ def test_gateway_and_witness_do_not_know_each_other() -> None:
                 assert not [other for other in imports_of(path) if other.startswith(there)], name
 
 
+def test_the_admin_knows_of_the_gateway_only_how_to_listen() -> None:
+    for path in MODULES:
+        if name_of(path).startswith("corsproxy.admin"):
+            found = {other for other in imports_of(path) if other.startswith("corsproxy.gateway")}
+            assert found <= {"corsproxy.gateway.listener"}, name_of(path)
+        elif floor_of(name_of(path)) < 5:
+            assert not [other for other in imports_of(path) if other.startswith("corsproxy.admin")], name_of(path)
+
+
 @each_module
 def test_pure_floors_touch_no_clock_no_socket_and_no_environment(path: Path) -> None:
     if floor_of(name_of(path)) in PURE_FLOORS:
@@ -115,9 +138,9 @@ def test_yaml_is_read_in_one_place(path: Path) -> None:
 
 
 @each_module
-def test_aiohttp_stays_in_the_gateway_and_the_demo(path: Path) -> None:
+def test_aiohttp_stays_in_the_gateway_the_admin_and_the_demo(path: Path) -> None:
     name = name_of(path)
-    if not name.startswith(("corsproxy.gateway", "corsproxy.cli.demo")):
+    if not name.startswith(("corsproxy.gateway", "corsproxy.admin", "corsproxy.cli.demo")):
         assert "aiohttp" not in {other.partition(".")[0] for other in imports_of(path)}
 
 

@@ -144,7 +144,7 @@ def proxying(config: Path, upstream: int, page: str) -> Iterator[str]:
     config.write_text(f"listen: 127.0.0.1:0\nupstream: http://127.0.0.1:{upstream}\ncors: {policy}\nlog: {{access: false}}\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "corsproxy", "-c", str(config)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "CORSPROXY_ADMIN_LISTEN": "off"},
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -101,7 +101,7 @@ def test_the_version_is_said(arguments: list[str], capsys: pytest.CaptureFixture
     ("arguments", "message"),
     [
         (["dmeo"], "there is no verb `dmeo`\n  = help: did you mean `demo`?"),
-        (["xyzzy"], "there is no verb `xyzzy`\n  = help: use one of `run`, `demo`, "),
+        (["xyzzy"], "there is no verb `xyzzy`\n  = help: use one of `run`, `reload`, "),
         (["--confg", "a.yaml"], "there is no flag `--confg`\n  = help: did you mean `--config`?"),
         (["run", "--listn=:80"], "there is no flag `--listn`\n  = help: did you mean `--listen`?"),
         (["demo", "--qqq"], "there is no flag `--qqq`\n  = help: run `corsproxy demo --help`"),

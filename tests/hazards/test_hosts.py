@@ -9,7 +9,7 @@ import pytest
 from corsproxy.config.choices import CorsMode
 from corsproxy.config.settings import HostRules
 from tests.conftest import ProxyFactory
-from tests.harness import ORIGIN, Upstream, head, ok, route
+from tests.harness import ORIGIN, OWN_GRANT, Upstream, head, ok, route
 
 RULES = HostRules(frozenset({b"api.example.com", b"xn--bcher-kva.example"}), (b".example.net",), loopback=True)
 
@@ -96,6 +96,16 @@ async def test_the_host_is_judged_before_anything_else(proxy: ProxyFactory, upst
 
     assert (got.status, got.cors) == (421, {})
     assert upstream.connections == 0
+
+
+async def test_an_allowed_origin_reads_that_the_host_is_wrong_and_the_rebinding_page_reads_nothing(proxy: ProxyFactory) -> None:
+    """The default policy speaks where no route can: it names the page that has the wrong address, and never the attacker's."""
+    front = await proxy(hosts=RULES)
+
+    assert (await front.ask(EVERYTHING["a request of an allowed origin"])).cors == OWN_GRANT
+    assert (await front.ask(EVERYTHING["a same-origin request of the rebinding page"])).cors == {}
+    assert (await front.ask(ask(b"evil.example", b"Origin: http://evil.example"))).cors == {}
+    assert (await front.ask(EVERYTHING["a preflight of an allowed origin"])).cors == {}, "nothing but its own errors would follow"
 
 
 async def test_a_misdirected_upload_ends_its_connection(proxy: ProxyFactory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ import pytest
 from corsproxy.config.load import load_text
 from corsproxy.config.render import render
 from corsproxy.config.settings import HostRules, Listen, Settings
-from corsproxy.observe.log import format_json, format_logfmt, format_text
+from corsproxy.observe.shapes import format_json, format_logfmt
+from corsproxy.observe.text import format_text
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, STRANGER, Proxy, Upstream, exchange, get, head, ok, put
 

@@ -44,7 +44,10 @@ async def test_more_exchanges_than_may_be_are_503_at_once_and_readable(proxy: Pr
         got = await client.ask(get(b"/", ALLOWED))
         assert (got.status, got.values(b"connection")) == (503, [])
         assert got.value(b"retry-after") == b"1"
-        assert got.cors == {b"access-control-allow-origin": ORIGIN, b"access-control-expose-headers": b"X-Request-Id, Retry-After"}
+        assert got.cors == {
+            b"access-control-allow-origin": ORIGIN,
+            b"access-control-expose-headers": b"X-Request-Id, Retry-After, Proxy-Status",
+        }
     assert upstream.connections == 1
 
     await served.send(ok(b"done"))
@@ -134,6 +137,28 @@ async def test_when_it_gets_crowded_the_longest_idle_makes_room(proxy: ProxyFact
     for client in (clients[0], *clients[2:]):
         assert not client.ended
         assert (await client.ask(get(b"/c"))).body == b"/c"
+
+
+async def test_one_that_was_just_made_does_not_make_room(proxy: ProxyFactory, upstream: Upstream) -> None:
+    """Its first request may be on its way, and would be lost."""
+    upstream.serve(lambda request: ok(request.target))
+    front = await proxy(limits=Limits(connections=10))
+    clients = [await front.connect() for _ in range(10)]
+    await until(lambda: front.open_clients == 10)
+    for number, client in enumerate(clients):
+        assert (await client.ask(get(b"/%d" % number))).body == b"/%d" % number
+
+
+async def test_those_that_stay_silent_make_room_also_where_nobody_new_can_come_in(
+    proxy: ProxyFactory, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corsproxy.gateway.server._FIRST_REQUEST_S", 0.05)
+    upstream.serve(lambda request: ok(request.target))
+    front = await proxy(limits=Limits(connections=3, header_timeout=0.2))
+    silent = [await front.connect() for _ in range(3)]
+    await until(lambda: front.open_clients == 3)
+    assert (await front.ask(get(b"/late"))).body == b"/late"
+    assert await silent[0].read_until_close() == b""
 
 
 async def test_a_busy_connection_never_makes_room(proxy: ProxyFactory, upstream: Upstream) -> None:

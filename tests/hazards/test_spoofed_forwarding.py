@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from corsproxy.config.settings import ForwardingSettings, Listen
-from corsproxy.observe.log import format_json, format_logfmt, format_text
+from corsproxy.observe.shapes import format_json, format_logfmt
+from corsproxy.observe.text import format_text
 from corsproxy.semantics.forwarded import ForwardedMode
 from tests.conftest import ProxyFactory
 from tests.harness import Proxy, Request, Upstream, exchange, get, ok

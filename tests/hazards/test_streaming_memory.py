@@ -8,6 +8,7 @@ of a MiB, or half of one over TLS; an upload that nobody takes costs one at most
 
 import asyncio
 import hashlib
+import os
 import re
 import socket
 import ssl
@@ -78,6 +79,7 @@ async def tls_process(upstream: Upstream, quiet_loop: ErrorLog, authority: Autho
 async def running_process(*flags: str) -> AsyncIterator[Process]:
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "corsproxy", *flags),
+        env=os.environ | {"CORSPROXY_ADMIN_LISTEN": "off"},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -1,6 +1,7 @@
 """The proxy's own answers, byte by byte."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from corsproxy import problems
-from corsproxy.answers import Answer, Context, Exchange, cors_lines, empty_answer, preflight_answer, problem_answer
+from corsproxy.answers import Answer, Context, Exchange, cors_lines, empty_answer, preflight_answer, problem_answer, proxy_status
 from corsproxy.config.choices import CorsMode
 from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide, decide_without_cors
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
@@ -131,9 +132,10 @@ def test_a_problem_is_an_answer_that_scripts_of_allowed_origins_can_read() -> No
         (b"Cache-Control", b"no-store"),
         (b"X-Content-Type-Options", b"nosniff"),
         (b"Retry-After", b"1"),
+        (b"Proxy-Status", b'corsproxy; error=connection_limit_reached; details="No connection to the upstream was free in time."'),
         (b"Access-Control-Allow-Origin", APP),
         (b"Access-Control-Allow-Credentials", b"true"),
-        (b"Access-Control-Expose-Headers", b"Retry-After"),
+        (b"Access-Control-Expose-Headers", b"Retry-After, Proxy-Status"),
         (b"Vary", b"Origin"),
         (b"Date", DATE),
         (b"Connection", b"close"),
@@ -257,10 +259,10 @@ NAMED = Exchange(request_id=b"request-1", request_id_header=b"X-Trace")
 
 @table(
     {
-        "an allowed origin may read it": (POLICY, b"X-Trace"),
-        "beside the policy's names": (policy_of(expose_headers=("ETag",)), b"ETag, X-Trace"),
+        "an allowed origin may read it": (POLICY, b"X-Trace, Proxy-Status"),
+        "beside the policy's names": (policy_of(expose_headers=("ETag",)), b"ETag, X-Trace, Proxy-Status"),
         "everybody, by a star": (policy_of(allow_origins=(ANY,), expose_headers=(ANY,)), b"*"),
-        "with credentials, by its name": (policy_of(allow_credentials=True, expose_headers=(ANY,)), b"X-Trace"),
+        "with credentials, by its name": (policy_of(allow_credentials=True, expose_headers=(ANY,)), b"X-Trace, Proxy-Status"),
     }
 )
 def test_a_problem_says_the_requests_id_and_exposes_it(case: Any) -> None:
@@ -270,7 +272,8 @@ def test_a_problem_says_the_requests_id_and_exposes_it(case: Any) -> None:
 
     assert lines[b"X-Trace"] == b"request-1"
     assert lines[b"Access-Control-Expose-Headers"] == exposed
-    assert json.loads(answer.body)["request_id"] == "request-1"
+    problem = json.loads(answer.body)
+    assert (problem["request_id"], problem["instance"]) == ("request-1", "urn:corsproxy:request:request-1")
     assert lines[b"Content-Length"] == b"%d" % len(answer.body)
 
 
@@ -285,7 +288,7 @@ def test_a_stranger_gets_the_id_and_may_not_read_it() -> None:
 def test_a_retry_and_an_id_are_exposed_together() -> None:
     lines = dict(lines_of(problem_answer(context_of(POLICY, exchange=NAMED), problems.OVERLOADED).head))
 
-    assert lines[b"Access-Control-Expose-Headers"] == b"X-Trace, Retry-After"
+    assert lines[b"Access-Control-Expose-Headers"] == b"X-Trace, Retry-After, Proxy-Status"
 
 
 def test_an_exchange_without_a_name_says_none() -> None:
@@ -301,3 +304,121 @@ def test_own_answers_carry_the_fields_beside_cors() -> None:
 
     assert lines[-3:] == [(b"Timing-Allow-Origin", APP), (b"Cross-Origin-Resource-Policy", b"cross-origin"), (b"Vary", b"Origin")]
     assert cors_lines(Context(b"GET", 1, persistent=True, cors=CorsMode.PASSTHROUGH, decision=decide(policy, GET))) == []
+
+
+# --- Proxy-Status ---------------------------------------------------------------------------------
+
+ANSWERED = [problem for problem in problems.catalogue().values() if problem.status]
+# What RFC 9209 2.3 registers for an intermediary that answers itself, and the statuses that it recommends.
+REGISTERED = {
+    "dns_error": {502},
+    "destination_not_found": {404},
+    "destination_ip_unroutable": {502},
+    "connection_refused": {502},
+    "connection_terminated": {502},
+    "connection_timeout": {504},
+    "connection_write_timeout": {504},
+    "connection_limit_reached": {503},
+    "tls_protocol_error": {502},
+    "tls_certificate_error": {502},
+    "http_request_error": {400, 405, 408, 411, 413, 414, 417, 426, 429, 431, 501},
+    "http_request_denied": {403, 421},
+    "http_response_incomplete": {502},
+    "http_response_timeout": {504},
+    "http_protocol_error": {502},
+    "http_upgrade_failed": {502},
+    "proxy_internal_response": {503},
+    "proxy_internal_error": {500},
+    "proxy_loop_detected": {508},
+}
+
+
+@pytest.mark.parametrize("problem", ANSWERED, ids=lambda problem: problem.code)
+def test_every_answer_says_which_registered_fault_it_was(problem: Problem) -> None:
+    assert problem.status in REGISTERED[problem.proxy_error]
+    name, value = proxy_status(problem)
+
+    # > Proxy-Status is a List (RFC 9209 2); an sf-string is of printable ASCII (RFC 8941 3.3.3).
+    assert name == b"Proxy-Status"
+    assert re.fullmatch(rb'corsproxy; error=[a-z_]+; details="[ !#-\[\]-~]+"', value)
+    assert problem_answer(BASE, problem).head.count(b"\r\nProxy-Status: " + value + b"\r\n") == 1
+
+
+def test_every_registered_fault_is_met() -> None:
+    assert {problem.proxy_error for problem in ANSWERED} == set(REGISTERED)
+
+
+def test_details_are_written_as_a_string_of_structured_fields() -> None:
+    odd = replace(problems.NO_ROUTE, detail=r'It says "no" \ never.')
+
+    assert proxy_status(odd)[1].endswith(rb'; details="It says \"no\" \\ never."')
+
+
+# --- plain text -----------------------------------------------------------------------------------
+
+
+def test_a_person_gets_the_same_facts_as_plain_text() -> None:
+    context = context_of(POLICY, exchange=NAMED, accept=[b"text/html,*/*;q=0.8"])
+    answer = problem_answer(context, problems.UPSTREAM_REFUSED)
+    lines = dict(lines_of(answer.head))
+
+    assert answer.body == (
+        b"502 upstream refused the connection\n\nThe upstream refused the connection.\n\ncode: CP401\nstage: upstream\nrequest id: request-1\n"
+    )
+    assert lines[b"Content-Type"] == b"text/plain; charset=utf-8"
+    assert lines[b"Content-Length"] == b"%d" % len(answer.body)
+    assert lines[b"Vary"] == b"Origin, Accept"
+    # Whatever else is said of it is the same.
+    as_json = dict(lines_of(problem_answer(replace(context, accept=[b"*/*"]), problems.UPSTREAM_REFUSED).head))
+    assert as_json.pop(b"Content-Type") == b"application/problem+json"
+    assert {name: lines[name] for name in as_json if name != b"Content-Length"} == {
+        name: value for name, value in as_json.items() if name != b"Content-Length"
+    }
+
+
+@pytest.mark.parametrize("problem", ANSWERED, ids=lambda problem: problem.code)
+def test_text_and_json_say_the_same(problem: Problem) -> None:
+    text = problem_answer(replace(BASE, accept=[b"text/plain"]), problem).body.decode()
+    members = json.loads(problem_answer(BASE, problem).body)
+
+    assert members.pop("type") == f"urn:corsproxy:problem:{problem.code}"
+    assert all(str(value) in text for value in members.values())
+    assert text.endswith("\n")
+
+
+@table(
+    {
+        "an allowed origin": (context_of(POLICY, accept=()), b"Origin, Accept"),
+        "everybody": (context_of(PUBLIC, accept=()), b"Accept"),
+        "a route without CORS": (replace(BASE, cors=CorsMode.NONE, decision=decide_without_cors(GET), accept=()), b"Accept"),
+        "a route that passes CORS through": (
+            replace(BASE, cors=CorsMode.PASSTHROUGH, decision=Decision(Kind.ACTUAL, Reason.CORS_PASSTHROUGH), accept=()),
+            b"Accept",
+        ),
+        "refused before a route was known": (replace(BASE, accept=()), b"Accept"),
+        "a head that nobody could read": (BASE, None),
+        "a preflight": (
+            context_of(POLICY, PREFLIGHT, accept=[b"text/plain"]),
+            b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+        ),
+    }
+)
+def test_an_answer_varies_by_what_chose_its_form(case: Any) -> None:
+    """RFC 9110 12.5.5: Vary names every field that the choice was made by, also where it was not there."""
+    context, vary = case
+    lines = dict(lines_of(problem_answer(context, problems.NO_ROUTE).head))
+
+    assert lines.get(b"Vary") == vary
+
+
+def test_nobody_reads_the_answer_to_a_preflight_so_it_has_one_form() -> None:
+    answer = problem_answer(context_of(POLICY, PREFLIGHT, accept=[b"text/plain"]), problems.ORIGIN_REFUSED)
+
+    assert dict(lines_of(answer.head))[b"Content-Type"] == b"application/problem+json"
+
+
+def test_what_an_answer_says_beside_is_exposed_too() -> None:
+    answer = problem_answer(context_of(POLICY), problems.NO_ROUTE, said=[(b"X-Wait", b"5")])
+    lines = dict(lines_of(answer.head))
+
+    assert (lines[b"X-Wait"], lines[b"Access-Control-Expose-Headers"]) == (b"5", b"Proxy-Status, X-Wait")

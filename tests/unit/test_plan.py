@@ -389,6 +389,7 @@ def test_a_refused_preflight_has_no_grants_and_a_body_that_says_why() -> None:
         b"Cache-Control": b"no-store",
         b"X-Content-Type-Options": b"nosniff",
         b"X-Request-Id": FRESH.request_id,
+        b"Proxy-Status": b'corsproxy; error=http_request_denied; details="The policy of this route does not allow the origin that sent this request."',
         b"Vary": b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
     }
     assert (answer.problem, answer.close) == (problems.ORIGIN_REFUSED, False)

@@ -61,5 +61,17 @@ def test_a_problems_stage_tells_whose_side_it_is_on(problem: Problem) -> None:
         assert problem.stage is Stage.UPSTREAM
 
 
+# What ends an exchange after its answer has begun, or without one.
+SILENT = (problems.TUNNEL_CUT, problems.TUNNEL_IDLE, problems.CLIENT_GONE, problems.CLIENT_STALLED)
+
+
+def test_whatever_ends_an_exchange_has_a_word_of_its_own() -> None:
+    ending = [problem for problem in catalogue().values() if problem.status or problem in SILENT]
+
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", problem.word) for problem in ending)
+    assert len({problem.word for problem in ending}) == len(ending)
+    assert [problem.code for problem in catalogue().values() if problem.word and problem not in ending] == []
+
+
 def test_the_urn_carries_the_code() -> None:
     assert problems.NO_ROUTE.urn == "urn:corsproxy:problem:CP304"

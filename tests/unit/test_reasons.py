@@ -85,7 +85,7 @@ CASES = {
     ),
     "credentials for any origin": (
         Call(OTHER, path=b"/partners", credentials=True),
-        "acao-wildcard-with-credentials f:10:3 allow_credentials (default): the call is made with credentials, and the policy does not say `allow_credentials: true`",
+        "acao-wildcard-with-credentials f:10:14 allow_origins: the call is made with credentials, and for these the `*` of `allow_origins` does not count",
     ),
     "no CORS": (Call(APP, path=b"/none"), "cors-none f:13:19 cors: the route says `cors: none`"),
     "no Origin": (Call(), "no-origin: the request carries no Origin, so CORS has no say in it"),

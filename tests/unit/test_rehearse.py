@@ -9,7 +9,7 @@ from corsproxy.config.load import load_text
 from corsproxy.config.settings import HostRules, Listen, Settings
 from corsproxy.cors.browser import CredentialsMode, Stage
 from corsproxy.plan import Connection, Fresh, Plan, plan
-from corsproxy.rehearse import Call, Ending, Rehearsal, default_host, rehearse, serve
+from corsproxy.rehearse import Call, Ending, Rehearsal, default_host, rehearse, serve, usual_value
 from corsproxy.semantics.fields import FieldLine, RequestHead, ResponseHead
 from tests.unit.planned import CLIENT
 
@@ -24,6 +24,7 @@ routes:
   - {path: /public, cors: {allow_origins: "*", enforce: false}}
   - {path: /none, cors: none}
   - {path: /through, cors: passthrough}
+  - {path: /starred, cors: {allow_origins: "*", allow_headers: "*"}}
 """
 APP, EVIL = b"https://app.example.com", b"https://evil.example"
 
@@ -43,6 +44,17 @@ def values(lines: Sequence[FieldLine], name: bytes) -> list[bytes]:
 
 
 CASES = {
+    "a stream": (Call(APP, b"POST", stream=True), Ending.BROWSER_REFUSES, Stage.ACTUAL, True),
+    "a stream that the policy refuses first": (Call(EVIL, b"POST", stream=True), Ending.PROXY_REFUSES, Stage.PREFLIGHT, False),
+    "a stream to where the upstream decides": (
+        Call(APP, b"POST", b"/through", stream=True),
+        Ending.UPSTREAM_DECIDES,
+        Stage.PREFLIGHT,
+        True,
+    ),
+    "an upload that is watched": (Call(APP, b"POST", upload_listener=True), Ending.WORKS, Stage.ACTUAL, True),
+    "a header with a value of its own": (Call(APP, b"POST", fields=((b"Content-Type", b"text/plain"),)), Ending.WORKS, Stage.ACTUAL, True),
+    "Authorization under a star": (Call(APP, path=b"/starred", headers=(b"Authorization",)), Ending.BROWSER_REFUSES, Stage.PREFLIGHT, True),
     "a WebSocket of an allowed origin": (Call(APP, websocket=True), Ending.WORKS, Stage.ACTUAL, True),
     "a WebSocket of another origin": (Call(EVIL, websocket=True), Ending.PROXY_REFUSES, Stage.ACTUAL, False),
     "a WebSocket of another origin that is not kept out": (
@@ -182,3 +194,22 @@ def test_a_certificate_is_shown_with_credentials_only(monkeypatch: pytest.Monkey
         rehearse(settings_of("public_url: https://api.example.com\n" + TEXT), call)
 
     assert [seen[0], seen[1], seen[-1]] == [(True, True), (True, False), (True, True)]
+
+
+def test_mixed_content_is_never_sent() -> None:
+    text = "public_url: http://api.example.com\n" + TEXT
+
+    for call in (Call(APP), Call(APP, websocket=True)):
+        found = play(call, text)
+        assert (found.ending, found.outcome.stage, found.outcome.verdict.reason) == (Ending.BROWSER_REFUSES, Stage.SCRIPT, "mixed-content")
+
+
+def test_the_upstream_answers_as_it_is_told() -> None:
+    redirect = ResponseHead(302, b"Found", 1, [(b"Location", b"/x")])
+    found = rehearse(settings_of(), Call(APP), redirect)
+
+    assert (found.actual.response.status, found.outcome.verdict.reason) == (302, "redirect")
+
+
+def test_a_header_is_set_as_most_scripts_set_it() -> None:
+    assert [usual_value(name) for name in (b"Content-Type", b"RANGE", b"X-A")] == [b"application/json", b"bytes=0-99", b"1"]

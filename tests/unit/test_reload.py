@@ -6,15 +6,18 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from corsproxy.admin.sources import InForce
+from corsproxy.changes import ReloadOutcome
 from corsproxy.config.load import Loaded, load_file, load_flags, load_text
 from corsproxy.config.settings import Listen, Settings
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.observe.details import Details
-from corsproxy.reload import Reloader, ReloadOutcome, Watcher, reloading, run_in_thread, take_snapshot
+from corsproxy.reload import Reloader, Watcher, reloading, run_in_thread, take_snapshot
 from tests.harness import until
 
 GOOD = "upstream: http://localhost:9000\ncors: {allow_origins: [https://a.example]}\n"
@@ -61,7 +64,7 @@ class Source:
         self.may_end = threading.Event()
         self.may_end.set()
         self.applied: list[Settings] = []
-        self.reloader = Reloader(self.load, self.applied.append, settings_of(text), ("f",))
+        self.reloader = Reloader(self.load, self.applied.append, in_force(text, "f"))
 
     def load(self) -> Loaded:
         self.loads += 1
@@ -75,6 +78,12 @@ def settings_of(text: str) -> Settings:
     settings = load_text(text, "f").settings
     assert settings is not None
     return settings
+
+
+def in_force(text: str, *files: str) -> InForce:
+    loaded = replace(load_text(text, "f"), files=files)
+    assert loaded.settings is not None
+    return InForce(loaded.settings, loaded)
 
 
 def allowed(applied: list[Settings]) -> list[str]:
@@ -94,7 +103,7 @@ async def test_a_valid_configuration_is_put_in_force_and_said_in_one_line(said: 
     assert outcome == ReloadOutcome(True, (), (), changed=True, time=outcome.time)
     assert before <= outcome.time <= time.time()
     assert source.applied == [settings_of(OTHER)]
-    assert source.reloader.settings == settings_of(OTHER)
+    assert source.reloader.in_force.settings == settings_of(OTHER)
     assert said.take() == [("INFO", "configuration reloaded: cors changed")]
     assert (source.reloader.attempts, source.reloader.successes) == (1, 1)
     assert (source.reloader.last, source.reloader.last_success_time) == (outcome, outcome.time)
@@ -115,7 +124,7 @@ async def test_an_invalid_configuration_changes_nothing_and_is_an_error_with_eve
     assert (outcome.ok, outcome.changed) == (False, False)
     assert outcome.diagnostics == load_text(source.text, "f").diagnostics
     assert source.applied == []
-    assert source.reloader.settings == settings_of(GOOD)
+    assert source.reloader.in_force.settings == settings_of(GOOD)
     ((level, text),) = said.take()
     assert level == "ERROR"
     assert text.startswith("CP511 new configuration refused: the one in force stays\nerror[CP103]: `allow_orgins` is not a key of `cors`\n")
@@ -158,7 +167,7 @@ async def test_a_mistake_while_loading_is_logged_and_changes_nothing(said: Said)
         raise ZeroDivisionError
 
     applied: list[Settings] = []
-    reloader = Reloader(load, applied.append, settings_of(GOOD), ("f",))
+    reloader = Reloader(load, applied.append, in_force(GOOD, "f"))
     outcome = await reloader.reload()
 
     assert (outcome.ok, [each.problem.code for each in outcome.diagnostics]) == (False, ["CP501"])
@@ -170,7 +179,7 @@ async def test_without_a_file_there_is_nothing_to_reload(said: Said) -> None:
     loaded = load_flags("http://localhost:9000", ["https://a.example"])
     assert loaded.settings is not None
     applied: list[Settings] = []
-    reloader = Reloader(lambda: loaded, applied.append, loaded.settings, loaded.files)
+    reloader = Reloader(lambda: loaded, applied.append, InForce(loaded.settings, loaded))
     reloader.request()
     await Watcher(reloader).look()
 
@@ -267,7 +276,7 @@ class Watched:
         self.path = path
         path.write_text(GOOD)
         self.applied: list[Settings] = []
-        self.reloader = Reloader(lambda: load_file(path), self.applied.append, settings_of(GOOD), (str(path),))
+        self.reloader = Reloader(lambda: load_file(path), self.applied.append, in_force(GOOD, str(path)))
         self.watcher = Watcher(self.reloader)
         self.look = self.watcher.look
 
@@ -334,7 +343,7 @@ async def test_a_config_map_swap_is_a_change(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.symlink_to("..data/f")
     applied: list[Settings] = []
-    reloader = Reloader(lambda: load_file(path), applied.append, settings_of(GOOD), (str(path),))
+    reloader = Reloader(lambda: load_file(path), applied.append, in_force(GOOD, str(path)))
     watcher = Watcher(reloader)
     await watcher.look()
     applied.clear()
@@ -425,7 +434,7 @@ async def test_files_that_a_new_configuration_names_are_watched_and_those_that_i
         loaded = load_text(GOOD, "f")
         return Loaded(loaded.settings, (), loaded.source, files=(str(main), str(chosen)))
 
-    reloader = Reloader(load, lambda _: None, settings_of(GOOD), (str(main), str(part)))
+    reloader = Reloader(load, lambda _: None, in_force(GOOD, str(main), str(part)))
     watcher = Watcher(reloader)
 
     async def loads_of_a_look(changed: Callable[[], object] = lambda: None) -> int:
@@ -452,7 +461,7 @@ async def test_a_refused_configurations_files_are_watched_beside_those_in_force(
         loaded = load_text(main.read_text() if part.exists() else BAD, "f")
         return Loaded(loaded.settings, loaded.diagnostics, loaded.source, files=(str(part),))
 
-    reloader = Reloader(load, lambda _: None, settings_of(GOOD), (str(main),))
+    reloader = Reloader(load, lambda _: None, in_force(GOOD, str(main)))
     await reloader.reload()
     assert reloader.files == (str(part), str(main))
     watcher = Watcher(reloader)
@@ -468,7 +477,7 @@ async def test_a_pipe_is_not_watched(tmp_path: Path, said: Said) -> None:
     """`--config <(envsubst < template)`: it can be read but once, and opening it would wait for a writer."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    reloader = Reloader(lambda: load_file(path), lambda _: None, settings_of(GOOD), (str(path),))
+    reloader = Reloader(lambda: load_file(path), lambda _: None, in_force(GOOD, str(path)))
     for _ in range(3):
         await Watcher(reloader).look()
     assert (reloader.attempts, said.take()) == (0, [])
@@ -505,7 +514,7 @@ async def test_a_mistake_while_looking_does_not_end_the_watch(watched: Watched, 
 async def test_a_block_of_reloading_watches_until_it_ends(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("corsproxy.reload.Watcher", lambda reloader: Watcher(reloader, interval_s=0))
     applied: list[Settings] = []
-    with reloading(lambda: load_file(watched.path), applied.append, settings_of(GOOD), (str(watched.path),)) as reloader:
+    with reloading(lambda: load_file(watched.path), applied.append, in_force(GOOD, str(watched.path))) as reloader:
         watched.path.write_text(OTHER)
         await until(lambda: allowed(applied) == ["https://b.example"])
     with pytest.raises(asyncio.CancelledError):

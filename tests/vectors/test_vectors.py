@@ -104,6 +104,7 @@ async def see_refusal(front: Proxy, vector: Vector, answer: Response) -> None:
         b"X-Content-Type-Options",
         b"X-Request-Id",
         b"Allow",
+        b"Proxy-Status",
         b"Access-Control-Allow-Origin",
         b"Vary",
         b"Date",

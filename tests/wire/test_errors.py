@@ -29,7 +29,7 @@ def assert_problem(got: Response, status: int, code: str = "") -> None:
 
 def assert_readable_by(got: Response, origin: list[bytes]) -> None:
     assert {name: value for name, value in got.cors.items() if name != b"access-control-expose-headers"} == (GRANT if origin else {})
-    assert got.value(b"vary") == b"Origin"
+    assert got.value(b"vary") == b"Origin, Accept"
 
 
 origins = pytest.mark.parametrize("origin", [[FROM_ALLOWED], []], ids=["allowed", "none"])

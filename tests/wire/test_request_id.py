@@ -102,7 +102,7 @@ async def test_a_failure_says_it_and_lets_an_allowed_origin_read_it(front: Proxy
     got = await front.ask(get(b"/", MINE, b"Origin: " + ORIGIN))
 
     assert (got.status, got.value(b"x-request-id"), json.loads(got.body)["request_id"]) == (502, b"client-id.1", "client-id.1")
-    assert got.cors[b"access-control-expose-headers"] == b"X-Request-Id"
+    assert got.cors[b"access-control-expose-headers"] == b"X-Request-Id, Proxy-Status"
 
 
 async def test_another_field_may_carry_it(proxy: ProxyFactory, upstream: Upstream) -> None:

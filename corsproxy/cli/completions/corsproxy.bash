@@ -5,24 +5,30 @@
 #    source ~/.local/share/bash_completion/corsproxy
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_corsproxy_subparsers=(run demo check validate explain config init explain-code dev-cert schema completion version)
+_shtab_corsproxy_subparsers=(run reload probe demo check validate explain config init explain-code dev-cert schema completion version)
 
-_shtab_corsproxy_run_option_strings=(-h --help -c --config --upstream --allow-origin --allow-credentials --listen)
+_shtab_corsproxy_run_option_strings=(-h --help -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
+_shtab_corsproxy_reload_option_strings=(-h --help -c --config --url)
+_shtab_corsproxy_probe_option_strings=(-h --help --ready -c --config --url)
 _shtab_corsproxy_demo_option_strings=(-h --help --port --tls)
-_shtab_corsproxy_check_option_strings=(-h --help --strict --format -c --config --upstream --allow-origin --allow-credentials --listen)
-_shtab_corsproxy_validate_option_strings=(-h --help --strict --format -c --config --upstream --allow-origin --allow-credentials --listen)
-_shtab_corsproxy_explain_option_strings=(-h --help --origin --method --path --host --header --credentials --websocket --json -c --config --upstream --allow-origin --allow-credentials --listen)
-_shtab_corsproxy_config_option_strings=(-h --help --effective --json -c --config --upstream --allow-origin --allow-credentials --listen)
+_shtab_corsproxy_check_option_strings=(-h --help --strict --format -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
+_shtab_corsproxy_validate_option_strings=(-h --help --strict --format -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
+_shtab_corsproxy_explain_option_strings=(-h --help --origin --method --path --host --header --credentials --upload-listener --stream --websocket --json -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
+_shtab_corsproxy_config_option_strings=(-h --help --effective --json -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
 _shtab_corsproxy_init_option_strings=(-h --help --upstream --allow-origin --force)
 _shtab_corsproxy_explain_code_option_strings=(-h --help)
 _shtab_corsproxy_dev_cert_option_strings=(-h --help --dir)
 _shtab_corsproxy_schema_option_strings=(-h --help --env)
 _shtab_corsproxy_completion_option_strings=(-h --help)
 _shtab_corsproxy_version_option_strings=(-h --help)
-_shtab_corsproxy_option_strings=(-h --help --version -c --config --upstream --allow-origin --allow-credentials --listen)
+_shtab_corsproxy_option_strings=(-h --help --version -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
 
 _shtab_corsproxy_run__c_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_run___config_COMPGEN=_shtab_compgen_files
+_shtab_corsproxy_reload__c_COMPGEN=_shtab_compgen_files
+_shtab_corsproxy_reload___config_COMPGEN=_shtab_compgen_files
+_shtab_corsproxy_probe__c_COMPGEN=_shtab_compgen_files
+_shtab_corsproxy_probe___config_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_check_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_check__c_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_check___config_COMPGEN=_shtab_compgen_files
@@ -42,11 +48,17 @@ _shtab_corsproxy_check___format_choices=(text json github)
 _shtab_corsproxy_validate___format_choices=(text json github)
 _shtab_corsproxy_explain___credentials_choices=(include omit)
 _shtab_corsproxy_completion_pos_0_choices=(bash zsh fish)
-_shtab_corsproxy_pos_0_choices=(run demo check validate explain config init explain-code dev-cert schema completion version)
+_shtab_corsproxy_pos_0_choices=(run reload probe demo check validate explain config init explain-code dev-cert schema completion version)
 
 _shtab_corsproxy_run__h_nargs=0
 _shtab_corsproxy_run___help_nargs=0
 _shtab_corsproxy_run___allow_credentials_nargs=0
+_shtab_corsproxy_run___no_express_nargs=0
+_shtab_corsproxy_reload__h_nargs=0
+_shtab_corsproxy_reload___help_nargs=0
+_shtab_corsproxy_probe__h_nargs=0
+_shtab_corsproxy_probe___help_nargs=0
+_shtab_corsproxy_probe___ready_nargs=0
 _shtab_corsproxy_demo__h_nargs=0
 _shtab_corsproxy_demo___help_nargs=0
 _shtab_corsproxy_demo___tls_nargs=0
@@ -54,20 +66,26 @@ _shtab_corsproxy_check__h_nargs=0
 _shtab_corsproxy_check___help_nargs=0
 _shtab_corsproxy_check___strict_nargs=0
 _shtab_corsproxy_check___allow_credentials_nargs=0
+_shtab_corsproxy_check___no_express_nargs=0
 _shtab_corsproxy_validate__h_nargs=0
 _shtab_corsproxy_validate___help_nargs=0
 _shtab_corsproxy_validate___strict_nargs=0
 _shtab_corsproxy_validate___allow_credentials_nargs=0
+_shtab_corsproxy_validate___no_express_nargs=0
 _shtab_corsproxy_explain__h_nargs=0
 _shtab_corsproxy_explain___help_nargs=0
+_shtab_corsproxy_explain___upload_listener_nargs=0
+_shtab_corsproxy_explain___stream_nargs=0
 _shtab_corsproxy_explain___websocket_nargs=0
 _shtab_corsproxy_explain___json_nargs=0
 _shtab_corsproxy_explain___allow_credentials_nargs=0
+_shtab_corsproxy_explain___no_express_nargs=0
 _shtab_corsproxy_config__h_nargs=0
 _shtab_corsproxy_config___help_nargs=0
 _shtab_corsproxy_config___effective_nargs=0
 _shtab_corsproxy_config___json_nargs=0
 _shtab_corsproxy_config___allow_credentials_nargs=0
+_shtab_corsproxy_config___no_express_nargs=0
 _shtab_corsproxy_init__h_nargs=0
 _shtab_corsproxy_init___help_nargs=0
 _shtab_corsproxy_init___force_nargs=0
@@ -88,6 +106,7 @@ _shtab_corsproxy__h_nargs=0
 _shtab_corsproxy___help_nargs=0
 _shtab_corsproxy___version_nargs=0
 _shtab_corsproxy___allow_credentials_nargs=0
+_shtab_corsproxy___no_express_nargs=0
 
 
 # $1=COMP_WORDS[1]

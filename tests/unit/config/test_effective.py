@@ -55,7 +55,7 @@ def test_every_key_that_stands_in_a_file_once_is_there() -> None:
 
     client = "ca_file: a, server_name: b, cert_file: c, key_file: d"
     tls = "tls: {cert_file: a, key_file: b, client_ca_file: c}\n"
-    root = load_text(f"upstream: {{url: https://h, tls: {{{client}}}}}\n{C}{tls}", "f").root
+    root = load_text(f"upstream: {{url: https://h, tls: {{{client}}}}}\n{C}{tls}rate_limit: {{rate: 1/s}}\n", "f").root
     assert root is not None
 
     assert to_json(effective(root)).keys() == names(FILE, "")
@@ -119,7 +119,7 @@ def test_routes_and_policies_show_what_they_say_themselves() -> None:
     start, end = lines.index("policies:"), lines.index("headers:")
 
     assert lines[start:end] == ["policies:", '  "p q":', "    allow_origins: [https://b.example]   # f:3"]
-    assert lines[lines.index("routes:") : lines.index("log:")] == [
+    assert lines[lines.index("routes:") : lines.index("admin:")] == [
         "routes:",
         "  - path: /a                            # f:5",
         '    cors: "p q"                         # f:5',

@@ -69,13 +69,78 @@ def aceh(value: bytes) -> tuple[bytes, bytes]:
     return (b"Access-Control-Expose-Headers", value)
 
 
-def test_the_second_opinion_imports_nothing_of_the_package() -> None:
+def test_the_second_opinion_imports_nothing_of_the_package_but_its_words() -> None:
     tree = ast.parse(Path(browser.__file__).read_text(encoding="utf-8"))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "." for node in imports if isinstance(node, ast.ImportFrom)}
 
-    assert names == {"re", "collections.abc", "dataclasses", "enum", "typing"}
+    assert names == {"re", "collections.abc", "dataclasses", "typing", "corsproxy.cors.outcome"}
+
+
+PAGE, FIRST, OTHER = b"https://page.example", b"https://first.example", b"https://other.example"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "to", "origin", "method"),
+    [
+        (BrowserRequest(PAGE, FIRST), 302, FIRST, PAGE, b"GET"),
+        (BrowserRequest(PAGE, FIRST), 302, OTHER, b"null", b"GET"),
+        (BrowserRequest(PAGE, FIRST), 302, PAGE, b"null", b"GET"),
+        (BrowserRequest(PAGE, PAGE), 302, OTHER, PAGE, b"GET"),
+        (BrowserRequest(PAGE, FIRST, b"POST"), 301, FIRST, PAGE, b"GET"),
+        (BrowserRequest(PAGE, FIRST, b"POST"), 307, FIRST, PAGE, b"POST"),
+        (BrowserRequest(PAGE, FIRST, b"put"), 302, FIRST, PAGE, b"PUT"),
+        (BrowserRequest(PAGE, FIRST, b"PUT"), 303, FIRST, PAGE, b"GET"),
+        (BrowserRequest(PAGE, FIRST, b"HEAD"), 303, FIRST, PAGE, b"HEAD"),
+        (BrowserRequest(PAGE, FIRST, b"POST", stream_body=True), 303, FIRST, PAGE, b"GET"),
+    ],
+)
+def test_a_redirect_is_followed_with_another_origin_and_method(
+    request_: BrowserRequest, status: int, to: bytes, origin: bytes, method: bytes
+) -> None:
+    found = browser.follow(request_, status, to)
+
+    assert isinstance(found, BrowserRequest)
+    assert (found.origin, found.url_origin, found.method, found.stream_body) == (origin, to, method, False)
+
+
+def test_a_redirect_takes_off_what_is_not_for_the_next_server() -> None:
+    request = BrowserRequest(PAGE, FIRST, b"POST", ((b"Content-Type", b"a/b"), (b"Authorization", b"x"), (b"X-A", b"1")))
+
+    for status, to, names in [
+        (302, FIRST, [b"Authorization", b"X-A"]),
+        (307, FIRST, [b"Content-Type", b"Authorization", b"X-A"]),
+        (307, OTHER, [b"Content-Type", b"X-A"]),
+    ]:
+        found = browser.follow(request, status, to)
+        assert isinstance(found, BrowserRequest)
+        assert [name for name, _ in found.headers] == names
+
+
+def test_a_redirect_with_a_user_name_or_a_spent_stream_is_not_followed() -> None:
+    assert browser.follow(BrowserRequest(PAGE, FIRST), 302, FIRST, has_userinfo=True) == Verdict(False, Reason.REDIRECT_USERINFO, FIRST)
+    assert browser.follow(BrowserRequest(PAGE, PAGE), 302, OTHER, has_userinfo=True) == Verdict(False, Reason.REDIRECT_USERINFO, OTHER)
+    assert isinstance(browser.follow(BrowserRequest(PAGE, PAGE), 302, PAGE, has_userinfo=True), BrowserRequest)
+    streamed = BrowserRequest(PAGE, FIRST, b"POST", stream_body=True)
+    assert browser.follow(streamed, 307, FIRST) == Verdict(False, Reason.REDIRECT_STREAM, b"307")
+
+
+@pytest.mark.parametrize(
+    ("page", "there", "is_blocked"),
+    [
+        (b"https://page.example", b"http://api.example", True),
+        (b"https://page.example", b"https://api.example", False),
+        (b"https://page.example", b"http://localhost:8080", False),
+        (b"https://page.example", b"http://127.0.0.1:8080", False),
+        (b"http://page.example", b"http://api.example", False),
+        (b"null", b"http://api.example", False),
+    ],
+)
+def test_a_page_that_came_by_https_calls_nothing_by_plain_http(page: bytes, there: bytes, is_blocked: bool) -> None:  # noqa: FBT001
+    fault = browser.script_fault(BrowserRequest(page, there))
+
+    assert fault == (Verdict(False, Reason.MIXED_CONTENT, there) if is_blocked else None)
 
 
 def test_codes_are_stable() -> None:
@@ -83,10 +148,14 @@ def test_codes_are_stable() -> None:
         "ok",
         "same-origin",
         "redirect",
+        "redirect-userinfo",
+        "redirect-stream",
         "invalid-method",
         "forbidden-method",
         "invalid-header",
         "body-not-allowed",
+        "mixed-content",
+        "stream-over-http1",
         "acao-missing",
         "acao-multiple",
         "acao-mismatch",

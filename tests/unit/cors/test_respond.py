@@ -115,6 +115,8 @@ def test_access_control_allow_methods(case: Any) -> None:
         "nothing listed: no field": ((), False, b"x-a", None),
         "any": ((ANY,), False, b"x-a", b"*"),
         "any and authorization": ((ANY, "Authorization"), False, b"authorization", b"*, authorization"),
+        "any, and authorization asked but unlisted: no star, which browsers let cover it": ((ANY,), False, b"authorization,x-a", b"x-a"),
+        "any, and authorization alone asked but unlisted": ((ANY,), False, b"authorization", None),
         "any, with credentials: what was asked": ((ANY,), True, b"X-A, x-b", b"x-a, x-b"),
         "any, with credentials, nothing asked": ((ANY,), True, None, None),
         "any, with credentials, authorization unlisted": ((ANY,), True, b"authorization,x-a", b"x-a"),

@@ -4,20 +4,22 @@ import asyncio
 import io
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 from corsproxy import problems
-from corsproxy.config.choices import LogFormat
+from corsproxy.config.choices import LogFormat, LogLevel
 from corsproxy.config.export import to_json
 from corsproxy.config.load import load_text
 from corsproxy.config.render import render
 from corsproxy.config.settings import LogSettings
-from corsproxy.cors.decide import Decision, Kind, Reason
+from corsproxy.observe import folding
+from corsproxy.observe import log as module
 from corsproxy.observe.details import details
-from corsproxy.observe.log import AccessLog, EventFormatter, format_json, format_logfmt, format_text, resolve_format
+from corsproxy.observe.log import AccessLog, EventFormatter, resolve_format
 from corsproxy.record import ExchangeRecord
+from tests.harness import until
 
 
 def record(**changes: object) -> ExchangeRecord:
@@ -25,64 +27,6 @@ def record(**changes: object) -> ExchangeRecord:
     for name, value in changes.items():
         setattr(made, name, value)
     return made
-
-
-REFUSED = Decision(Kind.ACTUAL, Reason.ORIGIN_REFUSED, refused=True, origin=b"https://evil.example")
-
-
-def test_json_has_opentelemetry_names() -> None:
-    entry = json.loads(format_json(record(decision=REFUSED, status=403, reason="origin-refused", problem=problems.ORIGIN_REFUSED)))
-
-    assert entry == {
-        "@timestamp": "2023-11-14T22:13:20.000Z",
-        "event.kind": "access",
-        "http.request.method": "GET",
-        "url.path": "/orders",
-        "http.response.status_code": 403,
-        "client.address": "127.0.0.1",
-        "corsproxy.origin": "https://evil.example",
-        "corsproxy.kind": "actual",
-        "corsproxy.reason": "origin-refused",
-        "corsproxy.problem": "CP301",
-        "event.duration": 250_000_000,
-    }
-
-
-@pytest.mark.parametrize("shape", [format_json, format_logfmt, format_text])
-def test_no_line_has_a_query(shape: Callable[[ExchangeRecord], str]) -> None:
-    assert "secret" not in shape(record())
-
-
-@pytest.mark.parametrize("shape", [format_json, format_logfmt, format_text])
-@pytest.mark.parametrize("sent", [b"/\x1b[2J", b"/a\nb", b"/\xe2\x80\xae", b'/"quoted" = x'])
-def test_nothing_that_was_sent_can_forge_a_line(shape: Callable[[ExchangeRecord], str], sent: bytes) -> None:
-    line = shape(record(target=sent))
-
-    assert line.isprintable()
-
-
-def test_text_names_code_title_and_cause() -> None:
-    line = format_text(record(status=502, problem=problems.UPSTREAM_REFUSED, failure="connecting to 127.0.0.1:9: Connection refused"))
-
-    assert line.endswith(
-        "502 GET     /orders 250.0ms  CP401 upstream refused the connection: connecting to 127.0.0.1:9: Connection refused"
-    )
-
-
-def test_text_says_nothing_of_cors_where_there_is_none() -> None:
-    assert format_text(record(decision=Decision(Kind.NOT_CORS, Reason.NO_ORIGIN))).endswith("200 GET     /orders 250.0ms")
-
-
-def test_an_answer_that_never_went_out_has_no_status() -> None:
-    assert "--- GET" in format_text(record(status=0, problem=problems.CLIENT_GONE))
-    assert "http.response.status_code" not in json.loads(format_json(record(status=0)))
-
-
-def test_logfmt_quotes_what_has_spaces() -> None:
-    line = format_logfmt(record(failure="two words"))
-
-    assert ' error.message="two words"' in line
-    assert " url.path=/orders " in line
 
 
 def test_auto_is_json_where_nobody_watches() -> None:
@@ -99,7 +43,7 @@ async def test_lines_are_written_in_batches_and_in_order() -> None:
 
     log.flush()
 
-    assert [line.split()[3] for line in stream.getvalue().splitlines()] == ["/1", "/2"]
+    assert [line.split()[4] for line in stream.getvalue().splitlines()] == ["/1", "/2"]
 
 
 async def test_lines_come_out_by_themselves() -> None:
@@ -121,6 +65,21 @@ async def test_a_closed_stdout_costs_lines_and_not_the_proxy() -> None:
     log.flush()
 
 
+async def test_many_lines_wait_for_no_timer() -> None:
+    stream = io.StringIO()
+    log = AccessLog(LogSettings(format=LogFormat.JSON), stream)
+    for _ in range(1000):
+        log.add(record())
+
+    assert stream.getvalue().count("\n") == 1000
+
+
+def test_an_event_on_a_terminal_has_the_colour_of_its_level() -> None:
+    event = event_of(logging.WARNING, "CP512 later", details(problems.NEEDS_RESTART))
+
+    assert EventFormatter(LogFormat.TEXT, colour=True).format(event) == "\x1b[1;33mwarning[CP512]\x1b[0m: later"
+
+
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [
@@ -140,16 +99,6 @@ def test_an_event_carries_its_traceback() -> None:
     event = logging.LogRecord("corsproxy", logging.ERROR, "", 0, "internal error", (), (ValueError, boom, None))
 
     assert "ValueError: boom" in EventFormatter(LogFormat.TEXT).format(event)
-
-
-def test_json_says_which_upstream_and_how_long_each_part_took() -> None:
-    entry = json.loads(format_json(record(upstream="http://up:81", connected=10.001, head=10.2)))
-
-    assert (entry["corsproxy.upstream"], entry["corsproxy.connect_duration"], entry["corsproxy.head_duration"]) == (
-        "http://up:81",
-        1_000_000,
-        200_000_000,
-    )
 
 
 FOUND = load_text(
@@ -200,13 +149,61 @@ def test_the_lines_of_an_event_stand_below_it_or_in_a_list() -> None:
     assert EventFormatter(LogFormat.LOGFMT).format(event).endswith(' message=listening corsproxy.routes="/a to b; / to c"')
 
 
-def test_text_names_the_client_unless_it_is_on_this_machine() -> None:
-    assert " 250.0ms by 203.0.113.9" in format_text(record(client="203.0.113.9"))
-    assert [format_text(record(client=client)).endswith(" 250.0ms") for client in ("127.0.0.1", "::1", "")] == [True, True, True]
+REFUSAL = {"status": 403, "problem": problems.ORIGIN_REFUSED, "reason": "origin-refused"}
 
 
-def test_text_names_a_request_that_failed_as_its_error_body_does() -> None:
-    assert format_text(record(status=403, problem=problems.ORIGIN_REFUSED, request_id="abcdefgh")).endswith(
-        " CP301 origin not allowed (id abcdefgh)"
-    )
-    assert "abcdefgh" not in format_text(record(request_id="abcdefgh"))
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def refusals(log: AccessLog, count: int) -> None:
+    for _ in range(count):
+        log.add(record(**REFUSAL))
+
+
+async def test_refusals_that_repeat_are_counted_and_the_end_says_how_many() -> None:
+    stream = io.StringIO()
+    log = AccessLog(LogSettings(format=LogFormat.JSON), stream)
+    refusals(log, 1000)
+    log.add(record())
+    log.close()
+    log.close()
+
+    entries = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(entry["http.response.status_code"], entry.get("corsproxy.folded")) for entry in entries] == [
+        (403, None),
+        (200, None),
+        (403, 999),
+    ]
+
+
+async def test_the_count_is_written_when_its_minute_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of the wall runs on; the loop's timer is what is waited for."""
+    monkeypatch.setattr(folding, "WINDOW_S", 0.0)
+    monkeypatch.setattr(module, "_FOLD_PAUSE_S", 0.0)
+    stream = io.StringIO()
+    log = AccessLog(LogSettings(format=LogFormat.LOGFMT), stream)
+    refusals(log, 3)
+    log.flush()
+    await until(lambda: "corsproxy.folded=2" in stream.getvalue())
+    log.close()
+
+
+async def test_who_looks_for_a_fault_sees_each_refusal() -> None:
+    stream = io.StringIO()
+    log = AccessLog(LogSettings(format=LogFormat.JSON, level=LogLevel.DEBUG), stream)
+    refusals(log, 50)
+    log.close()
+
+    assert stream.getvalue().count("\n") == 50
+
+
+async def test_a_person_who_tries_things_out_sees_the_first_few() -> None:
+    stream = Terminal()
+    log = AccessLog(LogSettings(), stream)
+    refusals(log, 30)
+    log.close()
+
+    assert stream.getvalue().count("403") == 21
+    assert "10 more since" in stream.getvalue()

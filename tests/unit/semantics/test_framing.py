@@ -37,7 +37,7 @@ def of(length: int) -> Body:
     return Body(BodyKind.LENGTH, length)
 
 
-AMBIGUOUS = {"version", "status", "coding-in-http-1.0"}
+AMBIGUOUS = {"version", "status", "coding-in-http-1.0", "no-length"}
 
 
 def no(reason: str, problem: Problem = problems.BAD_REQUEST) -> Refusal:
@@ -67,6 +67,22 @@ def test_words_for_logs_are_stable() -> None:
 
 
 # --- requests -------------------------------------------------------------------------------------
+
+
+@table(
+    {
+        "a POST of HTTP/1.0 without a length": (0, b"POST", [], no("no-length", problems.LENGTH_REQUIRED)),
+        "a POST of HTTP/1.0 with a length": (0, b"POST", [LENGTH], of(5)),
+        "a POST of HTTP/1.0 with a length of zero": (0, b"POST", [(b"Content-Length", b"0")], of(0)),
+        "a GET of HTTP/1.0": (0, b"GET", [], NO_BODY),
+        "a PUT of HTTP/1.0, of which nothing is said": (0, b"PUT", [], NO_BODY),
+        "a POST of HTTP/1.1": (1, b"POST", [], NO_BODY),
+    }
+)
+def test_a_post_of_http_1_0_needs_a_length(case: Any) -> None:
+    minor, method, lines, expected = case
+
+    assert judge_request(*lines, minor=minor, method=method) == expected
 
 
 @table(

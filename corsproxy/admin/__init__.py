@@ -1,0 +1,1 @@
+"""The admin listener: health, readiness, metrics, a reload, what is in force."""
