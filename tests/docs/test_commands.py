@@ -22,7 +22,7 @@ SMALLEST = "upstream: http://localhost:9000\ncors:\n  allow_origins: [https://ap
 # They end by themselves, and ask nobody. 1 is "a call does not work", or "there is a problem".
 OFFLINE = ("check", "validate", "explain", "explain-code", "config", "init", "schema", "completion", "version")
 # Tools that are judged by the files that they are told to read.
-FOREIGN = ("docker", "kubectl", "helm", "systemctl", "mkdir", "cp", "git", "cd")
+FOREIGN = ("docker", "export", "pip", "kubectl", "helm", "systemctl", "mkdir", "cp", "git", "cd")
 
 
 def commands() -> Iterator[tuple[str, str]]:
