@@ -234,6 +234,14 @@ TEST_FAILED: Final = Problem(
     "Mend the policy where the message points, or the test. `corsproxy explain` shows the whole exchange.",
 )
 
+BAD_RATE_KEY: Final = Problem(
+    "CP123",
+    "not what requests can be counted by",
+    "A rate limit counts the requests of one client, one page's origin, or one value of a header field together. What anybody can write as they "
+    "like limits nobody.",
+    "Write `client_ip`, `origin`, or `header:NAME`.",
+)
+
 TLS_INCOMPLETE: Final = Problem(
     "CP131",
     "a TLS setting lacks its counterpart",
@@ -595,6 +603,17 @@ OVERLOADED: Final = Problem(
     word="overloaded",
     proxy_error="proxy_internal_response",
 )
+DRAINING: Final = Problem(
+    "CP319",
+    "shutting down",
+    "The request came on an open connection while the proxy was about to end.",
+    "Try again: another proxy answers, or this one after its restart.",
+    status=503,
+    stage=Stage.PROXY,
+    detail="The proxy is shutting down. Try again.",
+    word="shutting_down",
+    proxy_error="proxy_internal_response",
+)
 TOO_MANY_TUNNELS: Final = Problem(
     "CP318",
     "too many WebSockets",
@@ -661,6 +680,16 @@ LENGTH_REQUIRED: Final = Problem(
     status=411,
     detail="A POST needs a Content-Length in this version of HTTP.",
     word="length_required",
+)
+
+RATE_LIMITED: Final = Problem(
+    "CP331",
+    "too many requests",
+    "The client, the origin or the value of the field that `rate_limit` counts by has sent more than that lets through.",
+    "Wait as long as `Retry-After` says; or raise `rate_limit`. If all clients share one limit, name the proxies in front under `trusted_proxies`.",
+    status=429,
+    detail="There were too many requests. Wait before the next one.",
+    word="rate_limited",
 )
 
 # --- CP4xx: an upstream that fails ----------------------------------------------------------------
@@ -995,6 +1024,22 @@ LOG_UNWRITABLE: Final = Problem(
     "the log cannot be written",
     "The reader of stdout or stderr has gone, or the disk is full. The proxy goes on without those lines.",
     "Mend what stdout or stderr leads to. Lines are written again as soon as that is possible.",
+    severity=Severity.WARNING,
+)
+
+SPANS_UNAVAILABLE: Final = Problem(
+    "CP562",
+    "no spans are sent",
+    "Variables of OpenTelemetry (`OTEL_TRACES_EXPORTER`, `OTEL_EXPORTER_OTLP_ENDPOINT`) ask for spans, and what sends them is not installed or cannot begin. "
+    "Trace context is passed on all the same.",
+    "Install it: `pip install 'corsproxy[otel]'`. Or set `OTEL_TRACES_EXPORTER=none` for the proxy.",
+    severity=Severity.WARNING,
+)
+SPANS_LOST: Final = Problem(
+    "CP563",
+    "spans are lost",
+    "The collector cannot be reached, refuses spans, or takes them more slowly than they come. Exchanges do not wait for it.",
+    "Look at the collector and at `OTEL_EXPORTER_OTLP_ENDPOINT`; or sample: `OTEL_TRACES_SAMPLER=parentbased_traceidratio`.",
     severity=Severity.WARNING,
 )
 

@@ -26,18 +26,6 @@ _METHODS: Final = "allow_methods"
 _HEADERS: Final = "allow_headers"
 _CREDENTIALS: Final = "allow_credentials"
 
-# What a browser finds wrong with a call with credentials only: the key that it leads to, and what it says.
-_ABOUT_CREDENTIALS: Final[dict[str, tuple[str, str]]] = {
-    browser.Reason.ACAO_WILDCARD_WITH_CREDENTIALS: (
-        _ORIGINS,
-        "the call is made with credentials, and for these the `*` of `allow_origins` does not count",
-    ),
-    browser.Reason.ACAC_NOT_TRUE: (
-        _CREDENTIALS,
-        "the call is made with credentials, and the policy does not say `allow_credentials: true`",
-    ),
-}
-
 # The key of the policy that each reason leads to, and what it says. ORIGIN, ENTRY, SUBJECT stand for what the decision holds.
 _REASONS: Final[dict[Reason, tuple[str, str]]] = {
     Reason.NO_ORIGIN: ("", "the request carries no Origin, so CORS has no say in it"),
@@ -93,6 +81,11 @@ _VERDICTS: Final = {
     browser.Reason.AUTHORIZATION_NOT_LISTED: "`*` in Access-Control-Allow-Headers does not cover SUBJECT",
 }
 
+_ABOUT_CREDENTIALS: Final = {
+    browser.Reason.ACAO_WILDCARD_WITH_CREDENTIALS: (_ORIGINS, "for these the `*` of `allow_origins` does not count"),
+    browser.Reason.ACAC_NOT_TRUE: (_CREDENTIALS, "the policy does not say `allow_credentials: true`"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Why:
@@ -132,14 +125,16 @@ def why(settings: Settings, rehearsal: Rehearsal) -> Why:
     return why_exchange(settings, exchange)
 
 
-def why_credentials(settings: Settings, exchange: Exchange, code: str) -> Why:
+def why_credentials(settings: Settings, exchange: Exchange, reason: browser.Reason) -> Why:
     """
-    Say why a browser keeps the answer to a call with credentials from the script; `code` is its own word.
+    Say why a browser keeps the answer to a call with credentials from the script; `reason` is its own word.
 
     Spec: Fetch #cors-check.
     """
-    key, words = _ABOUT_CREDENTIALS[code]
-    return _placed(Why(code, words), key, places_of(settings, exchange), exchange.planned.context.cors)
+    key, words = _ABOUT_CREDENTIALS[reason]
+    return _placed(
+        Why(reason, f"the call is made with credentials, and {words}"), key, places_of(settings, exchange), exchange.planned.context.cors
+    )
 
 
 def why_exchange(settings: Settings, exchange: Exchange) -> Why:

@@ -43,7 +43,7 @@ _VALUES: Final = {
 }
 # Any 16 bytes will do for a key.
 _KEY: Final = b"cmVoZWFyc2FsLW9mLXdzcw=="
-_HANDSHAKE: Final = (*UPGRADE_LINES, (b"Sec-WebSocket-Key", _KEY), (b"Sec-WebSocket-Version", VERSION))
+HANDSHAKE: Final = (*UPGRADE_LINES, (b"Sec-WebSocket-Key", _KEY), (b"Sec-WebSocket-Version", VERSION))
 _SWITCHING: Final = ResponseHead(101, b"Switching Protocols", 1, [*UPGRADE_LINES, (b"Sec-WebSocket-Accept", accept_of(_KEY))])
 _LOOPBACK: Final = re.compile(rb"(?:(?:.+\.)?localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?")
 # Where a script says nothing, fetch() is "same-origin".
@@ -204,7 +204,7 @@ def _rehearse_websocket(settings: Settings, call: Call, request: BrowserRequest)
     """
     request = replace(request, method=b"GET", headers=(), credentials=CredentialsMode.INCLUDE)
     origin: Fields = ((b"Origin", call.origin),) if call.origin else ()
-    made = _serve(settings, request, call, (b"GET", (*origin, *_HANDSHAKE)))
+    made = _serve(settings, request, call, (b"GET", (*origin, *HANDSHAKE)))
     if call.origin and (fault := browser.script_fault(request)) is not None:
         return Rehearsal(call, request, None, None, made, Outcome(fault, Stage.SCRIPT))
     opened = made.response.status == 101

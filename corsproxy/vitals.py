@@ -13,6 +13,7 @@ from corsproxy.config.load import Loaded
 from corsproxy.gateway.server import Gateway
 from corsproxy.observe import figures
 from corsproxy.observe.counters import Counters
+from corsproxy.observe.ring import Ring
 from corsproxy.observe.snapshot import Labels, Snapshot, Value
 from corsproxy.observe.writer import lines_dropped
 from corsproxy.reload import Reloader
@@ -98,7 +99,7 @@ def _dangerous(loaded: Loaded) -> int:
     return sum(each.problem is problems.DANGEROUS_SETTING for each in loaded.diagnostics)
 
 
-def sources_of_process(gateway: Gateway, counters: Counters, reloader: Reloader) -> Sources:
+def sources_of_process(gateway: Gateway, counters: Counters, reloader: Reloader, ring: Ring) -> Sources:
     """Make the sources of a proxy that is one process."""
 
     async def readiness() -> Readiness:
@@ -110,4 +111,4 @@ def sources_of_process(gateway: Gateway, counters: Counters, reloader: Reloader)
     def in_force() -> InForce:
         return reloader.in_force
 
-    return Sources(in_force, readiness, metrics, reloader.reload)
+    return Sources(in_force, readiness, metrics, reloader.reload, ring)

@@ -27,7 +27,7 @@ from corsproxy.gateway.server import Gateway
 from corsproxy.record import ExchangeRecord
 
 # The lanes that every wire and hazard test runs on.
-LANES: Final = ("aiohttp",)
+LANES: Final = ("aiohttp", "express")
 
 # Fields that the proxy may add on the way, in either direction, by design; comparisons leave them out.
 ADDED_BY_PROXY: Final = frozenset(
@@ -616,6 +616,8 @@ class Proxy:
 
     def __init__(self, lane: str, settings: Settings) -> None:
         assert lane in LANES
+        self.lane = lane
+        settings = replace(settings, express=lane == "express")
         self.settings = settings
         self.records: list[ExchangeRecord] = []
         self.gateway = Gateway(settings, self.records.append)
@@ -647,6 +649,11 @@ class Proxy:
         """The only pool."""
         (pool,) = self.gateway.pools.values()
         return pool
+
+    @property
+    def expressed(self) -> int:
+        """How many exchanges the express lane took."""
+        return self.gateway.express_exchanges
 
     @property
     def open_upstream(self) -> int:

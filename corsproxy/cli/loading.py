@@ -7,7 +7,7 @@ Every verb that needs settings loads them here, so that `check` never says other
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -28,15 +28,17 @@ class PolicySource:
     """
     Where settings come from; calling it loads them, as often as wanted.
 
-    `file` is what a watcher looks at; None for flags alone and for stdin, which is read once and remembered.
+    `file` is what a watcher looks at; None for flags alone and for stdin, which is read once and remembered. `flags` lead another
+    command to the same source, from any directory.
     """
 
     file: Path | None
     load: Callable[[], Loaded]
+    flags: tuple[str, ...] = ()
 
     def __call__(self) -> Loaded:
         """Load the settings, and hold them against the file's own tests. Never raises: what is wrong is among the diagnostics."""
-        return checked(self.load())
+        return replace(checked(self.load()), flags=self.flags)
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +62,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)",
     )
+    group.add_argument("--no-express", action="store_true", help="serve every exchange the slower way, for doubt and for comparison")
 
 
 def load(arguments: argparse.Namespace, *, is_tested: bool = True) -> Loaded | None:
@@ -105,12 +108,13 @@ def source_of(arguments: argparse.Namespace) -> PolicySource | None:
         return None
     overrides = found | _overrides(arguments)
     if name == STDIN:
-        content = _read_stdin()
-        return PolicySource(None, lambda: load_text(content, "<stdin>", overrides, os.environ))
-    return PolicySource(Path(name), lambda: load_file(name, overrides, os.environ))
+        content = read_stdin()
+        return PolicySource(None, lambda: load_text(content, "<stdin>", overrides, os.environ), ("--config", STDIN, *_spelled(overrides)))
+    flags = ("--config", str(Path(name).absolute()), *_spelled(overrides))
+    return PolicySource(Path(name), lambda: load_file(name, overrides, os.environ), flags)
 
 
-def _read_stdin() -> bytes:
+def read_stdin() -> bytes:
     """Return what stdin holds; nothing where it leads to what cannot be read."""
     try:
         return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
@@ -119,9 +123,11 @@ def _read_stdin() -> bytes:
 
 
 def _flags(arguments: argparse.Namespace, found: Mapping[str, Override]) -> PolicySource:
+    found = {**found, **{path: Override(values[0], f"flag {flag}") for path, flag, values in _switches(arguments) if values}}
     return PolicySource(
         None,
         lambda: load_flags(arguments.upstream, arguments.allow_origin, arguments.allow_credentials, arguments.listen, found),
+        tuple(_spelled({**found, **_overrides(arguments)})),
     )
 
 
@@ -131,8 +137,24 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, Override]:
         ("cors.allow_origins", "--allow-origin", arguments.allow_origin),
         ("cors.allow_credentials", "--allow-credentials", ["true"] if arguments.allow_credentials else []),
         ("listen", "--listen", arguments.listen),
+        *_switches(arguments),
     )
     return {path: Override(",".join(values), f"flag {flag}") for path, flag, values in given if values}
+
+
+def _switches(arguments: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
+    return [("express", "--no-express", ["false"] if arguments.no_express else [])]
+
+
+def _spelled(overrides: Mapping[str, Override]) -> Iterator[str]:
+    """Write what wins over a file as flags, as far as there are flags for it."""
+    for path, flag in (("upstream.url", "--upstream"), ("cors.allow_origins", "--allow-origin"), ("listen", "--listen")):
+        if path in overrides:
+            yield from (f"{flag}={value.strip()}" for value in overrides[path].value.split(","))
+    if "cors.allow_credentials" in overrides and overrides["cors.allow_credentials"].value == "true":
+        yield "--allow-credentials"
+    if "express" in overrides and overrides["express"].value == "false":
+        yield "--no-express"
 
 
 def _strange_variables(environ: Mapping[str, str]) -> list[Diagnostic]:

@@ -58,7 +58,7 @@ class Loaded:
     `root` is the tree that the settings were read from, flags, variables and secrets put into it; None if there is none.
     `files` are the absolute paths of everything that was read, or would have been, or will be: the file, and those
     of its secrets and of TLS. `places` says by key and name which line names a file of TLS. `secrets` are those of the file:
-    whatever is said of the settings must be struck clean of them.
+    whatever is said of the settings must be struck clean of them. `flags` are those by which a command line names the same source.
     """
 
     # They may hold secrets.
@@ -69,6 +69,7 @@ class Loaded:
     files: tuple[str, ...] = field(default=(), repr=False)
     places: Given[tuple[str, str], Span] = field(default_factory=dict, repr=False)
     secrets: Secrets = field(default_factory=Secrets)
+    flags: tuple[str, ...] = ()
 
 
 def load_file(path: str | Path, overrides: Given[str, Override] | None = None, environ: Given[str, str] | None = None) -> Loaded:

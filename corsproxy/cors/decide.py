@@ -6,9 +6,9 @@ Pure functions from a policy and the facts of a request to a Decision. No header
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from corsproxy.cors import names
 from corsproxy.cors.origin import DEFAULT_PORTS, parse_origin
@@ -19,6 +19,8 @@ from corsproxy.semantics.tokens import is_token, list_elements
 # A browser's longest list is a few dozen names; the bounds keep hostile lists cheap.
 MAX_REQUESTED_HEADERS: Final = 100
 MAX_REQUESTED_HEADERS_BYTES: Final = 4096
+# No method that anybody uses is longer; it is kept for people to see.
+_MAX_METHOD_BYTES: Final = 40
 
 _SAME_ORIGIN_SITES: Final = frozenset({b"same-origin", b"none"})
 
@@ -53,7 +55,7 @@ class Reason(StrEnum):
     CORS_PASSTHROUGH = "cors-passthrough"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Facts:
     """
     What a decision needs to know of a request.
@@ -80,8 +82,8 @@ class Decision:
 
     `granted`: the origin may be told so (ACAO). `refused`: the request gets 403 here and nothing of it goes
     upstream. `origin` is the request's origin where it is one. `subject` is the method or header name at fault.
-    `entry` is the entry of `allow_origins` that let the origin in: a pattern or "*". `requested` are the header
-    names that a preflight asked for, lower-case. `private_network`: it asked for a private network too, and the policy allows that.
+    `entry` is the entry of `allow_origins` that let the origin in: a pattern or "*". `requested_method` is what a preflight asked for,
+    and `requested` the header names, lower-case; a refused origin's are not read. `private_network`: it asked for a private network too, and the policy allows that.
     """
 
     kind: Kind
@@ -94,6 +96,8 @@ class Decision:
     requested_method: bytes = b""
     requested: tuple[bytes, ...] = ()
     private_network: bool = False
+    # What the edits have written of it, once: the same for every response to whom it is known.
+    written: list[Any] = field(default_factory=list, compare=False, repr=False, init=False)
 
 
 def is_preflight(facts: Facts) -> bool:
@@ -145,7 +149,7 @@ def decide_without_cors(facts: Facts) -> Decision:
         return Decision(Kind.NOT_CORS, Reason.NO_ORIGIN)
     origin = _valid_origin(facts.origin)
     if is_preflight(facts):
-        return Decision(Kind.PREFLIGHT, Reason.CORS_NONE, refused=True, origin=origin)
+        return Decision(Kind.PREFLIGHT, Reason.CORS_NONE, refused=True, origin=origin, requested_method=_asked(facts))
     if is_same_origin(facts):
         return Decision(Kind.ACTUAL, Reason.SAME_ORIGIN, origin=origin)
     return Decision(Kind.ACTUAL, Reason.CORS_NONE, refused=True, origin=origin)
@@ -230,7 +234,7 @@ def _judge_origin(policy: CorsPolicy, values: Sequence[bytes]) -> tuple[bytes, O
 def _decide_preflight(policy: CorsPolicy, facts: Facts) -> Decision:
     origin, entry, fault = _judge_origin(policy, facts.origin)
     if entry is None:
-        return Decision(Kind.PREFLIGHT, fault, refused=True, origin=origin)
+        return Decision(Kind.PREFLIGHT, fault, refused=True, origin=origin, requested_method=_asked(facts))
     reason, subject, requested = _judge_preflight(policy, facts)
     method = facts.request_method[0] if reason is not Reason.PREFLIGHT_METHOD_MALFORMED else b""
     return Decision(
@@ -245,6 +249,12 @@ def _decide_preflight(policy: CorsPolicy, facts: Facts) -> Decision:
         # Private Network Access (WICG, abandoned): the field's only value is `true`.
         private_network=policy.private_network and reason is Reason.PREFLIGHT_GRANTED and list(facts.private_network) == [b"true"],
     )
+
+
+def _asked(facts: Facts) -> bytes:
+    """Return the method that a refused preflight asked for, for whoever wants to know; nothing if it is none."""
+    asked = facts.request_method
+    return asked[0] if len(asked) == 1 and len(asked[0]) <= _MAX_METHOD_BYTES and is_token(asked[0]) else b""
 
 
 def _judge_preflight(policy: CorsPolicy, facts: Facts) -> tuple[Reason, bytes, tuple[bytes, ...]]:

@@ -16,7 +16,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from corsproxy import problems
 from corsproxy.config.settings import RouteLimits
-from corsproxy.gateway.tunnel import End, reset
+from corsproxy.gateway.tunnel import End
 from corsproxy.plan import Connection
 from corsproxy.problems import Problem
 
@@ -64,8 +64,34 @@ class Owner(Protocol):
     def disconnected(self, connection: "ClientConnection") -> None:
         """Take note of one that is gone."""
 
-    def unparsable_answer(self, problem: Problem) -> bytes:
+    def unparsable_answer(self, problem: Problem, peer: Connection) -> bytes:
         """Return the answer to bytes that are no request, too many, or too late."""
+
+
+class Express(Protocol):
+    """The express lane of one connection. As long as a connection has one, aiohttp sees none of its bytes."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of an exchange is left to do."""
+
+    def on_data(self, data: bytes) -> None:
+        """Take bytes of the client."""
+
+    def on_blocked(self) -> None:
+        """Take note that the client reads slower than we write."""
+
+    def on_writable(self) -> None:
+        """Take note that it has caught up."""
+
+    def on_lost(self) -> None:
+        """Take note that the client is gone."""
+
+    def cancel(self) -> None:
+        """Give the exchange in flight up."""
+
+    def expire(self, now: float) -> None:
+        """Look at the deadlines."""
 
 
 class ClientConnection(RequestHandler):
@@ -75,7 +101,7 @@ class ClientConnection(RequestHandler):
     Our own attributes never begin with an underscore. `exchanges` counts those in flight and `pending` the heads that are
     parsed and not yet served, `content` is the body that is being read, `peer` what is known of the client.
     `tunnel` is the end that takes and gives every byte once a WebSocket is open, and `on_early_bytes` is called when some come before that.
-    `tail` is what was received last; `ended_plainly`: if the body is chunked, it ended without trailers, and nothing came with its end.
+    `express` is the express lane, until it has handed the connection over. `tail` is what was received last; `ended_plainly`: if the body is chunked, it ended without trailers, and nothing came with its end.
     """
 
     __slots__ = (
@@ -86,6 +112,7 @@ class ClientConnection(RequestHandler):
         "content",
         "ended_plainly",
         "exchanges",
+        "express",
         "front",
         "head_bytes",
         "head_since",
@@ -118,6 +145,7 @@ class ClientConnection(RequestHandler):
         self.stalled = False
         self.tunnel: End | None = None
         self.on_early_bytes: Callable[[], None] | None = None
+        self.express: Express | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember who the client is: the transport forgets when it closes."""
@@ -136,13 +164,18 @@ class ClientConnection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let go."""
         self.wire = None
+        if self.express is not None:
+            self.express.on_lost()
         if self.tunnel is not None:
             self.tunnel.on_lost(exc)
         super().connection_lost(exc)
         self.front.owner.disconnected(self)
 
     def data_received(self, data: bytes) -> None:
-        """Hand bytes to the tunnel, or to the parser."""
+        """Hand bytes to the express lane, to the tunnel, or to the parser."""
+        if self.express is not None:
+            self.express.on_data(data)
+            return
         if self.tunnel is not None:
             # aiohttp sees nothing of it: it believes that the handler is still at work, so none of its timers runs.
             self.tunnel.on_data(data)
@@ -239,6 +272,8 @@ class ClientConnection(RequestHandler):
         super().pause_writing()
         self.blocked_since = self.front.loop.time()
         self.blocked_bytes = self.wire.get_write_buffer_size() if self.wire is not None else 0
+        if self.express is not None:
+            self.express.on_blocked()
         if self.tunnel is not None:
             self.tunnel.on_blocked()
 
@@ -246,6 +281,8 @@ class ClientConnection(RequestHandler):
         """Take note that it has caught up."""
         super().resume_writing()
         self.blocked_since = 0.0
+        if self.express is not None:
+            self.express.on_writable()
         if self.tunnel is not None:
             self.tunnel.on_writable()
 
@@ -262,12 +299,14 @@ class ClientConnection(RequestHandler):
             elif now - self.blocked_since > self.body_idle_timeout:
                 self.stalled = True
                 self.wire.abort()
+        if self.express is not None:
+            self.express.expire(now)
 
     def refuse(self, problem: Problem) -> None:
         """Answer a head that will not be waited for, and close."""
         self.head_since = 0.0
         if self.transport is not None:
-            self.transport.write(self.front.owner.unparsable_answer(problem))
+            self.transport.write(self.front.owner.unparsable_answer(problem, self.peer))
         self.force_close()
 
     def handle_error(
@@ -284,7 +323,7 @@ class ClientConnection(RequestHandler):
         """
         del status, message
         if request.transport is not None:
-            request.transport.write(self.front.owner.unparsable_answer(self.parse_problem(exc)))
+            request.transport.write(self.front.owner.unparsable_answer(self.parse_problem(exc), self.peer))
         return Written(keep_alive=False)
 
     def parse_problem(self, exc: BaseException | None) -> Problem:
@@ -306,12 +345,14 @@ class ClientConnection(RequestHandler):
 
         aiohttp's shutdown would do that too, but by a wait that logs an error where the exchange ends in the turn of its timeout.
         """
-        if self.exchanges and self._task_handler is not None:
+        if self.express is not None:
+            self.express.cancel()
+        elif self.exchanges and self._task_handler is not None:
             self._task_handler.cancel()
 
     def close_if_idle(self) -> None:
         """Close a connection that has no exchange. `close()` alone would stop reading an upload in progress."""
-        if self.exchanges or self.pending or self.content is not None:
+        if self.exchanges or self.pending or self.content is not None or (self.express is not None and not self.express.is_idle):
             return
         wire = self.wire
         self.force_close()
@@ -354,20 +395,3 @@ def may_leak_trailers(request: web.BaseRequest) -> bool:
     connection = request.protocol
     is_chunked = hdrs.TRANSFER_ENCODING in request.headers
     return is_chunked and isinstance(connection, ClientConnection) and not connection.ended_plainly
-
-
-def break_off(transport: asyncio.Transport | None, *, reads_until_close: bool) -> None:
-    """
-    End the client's connection so that an unfinished body cannot be taken for a complete one.
-
-    A missing last chunk or a short Content-Length shows that by itself, so what was written still arrives. Where the
-    client reads until the close only a reset shows it: close() and even abort() send FIN, which looks complete.
-
-    Spec: RFC 9112 8.
-    """
-    if transport is None:
-        return
-    if not reads_until_close:
-        transport.close()
-        return
-    reset(transport)

@@ -16,13 +16,14 @@ from corsproxy.config.upstreams import Upstream
 from corsproxy.edits import Received
 from corsproxy.gateway._aiohttp import ClientConnection
 from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.gateway.rate import RateGate
 from corsproxy.gateway.tunnel import End
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.plan import Forward, Fresh
 from corsproxy.problems import Problem, Stage
 from corsproxy.record import ExchangeRecord
 from corsproxy.resilience.retry import Attempt, may_retry
-from corsproxy.semantics.fields import FieldLine, ResponseHead
+from corsproxy.semantics.fields import FieldLine, RequestHead, ResponseHead
 from corsproxy.semantics.framing import NO_BODY, BodyKind, Refusal, frame
 
 # Queued content from which on the upstream is not read: one full read, or a few small ones.
@@ -37,12 +38,23 @@ _TIMEOUTS: Final = (
     problems.OUT_OF_DESCRIPTORS,
 )
 
+_NOBODYS: Final = Context(b"", 1, persistent=False)
+
+
+class Tracer(Protocol):
+    """Who makes a span of each exchange."""
+
+    def enter(self, head: RequestHead, record: ExchangeRecord) -> RequestHead:
+        """Begin a span, and return the head with its id as the parent of whatever comes next."""
+
 
 class House(Protocol):
-    """The gateway, as far as every lane knows it."""
+    """The gateway, as far as every lane knows it. `tracer` is None where no spans are made."""
 
     settings: Settings
+    rate: RateGate
     closes_connections: bool
+    tracer: Tracer | None
 
     @property
     def is_overloaded(self) -> bool:
@@ -71,11 +83,17 @@ def identify(record: ExchangeRecord, context: Context) -> None:
     record.request_id, record.trace_id = exchange.request_id.decode("ascii"), exchange.trace_id.decode("ascii")
 
 
+def record_connection(record: ExchangeRecord, connection: UpstreamConnection, *, reused: bool) -> None:
+    """Record by which connection the request goes upstream, and when there was a place for it."""
+    record.upstream_reused, record.connected = reused, time.perf_counter()
+    record.placed = record.connected if reused else connection.began
+
+
 def admit(house: House, planned: Forward) -> Answer | None:
     """Say why a request does not go upstream although the rules would let it; None if it may."""
     if house.is_overloaded:
         return problem_answer(planned.context, problems.OVERLOADED, close=planned.body != NO_BODY)
-    return None
+    return house.rate.refuse(planned)
 
 
 def record_answer(record: ExchangeRecord, answer: Answer) -> None:
@@ -129,9 +147,9 @@ class Incoming:
     )
 
     def __init__(self, context: Context, connection: UpstreamConnection) -> None:
-        self.begin(context, connection)
+        self.expect(context, connection)
 
-    def begin(self, context: Context, connection: UpstreamConnection) -> None:
+    def expect(self, context: Context, connection: UpstreamConnection) -> None:
         """Wait for the response to one attempt."""
         self.context = context
         self.connection = connection
@@ -144,6 +162,11 @@ class Incoming:
         self.ended = False
         self.problem: Problem | None = None
         self.failure = ""
+
+    def forget(self) -> None:
+        """Keep nothing of what was: it holds settings that may be no longer in force, and their pools."""
+        self.context = _NOBODYS
+        self.connection = self.received = self.problem = None  # type: ignore[assignment]
 
     # --- what the upstream connection says ---
 
@@ -199,11 +222,12 @@ class Incoming:
             return pieces
         context = self.context
         if not record.status:
+            # If it fails, nothing has been said to the client yet.
+            pieces.append(edits.render(context, received, date, close=close))
             self.keep_alive = edits.keeps_connection(context, received, close=close)
             record.status, record.head = received.head.status, time.perf_counter()
             record.notices = received.notices
             record.reads_until_close = received.client_body.kind is BodyKind.UNTIL_CLOSE
-            pieces.append(edits.render(context, received, date, close=close))
         if self.chunks:
             chunks, self.chunks, self.queued = self.chunks, [], 0
             body = received.client_body

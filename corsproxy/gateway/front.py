@@ -25,12 +25,14 @@ class Front(web.Server):
         self.owner = owner
         self.max_head_bytes = max_head_bytes
         self.options = options
+        self.lingering_s = float(options["lingering_time"])
         self.loop = asyncio.get_running_loop()
 
     def reconfigure(self, max_head_bytes: int, **options: Any) -> None:
         """Take other options: aiohttp's are those of connections to come, `max_head_bytes` is that of the open ones too."""
         self.max_head_bytes = max_head_bytes
         self.options = options
+        self.lingering_s = float(options["lingering_time"])
 
     def __call__(self) -> ClientConnection:
         """Make the protocol of one connection."""

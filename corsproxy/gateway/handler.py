@@ -11,19 +11,20 @@ import time
 from contextlib import AbstractContextManager, suppress
 from typing import Final, Protocol
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from corsproxy import edits, problems
 from corsproxy.answers import Answer, Context, problem_answer
-from corsproxy.gateway._aiohttp import ClientConnection, Written, break_off, may_leak_trailers
-from corsproxy.gateway.exchange import House, admit, identify, is_too_large, is_tried_again, record_answer
+from corsproxy.gateway._aiohttp import ClientConnection, Written, may_leak_trailers
+from corsproxy.gateway.exchange import House, admit, identify, is_too_large, is_tried_again, record_answer, record_connection
 from corsproxy.gateway.pool import UpstreamPool, UpstreamUnavailable
 from corsproxy.gateway.relay import Relay, Switch
 from corsproxy.gateway.tunnel import Tunnel as WebSocket
+from corsproxy.gateway.tunnel import break_off
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.plan import Forward, Tunnel, plan
 from corsproxy.problems import Problem
-from corsproxy.record import ExchangeRecord
+from corsproxy.record import MAX_USER_AGENT, ExchangeRecord
 from corsproxy.semantics.fields import RequestHead, ResponseHead
 from corsproxy.semantics.framing import NO_BODY, Refusal, frame, last_chunk
 
@@ -69,11 +70,16 @@ class AiohttpLane:
         connection = request.protocol
         assert isinstance(connection, ClientConnection)  # noqa: S101 - Front makes nothing else
         head = _request_head(request)
-        record = ExchangeRecord(time.time(), time.perf_counter(), head.method, head.target, connection.peer.peer)
+        record = ExchangeRecord(
+            time.time(), time.perf_counter(), head.method, head.target, connection.peer.peer, is_tls=connection.peer.tls
+        )
+        record.user_agent = request.headers.get(hdrs.USER_AGENT, "").encode("utf-8", "surrogateescape")[:MAX_USER_AGENT]
         context = Context(head.method, head.minor, persistent=False)
         connection.begin_exchange(request.content)
         self._gateway.enter(connection)
         try:
+            if self._gateway.tracer is not None:
+                head = self._gateway.tracer.enter(head, record)
             planned = plan(self._gateway.settings, head, connection.peer, self._gateway.fresh())
             context = planned.context
             identify(record, context)
@@ -155,10 +161,10 @@ class AiohttpLane:
         timeouts = planned.route.timeouts
         try:
             # A second attempt goes on a fresh connection: the other idle ones may be as stale as the first.
-            connection, record.upstream_reused = await pool.acquire(timeouts.connect, fresh=record.retries > 0)
+            connection, reused = await pool.acquire(timeouts.connect, fresh=record.retries > 0)
         except UpstreamUnavailable as error:
             raise _AttemptFailed(error.problem, error.text, None) from None
-        record.connected = time.perf_counter()
+        record_connection(record, connection, reused=reused)
         client = request.protocol
         assert isinstance(client, ClientConnection)  # noqa: S101 - Front makes nothing else
         switch = self._switch(client, planned, record) if isinstance(planned, Tunnel) else None

@@ -252,9 +252,10 @@ NO_SOCKETS: Final = Sockets()
 
 
 class Listeners:
-    """The listening sockets of a gateway, from their addresses to the end."""
+    """The listening sockets of a gateway, from their addresses to the end. `key` is the one that names the addresses."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str = "listen") -> None:
+        self._key = key
         self._own: list[socket.socket] = []
         self._lent: list[socket.socket] = []
         self._acceptors: dict[socket.socket, Acceptor] = {}
@@ -270,7 +271,7 @@ class Listeners:
         bound = [address_of(sock) for sock in (*sockets.own, *sockets.lent)]
         try:
             for address in addresses:
-                made = bind(address, shared=shared)
+                made = bind(address, self._key, shared=shared)
                 self._own += made
                 bound.append(address if address.unix_path else Listen(address.host, made[0].getsockname()[1]))
         except CannotListen:

@@ -9,6 +9,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import time
 from collections import OrderedDict, deque
 from typing import Final, NamedTuple, cast
 
@@ -94,10 +95,9 @@ class UpstreamPool:
 
         When all are in use, whoever came first is served first. Raises UpstreamUnavailable.
         """
-        if not fresh and not self._waiters:
-            connection = self.take_idle()
-            if connection is not None:
-                return connection, True
+        connection = None if fresh else self.take()
+        if connection is not None:
+            return connection, True
         if self._is_full() and fresh and self._idle:
             self._drop_oldest()
         elif self._is_full() or self._waiters:
@@ -117,6 +117,10 @@ class UpstreamPool:
         self.failure = ""
         return connection, False
 
+    def take(self) -> UpstreamConnection | None:
+        """Return an idle connection at once; None where there is none, or where others wait for one."""
+        return None if self._waiters else self.take_idle()
+
     def take_idle(self) -> UpstreamConnection | None:
         """Return the connection that went idle last, or None."""
         while self._idle:
@@ -132,6 +136,7 @@ class UpstreamPool:
         """Open a fresh connection: name, TCP and TLS within `timeout_s`. Raises UpstreamUnavailable."""
         where = self._where
         is_secret = self._is_secret
+        began = time.perf_counter()
         self._opening += 1
         connection = None
         try:
@@ -162,6 +167,7 @@ class UpstreamPool:
             if connection is None:
                 self._pass_place_on()
         self.connects += 1
+        connection.began = began
         self._busy.add(connection)
         return connection
 

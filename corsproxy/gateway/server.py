@@ -7,26 +7,32 @@ It holds the settings in force; a lane asks it for what it needs and tells it wh
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from corsproxy.answers import Context, problem_answer
-from corsproxy.config.settings import Limits, Listen, Settings
+from corsproxy.config.settings import Listen, Settings
 from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway import listener
 from corsproxy.gateway._aiohttp import ClientConnection
+from corsproxy.gateway.bounds import bound_heads, front_options, sweep_interval
 from corsproxy.gateway.contexts import client_context
+from corsproxy.gateway.exchange import Tracer, record_answer
+from corsproxy.gateway.express import ExpressLane
 from corsproxy.gateway.fresh import DateClock, Mint
 from corsproxy.gateway.front import Front
 from corsproxy.gateway.handler import AiohttpLane
 from corsproxy.gateway.listener import NO_SOCKETS, CannotListen, Listeners, Sockets
+from corsproxy.gateway.plain import PlainHeads
 from corsproxy.gateway.pool import PoolCounts, UpstreamPool
+from corsproxy.gateway.rate import RateGate
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.gateway.tunnels import Tunnels
-from corsproxy.plan import Fresh
+from corsproxy.plan import Connection, Fresh
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
 
@@ -38,11 +44,6 @@ Witness = Callable[[ExchangeRecord], None]
 MAX_CONNECTIONS: Final = 10_000
 # Above this part of the limit, connections are given up as soon as they can be.
 _CROWDED: Final = 0.9
-# A head between the limit and this many times the limit is parsed, so that its refusal can carry CORS fields.
-_PARSED_EXCESS: Final = 4
-# How long an unread request body is read on after an early answer, so that the client can read that answer.
-_LINGERING_S: Final = 2.0
-_READ_BUFFER_BYTES: Final = 64 * 1024
 # An exchange that is cancelled needs a few turns of the loop, a thousand of them some more.
 _CANCELLATION_S: Final = 1.0
 # How long a connection that was made just before a drain may take to ask for something: its client could not know.
@@ -58,28 +59,36 @@ class Gateway:
     """
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
-    `in_flight`, `tunnels` (WebSockets, and handshakes under way) and `unparsable` are plain counts. `closes_connections`: answers end their
+    `in_flight`, `tunnels` (WebSockets, and handshakes under way), `unparsable` and `express_exchanges` (those that
+    the express lane took) are plain counts. `closes_connections`: answers end their
     connection, at the end of life and when connections are nearly used up; `is_leaving`: the end of life has begun. `share`: how many processes
     divide what is allowed to all. `witness` is told of every exchange that ended. `max_connections` is at first what
     `limits.connections: auto` comes to, and then the limit in force.
     """
 
-    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1) -> None:
+    def __init__(
+        self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1, tracer: Tracer | None = None
+    ) -> None:
         self.settings = settings
+        self.tracer = tracer
         self.share = share
         self.is_leaving = False
         self._is_crowded = False
         self.draining = False
         self.in_flight = 0
+        self.express_exchanges = 0
+        self.heads = PlainHeads()
         self.closes_connections = False
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
         self._forgotten = PoolCounts()
+        self.rate = RateGate(settings.rate_limit, share=share)
         self._witness = witness
         self._auto_connections = max_connections
         self.max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
-        self._front = Front(AiohttpLane(self).handle, self, **_front_options(settings.limits))
+        self._front = Front(AiohttpLane(self).handle, self, **front_options(settings.limits))
+        bound_heads(self.heads, settings.limits)
         # In the order in which they went idle; since when, if nothing was asked yet, else 0.
         self._idle: dict[ClientConnection, float] = {}
         self._connections: set[ClientConnection] = set()
@@ -89,7 +98,7 @@ class Gateway:
         self._none_in_flight = asyncio.Event()
         self._none_in_flight.set()
         self._tunnels = Tunnels(witness)
-        self._sweep_interval_s = _sweep_interval(settings)
+        self._sweep_interval_s = sweep_interval(settings)
         self._is_reconfigured = asyncio.Event()
         self._listeners = Listeners()
         self._sweeping: asyncio.Task[None] | None = None
@@ -179,6 +188,8 @@ class Gateway:
         if self._is_crowded:
             self._make_room(1, _MOST_LOOKS)
         self._idle[connection] = self._loop.time()
+        if self.settings.express:
+            connection.express = ExpressLane(self, connection, self._loop)
 
     def _make_room(self, count: int, looks: int) -> None:
         """Close those that were idle longest, so many at most. One that was just made may have its first request on the way."""
@@ -207,10 +218,14 @@ class Gateway:
         self.tls.begin(sock)
         self._mind_room()
 
-    def unparsable_answer(self, problem: Problem) -> bytes:
-        """Return the answer to bytes that are no request. Nothing is known of the client, so no CORS field can be right."""
+    def unparsable_answer(self, problem: Problem, peer: Connection) -> bytes:
+        """Return the answer to bytes that are no request. Nothing is known of the client but its address, so no CORS field can be right."""
         self.unparsable += 1
         answer = problem_answer(Context(b"", 1, persistent=False), problem, reason="unparsable", close=True)
+        now = time.perf_counter()
+        record = ExchangeRecord(time.time(), now, b"", b"", peer.peer, ended=now, is_tls=peer.tls)
+        record_answer(record, answer)
+        self._witness(record)
         return answer.to_bytes(self.date())
 
     # --- life ---
@@ -244,7 +259,9 @@ class Gateway:
             for connection in tuple(self._connections):
                 connection.forget_certificate()
         self.settings = settings
-        self._front.reconfigure(**_front_options(settings.limits))
+        self.rate.reconfigure(settings.rate_limit)
+        self._front.reconfigure(**front_options(settings.limits))
+        bound_heads(self.heads, settings.limits)
         self.max_connections = settings.limits.connections or self._auto_connections
         for connection in tuple(self._idle)[: max(0, len(self._connections) - self.max_connections)]:
             del self._idle[connection]
@@ -255,7 +272,7 @@ class Gateway:
             pool.reconfigure(settings.limits, is_retired=upstream not in named)
         self._take_contexts(contexts)
         self._forget_pools()
-        self._sweep_interval_s = _sweep_interval(settings)
+        self._sweep_interval_s = sweep_interval(settings)
         self._is_reconfigured.set()
 
     def begin_leaving(self) -> None:
@@ -354,26 +371,3 @@ class Gateway:
     def _forget_pools(self) -> None:
         for upstream in [upstream for upstream, pool in self.pools.items() if pool.is_retired and pool.is_unused]:
             self._forgotten += self.pools.pop(upstream).counts
-
-
-def _front_options(limits: Limits) -> dict[str, Any]:
-    return {
-        "max_head_bytes": _PARSED_EXCESS * limits.request_head,
-        "keepalive_timeout": limits.keep_alive_timeout,
-        "lingering_time": _LINGERING_S,
-        "read_bufsize": _READ_BUFFER_BYTES,
-        "auto_decompress": False,
-        "access_log": None,
-        "max_line_size": _PARSED_EXCESS * limits.request_line,
-        "max_field_size": _PARSED_EXCESS * limits.request_head,
-        "max_headers": _PARSED_EXCESS * limits.header_count,
-    }
-
-
-def _sweep_interval(settings: Settings) -> float:
-    """Say how often deadlines are looked at so that each is kept to within a quarter of itself, or a second."""
-    routes = settings.routes
-    body_idle_timeout = min((route.limits.body_idle_timeout for route in routes), default=60.0)
-    timeouts = [min(r.timeouts.response, r.timeouts.idle, r.timeouts.tunnel_idle) for r in routes]
-    shortest = min((settings.limits.header_timeout, body_idle_timeout, *timeouts))
-    return min(1.0, max(0.02, shortest / 4))

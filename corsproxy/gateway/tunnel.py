@@ -28,6 +28,23 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
+def break_off(transport: asyncio.Transport | None, *, reads_until_close: bool) -> None:
+    """
+    End the client's connection so that an unfinished body cannot be taken for a complete one.
+
+    A missing last chunk or a short Content-Length shows that by itself, so what was written still arrives. Where the
+    client reads until the close only a reset shows it: close() and even abort() send FIN, which looks complete.
+
+    Spec: RFC 9112 8.
+    """
+    if transport is None:
+        return
+    if not reads_until_close:
+        transport.close()
+        return
+    reset(transport)
+
+
 class End:
     """
     One end of a tunnel: what its connection says, and what is done to it.

@@ -92,6 +92,8 @@ class UpstreamConnection(InPieces):
         self._parser: httptools.HttpResponseParser | None = None
         self.blocked = False
         self.stamp = loop.time()
+        # When its opening began, by `time.perf_counter`; its owner knows.
+        self.began = 0.0
         self._begin_response()
 
     # --- the request ---

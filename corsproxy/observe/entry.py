@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from corsproxy import reasons
 from corsproxy.answers import Answer, Context
-from corsproxy.config.diagnostics import shown_line
+from corsproxy.config.diagnostics import Span, shown_line
 from corsproxy.config.settings import Settings
 from corsproxy.cors import browser
 from corsproxy.cors.browser import BrowserResponse
@@ -56,8 +56,8 @@ class Entry:
     One exchange, in values that JSON has.
 
     `id` is its name on the page, `time` in seconds since the epoch, durations in milliseconds, sizes in bytes. `path` is without the
-    values of its query. `reason` is the stable word of whoever decided, `because` says it in words, `place` is the line of the file;
-    both speak of the settings that the exchange was judged by, `revision` counts these. `asked_method` and `asked_headers` are a preflight's.
+    values of its query. `reason` is the stable word of whoever decided, `because` says it in words, `place` is where the file says so, `line` that line, and `part` what of it;
+    they speak of the settings that the exchange was judged by. `asked_method` and `asked_headers` are a preflight's.
     """
 
     id: str
@@ -71,6 +71,7 @@ class Entry:
     key: str = ""
     place: str = ""
     line: str = ""
+    part: tuple[int, int] = (0, 0)
     kind: str = ""
     origin: str = ""
     host: str = ""
@@ -96,7 +97,6 @@ class Entry:
     connected_ms: float | None = None
     head_ms: float | None = None
     total_ms: float = 0.0
-    revision: int = 0
 
     def as_plain(self) -> dict[str, Any]:
         """Return it for JSON, and for another process."""
@@ -105,7 +105,7 @@ class Entry:
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Self:
         """Make it of what `as_plain` returned, also after JSON."""
-        return cls(**plain | {"asked_headers": tuple(plain["asked_headers"])})
+        return cls(**plain | {name: tuple(plain[name]) for name in ("asked_headers", "part")})
 
 
 _NAMES: Final = tuple(field.name for field in fields(Entry))
@@ -117,18 +117,20 @@ def is_fine(record: ExchangeRecord) -> bool:
     return record.problem is None and (decision is None or (decision.reason in FINE and not lacks_credentials(record)))
 
 
-def lacks_credentials(record: ExchangeRecord) -> bool:
+def lacks_credentials(record: ExchangeRecord) -> browser.Reason | None:
     """
-    Tell whether a browser hides an answer because the script sent cookies and the policy does not say `allow_credentials`.
+    Return the browser's reason if it hides an answer because the script sent cookies and the policy does not say `allow_credentials`.
 
     Spec: Fetch #cors-check.
     """
     context = record.context
     if context is None or not context.exchange.has_cookie:
-        return False
+        return None
     decision, policy = context.decision, context.cors
     is_granted = decision is not None and decision.kind is Kind.ACTUAL and decision.reason is Reason.ORIGIN_ALLOWED
-    return is_granted and isinstance(policy, CorsPolicy) and not policy.credentials
+    if not is_granted or not isinstance(policy, CorsPolicy) or policy.credentials:
+        return None
+    return browser.Reason.ACAO_WILDCARD_WITH_CREDENTIALS if policy.is_public else browser.Reason.ACAC_NOT_TRUE
 
 
 def reason_of(record: ExchangeRecord) -> str:
@@ -137,7 +139,7 @@ def reason_of(record: ExchangeRecord) -> str:
         return record.reason or record.problem.code
     if record.decision is None:
         return record.reason
-    return browser.Reason.ACAC_NOT_TRUE.value if lacks_credentials(record) else record.decision.reason.value
+    return (lacks_credentials(record) or record.decision.reason).value
 
 
 def outcome_of(record: ExchangeRecord) -> Outcome:
@@ -153,11 +155,12 @@ def outcome_of(record: ExchangeRecord) -> Outcome:
     return Outcome.ALLOWED if decision.reason in FINE and not lacks_credentials(record) else Outcome.HIDDEN
 
 
-def entry_of(record: ExchangeRecord, name: str, settings: Settings, revision: int = 0) -> Entry:
+def entry_of(record: ExchangeRecord, name: str, settings: Settings) -> Entry:
     """Make an entry of a record. `settings` only say where the top-level policy stands, for paths without a route."""
     context = record.context or Context(record.method, 1, persistent=False)
     decision, exchange, route = context.decision, context.exchange, context.route
     why = _why(record, context, settings)
+    line, part = shown_part(why.span)
     problem = record.problem
     return Entry(
         id=name,
@@ -170,7 +173,8 @@ def entry_of(record: ExchangeRecord, name: str, settings: Settings, revision: in
         because=_cut(why.words),
         key=why.key,
         place=why.place,
-        line=_cut(shown_line(why.span).strip()) if why.span is not None else "",
+        line=line,
+        part=part,
         kind=decision.kind.value if decision is not None else "",
         origin=_text(decision.origin) if decision is not None else "",
         host=_text(exchange.authority),
@@ -197,7 +201,6 @@ def entry_of(record: ExchangeRecord, name: str, settings: Settings, revision: in
         connected_ms=_milliseconds(record, record.connected),
         head_ms=_milliseconds(record, record.head),
         total_ms=_milliseconds(record, record.ended) or 0.0,
-        revision=revision,
     )
 
 
@@ -214,11 +217,23 @@ def shown_target(target: bytes) -> str:
     return _cut((path or "/") + mark + ("&".join(names) if query else ""))
 
 
+def shown_part(span: Span | None) -> tuple[str, tuple[int, int]]:
+    """Return the line that a span begins in as it may be shown, and from where to where in it the span is."""
+    if span is None:
+        return "", (0, 0)
+    line = shown_line(span)
+    text = _cut(line.strip())
+    start = span.column - 1 - (len(line) - len(line.lstrip()))
+    end = start + span.end_column - span.column if span.end_line == span.line else len(text)
+    return (text, (start, end)) if 0 <= start < end <= len(text) else (text, (0, 0))
+
+
 def _why(record: ExchangeRecord, context: Context, settings: Settings) -> Why:
     answer = Answer(context, record.status, b"", problem=record.problem, reason=record.reason)
     exchange = Exchange(RequestHead(record.method, b"/", 1, ()), answer, BrowserResponse(record.status))
-    if lacks_credentials(record):
-        return reasons.why_credentials(settings, exchange, browser.Reason.ACAC_NOT_TRUE)
+    hidden = lacks_credentials(record)
+    if hidden is not None:
+        return reasons.why_credentials(settings, exchange, hidden)
     return reasons.why_exchange(settings, exchange)
 
 

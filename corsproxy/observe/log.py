@@ -7,20 +7,26 @@ Text for people, JSON with OpenTelemetry's names or logfmt for machines. It know
 import asyncio
 import json
 import logging
+import time
 from typing import Any, Final, TextIO
 
 from corsproxy.config.choices import LogFormat, LogLevel
 from corsproxy.config.settings import LogSettings
 from corsproxy.observe.details import Details
-from corsproxy.observe.shapes import format_json, format_logfmt, logfmt, timestamp
+from corsproxy.observe.folding import Fold, Folding
+from corsproxy.observe.shapes import fold_json, fold_logfmt, format_json, format_logfmt, logfmt, timestamp
 from corsproxy.observe.terminal import paint, wants_colour, width_of
-from corsproxy.observe.text import format_text
+from corsproxy.observe.text import fold_text, format_text
 from corsproxy.observe.writer import Writer, writer_to
 from corsproxy.record import ExchangeRecord
 
 # Lines wait this long, so that a busy proxy writes once for many; and no longer than for so many.
 _FLUSH_INTERVAL_S: Final = 0.05
-_MAX_RECORDS: Final = 200
+_MAX_RECORDS: Final = 400
+# A person who tries things out looks at each refusal; a terminal whose text a container's engine keeps is no disk to fill all the same.
+_ALOUD_ON_A_TERMINAL: Final = 20
+# Windows that end close to each other are looked at together.
+_FOLD_PAUSE_S: Final = 1.0
 
 
 def resolve_format(settings: LogSettings, stream: TextIO) -> LogFormat:
@@ -31,16 +37,23 @@ def resolve_format(settings: LogSettings, stream: TextIO) -> LogFormat:
 
 
 class AccessLog:
-    """One line an exchange. `add` only keeps it: lines are made and handed to a writer in batches, and nothing waits for those who read them."""
+    """
+    One line an exchange, and one for many refusals that are alike.
 
-    def __init__(self, settings: LogSettings, stream: TextIO) -> None:
+    `add` only keeps the record: lines are made and handed to a writer in batches, and nothing waits for those who read them.
+    """
+
+    def __init__(self, settings: LogSettings, stream: TextIO, writer: Writer | None = None) -> None:
         self._shape = resolve_format(settings, stream)
         self._stream = stream
         self._colour = wants_colour(stream)
-        self._writer = writer_to(stream)
+        self._writer = writer or writer_to(stream)
         self._records: list[ExchangeRecord] = []
+        # Who looks for a fault in refusals wants to see each of them.
+        self._folding = None if settings.level is LogLevel.DEBUG else Folding(_ALOUD_ON_A_TERMINAL if stream.isatty() else 1)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._fold_timer: asyncio.TimerHandle | None = None
 
     def add(self, record: ExchangeRecord) -> None:
         """Take one exchange; its record changes no more."""
@@ -48,28 +61,59 @@ class AccessLog:
         if self._timer is None:
             self._timer = self._loop.call_later(_FLUSH_INTERVAL_S, self.flush)
         elif len(self._records) >= _MAX_RECORDS:
-            self._write()
+            self._write(self._take())
 
     def flush(self) -> None:
         """Hand on what waits."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._write()
+        self._write(self._take())
 
-    def _write(self) -> None:
-        records, self._records = self._records, []
-        if records:
-            lines = self._lines(records)
+    def close(self) -> None:
+        """Hand on what waits, and what was counted and not said."""
+        self.flush()
+        if self._fold_timer is not None:
+            self._fold_timer.cancel()
+            self._fold_timer = None
+        if self._folding is not None:
+            self._write(self._fold_lines(self._folding.end()))
+
+    def _write(self, lines: list[str]) -> None:
+        if lines:
             self._writer.write(("\n".join(lines) + "\n").encode(errors="backslashreplace"))
 
-    def _lines(self, records: list[ExchangeRecord]) -> list[str]:
+    def _take(self) -> list[str]:
+        """Make lines of what came."""
+        records, self._records = self._records, []
+        if self._folding is not None:
+            records = self._fold(records, self._folding)
         if self._shape is LogFormat.JSON:
             return [format_json(record) for record in records]
         if self._shape is LogFormat.LOGFMT:
             return [format_logfmt(record) for record in records]
         width = width_of(self._stream)
         return [format_text(record, colour=self._colour, width=width) for record in records]
+
+    def _fold(self, records: list[ExchangeRecord], folding: Folding) -> list[ExchangeRecord]:
+        """Leave out what is counted; see that the count is written when its time has come."""
+        now = time.time()
+        left = [record for record in records if record.problem is None or not folding.takes(record, now)]
+        if self._fold_timer is None and folding.next_end is not None:
+            self._fold_timer = self._loop.call_later(max(_FOLD_PAUSE_S, folding.next_end - now), self._unfold, folding)
+        return left
+
+    def _unfold(self, folding: Folding) -> None:
+        self._fold_timer = None
+        self._write(self._fold_lines(folding.expire(time.time())))
+        self._fold([], folding)
+
+    def _fold_lines(self, folds: list[Fold]) -> list[str]:
+        if self._shape is LogFormat.JSON:
+            return [fold_json(fold) for fold in folds]
+        if self._shape is LogFormat.LOGFMT:
+            return [fold_logfmt(fold) for fold in folds]
+        return [fold_text(fold, colour=self._colour) for fold in folds]
 
 
 class EventFormatter(logging.Formatter):

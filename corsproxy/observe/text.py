@@ -9,6 +9,7 @@ from typing import Final
 
 from corsproxy.cors.decide import Reason
 from corsproxy.observe.fields import MAX_MESSAGE, cut, target_of, text_of
+from corsproxy.observe.folding import MANY, Fold
 from corsproxy.observe.terminal import paint, printable
 from corsproxy.record import ExchangeRecord
 
@@ -22,6 +23,7 @@ _DIM, _RED, _GREEN, _YELLOW, _CYAN = "2", "1;31", "32", "33", "36"
 _BY_CLASS: Final = {1: _CYAN, 2: _GREEN, 3: _CYAN, 4: _YELLOW, 5: _RED}
 # Not worth a word: that a line stands there without a problem says it.
 _UNREMARKABLE: Final = frozenset({Reason.NO_ORIGIN, Reason.SAME_ORIGIN, Reason.ORIGIN_ALLOWED, Reason.CORS_PASSTHROUGH})
+_HARMLESS: Final = _UNREMARKABLE | {Reason.PREFLIGHT_GRANTED}
 _KIBI: Final = 1024
 
 
@@ -46,6 +48,19 @@ def format_text(record: ExchangeRecord, *, colour: bool = False, width: int = 0)
     return " ".join([*pieces, *(f" {paint(text, shade or hue, colour=colour)}" for text, shade in said)])
 
 
+def fold_text(fold: Fold, *, colour: bool = False) -> str:
+    """Write what stands for refusals that repeat."""
+    who = f"from {printable(fold.origin)}" if fold.origin else f"by {fold.client}"
+    notes = "from many" if MANY in (fold.origin, fold.client) else ", ".join(filter(None, [who, _more(fold)]))
+    more = f"{fold.count} more since {clock(fold.first)}"
+    pieces = [paint(clock(fold.last), _DIM, colour=colour), paint(str(fold.status), _YELLOW, colour=colour), f"{more:{_PATH_WIDTH + 16}}"]
+    return " ".join([*pieces, f" {paint(f'{fold.problem} {fold.title}', _YELLOW, colour=colour)}", f" {paint(notes, _DIM, colour=colour)}"])
+
+
+def _more(fold: Fold) -> str:
+    return "" if fold.reason == Reason.ORIGIN_REFUSED.value else printable(fold.reason)
+
+
 def clock(seconds: float) -> str:
     """Write the time of day as the person's own clock shows it."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%H:%M:%S")
@@ -60,7 +75,11 @@ def _said(record: ExchangeRecord) -> list[tuple[str, str]]:
     # Where something else went wrong, it does not matter whose page called.
     if decision is not None and decision.origin and (problem is None or record.reason == decision.reason.value):
         notes.append(f"from {printable(text_of(decision.origin))}")
-    notes += filter(None, [_reason(record)])
+    reason = _reason(record)
+    # A browser hides this answer from its page, whatever its status says.
+    is_hidden = problem is None and decision is not None and decision.reason not in _HARMLESS
+    if reason and not is_hidden:
+        notes.append(reason)
     if record.client and not record.client.startswith(_OWN_MACHINE):
         notes.append(f"by {printable(cut(record.client))}")
     if record.retries:
@@ -71,6 +90,8 @@ def _said(record: ExchangeRecord) -> list[tuple[str, str]]:
         # People who ask about an error can name the id: its page shows it.
         notes.append(f"id {printable(record.request_id)}")
     said = [(f"{problem.code} {problem.title}", "")] if problem is not None else []
+    if is_hidden:
+        said.append((reason, _YELLOW))
     return [*said, (", ".join(notes), _DIM)] if notes else said
 
 

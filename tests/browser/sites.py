@@ -173,11 +173,12 @@ class Servers:
 class RunningProxy:
     """`corsproxy` as a user starts it, and all that it says, in order."""
 
-    def __init__(self, policy: Path) -> None:
+    def __init__(self, policy: Path, *, admin: bool = False) -> None:
+        variables = {} if admin else {"CORSPROXY_ADMIN_LISTEN": "off"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "corsproxy", "--config", str(policy)],
             cwd=policy.parent,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "CORSPROXY_ADMIN_LISTEN": "off"},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -115,7 +115,7 @@ async def test_a_shorter_deadline_does_not_wait_for_the_old_pace_of_looking(
     proxy: ProxyFactory, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(server, "_sweep_interval", lambda _: 3600.0)
+        patch.setattr(server, "sweep_interval", lambda _: 3600.0)
         front = await proxy()
     await turns()
     reconfigure(front, route(upstream, timeouts=Timeouts(response=0.1)))

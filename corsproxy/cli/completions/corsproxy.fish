@@ -50,8 +50,8 @@ function _shtab_corsproxy_using
   test "$_shtab_corsproxy_cmdpath" = "$argv"
 end
 
-set -g _shtab_corsproxy_commands run reload probe demo check validate explain config init explain-code dev-cert schema completion version
-set -g _shtab_corsproxy_opts_with_value --allow-origin --config --credentials --dir --format --header --host --listen --method --origin --path --port --upstream --url -c
+set -g _shtab_corsproxy_commands run reload probe demo check validate explain diff doctor config init explain-code dev-cert schema completion version
+set -g _shtab_corsproxy_opts_with_value --allow-origin --ca-file --config --credentials --dir --fail-on --format --header --host --listen --method --origin --path --port --timeout --upstream --url --via -c
 
 complete -c corsproxy -e
 complete -c corsproxy -f
@@ -63,6 +63,7 @@ complete -c corsproxy -n _shtab_corsproxy_using -l upstream -x -d 'the API to st
 complete -c corsproxy -n _shtab_corsproxy_using -l allow-origin -x -d 'an origin whose pages may call; may be repeated'
 complete -c corsproxy -n _shtab_corsproxy_using -l allow-credentials -d 'let them send cookies and other credentials'
 complete -c corsproxy -n _shtab_corsproxy_using -l listen -x -d 'where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)'
+complete -c corsproxy -n _shtab_corsproxy_using -l no-express -d 'serve every exchange the slower way, for doubt and for comparison'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a run -d 'Run the proxy until it is told to end.'
 complete -c corsproxy -n '_shtab_corsproxy_using run' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using run' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the policy file, or - for stdin (default: ./corsproxy.yaml, then /etc/corsproxy/corsproxy.yaml)'
@@ -70,6 +71,7 @@ complete -c corsproxy -n '_shtab_corsproxy_using run' -l upstream -x -d 'the API
 complete -c corsproxy -n '_shtab_corsproxy_using run' -l allow-origin -x -d 'an origin whose pages may call; may be repeated'
 complete -c corsproxy -n '_shtab_corsproxy_using run' -l allow-credentials -d 'let them send cookies and other credentials'
 complete -c corsproxy -n '_shtab_corsproxy_using run' -l listen -x -d 'where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)'
+complete -c corsproxy -n '_shtab_corsproxy_using run' -l no-express -d 'serve every exchange the slower way, for doubt and for comparison'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a reload -d 'Let a running proxy load its file again, and say what it found.'
 complete -c corsproxy -n '_shtab_corsproxy_using reload' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using reload' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the file that the proxy runs by, for the address in it'
@@ -81,7 +83,7 @@ complete -c corsproxy -n '_shtab_corsproxy_using probe' -s c -l config -xka "(__
 complete -c corsproxy -n '_shtab_corsproxy_using probe' -l url -x -d 'the admin listener: http://host:port or unix:/path (default: what CORSPROXY_ADMIN_LISTEN or the file says)'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a demo -d 'Show what corsproxy does: a sample API that knows no CORS, the proxy in front of it, and a page that calls both.'
 complete -c corsproxy -n '_shtab_corsproxy_using demo' -s h -l help -d 'show this help message and exit'
-complete -c corsproxy -n '_shtab_corsproxy_using demo' -l port -x -d 'the proxy'"'"'s port; the API and the page take the next two (default: 8080, or free ports where it is taken; 0: free ports)'
+complete -c corsproxy -n '_shtab_corsproxy_using demo' -l port -x -d 'the proxy'"'"'s port; the API, the page and the inspector take the next three (default: 8080, or free ports where it is taken; 0: free ports)'
 complete -c corsproxy -n '_shtab_corsproxy_using demo' -l tls -d 'page and proxy by https, with a certificate that is made for this run'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a check -d 'Load a policy as `run` does, without a socket: say what is wrong with it, or what it lets in.'
 complete -c corsproxy -n '_shtab_corsproxy_using check' -s h -l help -d 'show this help message and exit'
@@ -92,6 +94,7 @@ complete -c corsproxy -n '_shtab_corsproxy_using check' -l upstream -x -d 'the A
 complete -c corsproxy -n '_shtab_corsproxy_using check' -l allow-origin -x -d 'an origin whose pages may call; may be repeated'
 complete -c corsproxy -n '_shtab_corsproxy_using check' -l allow-credentials -d 'let them send cookies and other credentials'
 complete -c corsproxy -n '_shtab_corsproxy_using check' -l listen -x -d 'where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)'
+complete -c corsproxy -n '_shtab_corsproxy_using check' -l no-express -d 'serve every exchange the slower way, for doubt and for comparison'
 complete -c corsproxy -n '_shtab_corsproxy_using check; and test $_shtab_corsproxy_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file, as `--config` names it; - for stdin'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a validate -d 'Load a policy as `run` does, without a socket: say what is wrong with it, or what it lets in.'
 complete -c corsproxy -n '_shtab_corsproxy_using validate' -s h -l help -d 'show this help message and exit'
@@ -102,6 +105,7 @@ complete -c corsproxy -n '_shtab_corsproxy_using validate' -l upstream -x -d 'th
 complete -c corsproxy -n '_shtab_corsproxy_using validate' -l allow-origin -x -d 'an origin whose pages may call; may be repeated'
 complete -c corsproxy -n '_shtab_corsproxy_using validate' -l allow-credentials -d 'let them send cookies and other credentials'
 complete -c corsproxy -n '_shtab_corsproxy_using validate' -l listen -x -d 'where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)'
+complete -c corsproxy -n '_shtab_corsproxy_using validate' -l no-express -d 'serve every exchange the slower way, for doubt and for comparison'
 complete -c corsproxy -n '_shtab_corsproxy_using validate; and test $_shtab_corsproxy_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file, as `--config` names it; - for stdin'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a explain -d 'Say what becomes of one cross-origin call, why, which line of the policy decides, and what to change; nothing is sent.'
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -s h -l help -d 'show this help message and exit'
@@ -120,6 +124,26 @@ complete -c corsproxy -n '_shtab_corsproxy_using explain' -l upstream -x -d 'the
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -l allow-origin -x -d 'an origin whose pages may call; may be repeated'
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -l allow-credentials -d 'let them send cookies and other credentials'
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -l listen -x -d 'where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)'
+complete -c corsproxy -n '_shtab_corsproxy_using explain' -l no-express -d 'serve every exchange the slower way, for doubt and for comparison'
+complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a diff -d 'Say what a new policy lets in that an old one did not, and what no longer; for reviews of changes.'
+complete -c corsproxy -n '_shtab_corsproxy_using diff' -s h -l help -d 'show this help message and exit'
+complete -c corsproxy -n '_shtab_corsproxy_using diff' -l json -d 'write JSON, for programs'
+complete -c corsproxy -n '_shtab_corsproxy_using diff' -l fail-on -xka "widen" -d 'widen: exit with 1 if something is, or may be, newly allowed'
+complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a doctor -d 'Ask a live server as a browser would, judge its answers as a browser does, and name the fault with its fix.'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -s h -l help -d 'show this help message and exit'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l origin -x -d 'the origin of the page whose script calls'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l method -x -d 'the method, as the script writes it (default: GET)'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l header -x -d 'a request header that the script sets, with its value where that matters; may be repeated'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l credentials -xka "include omit" -d 'what the script asks for (default: what the policy allows)'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l upload-listener -d 'the script watches an upload (XMLHttpRequest)'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l stream -d 'the body is a ReadableStream'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l websocket -d 'the script opens a WebSocket'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l via -x -d 'the address of a proxy, to ask both and show them side by side: http://localhost:8080'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l preflight-only -d 'send the preflight and no request, which a server might act on'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l timeout -x -d 'how long each answer may take (default: 10)'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'authorities of certificates to believe besides the system'"'"'s'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the file of the corsproxy in front, for the line in it that decides'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l json -d 'write JSON, for programs'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a config -d 'Print every key with its value in force, and where that comes from: a file that loads again.'
 complete -c corsproxy -n '_shtab_corsproxy_using config' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using config' -l effective -d 'what is in force: the file, with variables, flags and defaults'
@@ -129,6 +153,7 @@ complete -c corsproxy -n '_shtab_corsproxy_using config' -l upstream -x -d 'the 
 complete -c corsproxy -n '_shtab_corsproxy_using config' -l allow-origin -x -d 'an origin whose pages may call; may be repeated'
 complete -c corsproxy -n '_shtab_corsproxy_using config' -l allow-credentials -d 'let them send cookies and other credentials'
 complete -c corsproxy -n '_shtab_corsproxy_using config' -l listen -x -d 'where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)'
+complete -c corsproxy -n '_shtab_corsproxy_using config' -l no-express -d 'serve every exchange the slower way, for doubt and for comparison'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a init -d 'Write a policy file to begin with. It asks nothing, and overwrites nothing unless told to.'
 complete -c corsproxy -n '_shtab_corsproxy_using init' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using init' -l upstream -x -d 'the API to stand in front of (default: http://localhost:9000)'

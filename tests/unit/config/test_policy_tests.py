@@ -156,4 +156,4 @@ def test_a_test_knows_where_it_says_what_it_expects() -> None:
 def test_keys_of_a_test_are_not_recommended_at_the_top() -> None:
     (line,) = said(f"{UC}expect: allow\n")
 
-    assert line.startswith("CP103 3:1 `expect` is not a key of the file | take it out; docs/configuration.md lists all keys")
+    assert line.startswith("CP103 3:1 `expect` is not a key of the file | take it out; the name most like it is `express`;")

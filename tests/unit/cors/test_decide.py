@@ -357,13 +357,22 @@ def test_a_preflight_of_another_origin_is_refused_with_or_without_enforce(case: 
     """Rule 21: refused preflights are answered here, never forwarded; `enforce` has no say."""
     values, reason, origin = case
     for policy in (POLICY, LAX):
-        assert decide(policy, replace(PREFLIGHT, origin=values)) == Decision(Kind.PREFLIGHT, reason, refused=True, origin=origin)
+        assert decide(policy, replace(PREFLIGHT, origin=values)) == Decision(
+            Kind.PREFLIGHT, reason, refused=True, origin=origin, requested_method=b"PUT"
+        )
 
 
 def test_a_refused_origin_learns_nothing_of_methods_and_names() -> None:
     decision = decide(POLICY, replace(asking(b"x-b", method=b"DELETE"), origin=(EVIL,)))
 
-    assert (decision.subject, decision.requested, decision.requested_method) == (b"", (), b"")
+    assert (decision.subject, decision.requested, decision.granted) == (b"", (), False)
+
+
+@pytest.mark.parametrize("asked", [(b"PUT, GET",), (b"PUT", b"PUT"), (b"",), (b"A" * 5000,)])
+def test_what_a_refused_preflight_asked_for_is_known_if_it_is_a_method(asked: tuple[bytes, ...]) -> None:
+    """People who look into it want to know; no answer says it."""
+    assert decide(POLICY, replace(PREFLIGHT, origin=(EVIL,))).requested_method == b"PUT"
+    assert decide(POLICY, replace(PREFLIGHT, origin=(EVIL,), request_method=asked)).requested_method == b""
 
 
 # --- cors: none -----------------------------------------------------------------------------------
@@ -372,10 +381,10 @@ def test_a_refused_origin_learns_nothing_of_methods_and_names() -> None:
 @table(
     {
         "no Origin": (Facts(b"GET"), Decision(Kind.NOT_CORS, Reason.NO_ORIGIN)),
-        "a preflight": (PREFLIGHT, Decision(Kind.PREFLIGHT, Reason.CORS_NONE, refused=True, origin=APP)),
+        "a preflight": (PREFLIGHT, Decision(Kind.PREFLIGHT, Reason.CORS_NONE, refused=True, origin=APP, requested_method=b"PUT")),
         "a preflight that says same-origin": (
             replace(PREFLIGHT, fetch_site=(b"same-origin",)),
-            Decision(Kind.PREFLIGHT, Reason.CORS_NONE, refused=True, origin=APP),
+            Decision(Kind.PREFLIGHT, Reason.CORS_NONE, refused=True, origin=APP, requested_method=b"PUT"),
         ),
         "a cross-origin request": (GET, Decision(Kind.ACTUAL, Reason.CORS_NONE, refused=True, origin=APP)),
         "a same-origin request": (replace(GET, fetch_site=(b"same-origin",)), Decision(Kind.ACTUAL, Reason.SAME_ORIGIN, origin=APP)),

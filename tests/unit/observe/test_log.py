@@ -9,14 +9,17 @@ from collections.abc import Mapping
 import pytest
 
 from corsproxy import problems
-from corsproxy.config.choices import LogFormat
+from corsproxy.config.choices import LogFormat, LogLevel
 from corsproxy.config.export import to_json
 from corsproxy.config.load import load_text
 from corsproxy.config.render import render
 from corsproxy.config.settings import LogSettings
+from corsproxy.observe import folding
+from corsproxy.observe import log as module
 from corsproxy.observe.details import details
 from corsproxy.observe.log import AccessLog, EventFormatter, resolve_format
 from corsproxy.record import ExchangeRecord
+from tests.harness import until
 
 
 def record(**changes: object) -> ExchangeRecord:
@@ -65,10 +68,10 @@ async def test_a_closed_stdout_costs_lines_and_not_the_proxy() -> None:
 async def test_many_lines_wait_for_no_timer() -> None:
     stream = io.StringIO()
     log = AccessLog(LogSettings(format=LogFormat.JSON), stream)
-    for _ in range(1000):
+    for _ in range(3 * module._MAX_RECORDS):
         log.add(record())
 
-    assert stream.getvalue().count("\n") == 1000
+    assert stream.getvalue().count("\n") == 3 * module._MAX_RECORDS
 
 
 def test_an_event_on_a_terminal_has_the_colour_of_its_level() -> None:
@@ -144,3 +147,63 @@ def test_the_lines_of_an_event_stand_below_it_or_in_a_list() -> None:
     assert EventFormatter(LogFormat.TEXT).format(event) == "listening\n  /a to b\n  / to c"
     assert json.loads(EventFormatter(LogFormat.JSON).format(event))["corsproxy.routes"] == ["/a to b", "/ to c"]
     assert EventFormatter(LogFormat.LOGFMT).format(event).endswith(' message=listening corsproxy.routes="/a to b; / to c"')
+
+
+REFUSAL = {"status": 403, "problem": problems.ORIGIN_REFUSED, "reason": "origin-refused"}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def refusals(log: AccessLog, count: int) -> None:
+    for _ in range(count):
+        log.add(record(**REFUSAL))
+
+
+async def test_refusals_that_repeat_are_counted_and_the_end_says_how_many() -> None:
+    stream = io.StringIO()
+    log = AccessLog(LogSettings(format=LogFormat.JSON), stream)
+    refusals(log, 1000)
+    log.add(record())
+    log.close()
+    log.close()
+
+    entries = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(entry["http.response.status_code"], entry.get("corsproxy.folded")) for entry in entries] == [
+        (403, None),
+        (200, None),
+        (403, 999),
+    ]
+
+
+async def test_the_count_is_written_when_its_minute_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of the wall runs on; the loop's timer is what is waited for."""
+    monkeypatch.setattr(folding, "WINDOW_S", 0.0)
+    monkeypatch.setattr(module, "_FOLD_PAUSE_S", 0.0)
+    stream = io.StringIO()
+    log = AccessLog(LogSettings(format=LogFormat.LOGFMT), stream)
+    refusals(log, 3)
+    log.flush()
+    await until(lambda: "corsproxy.folded=2" in stream.getvalue())
+    log.close()
+
+
+async def test_who_looks_for_a_fault_sees_each_refusal() -> None:
+    stream = io.StringIO()
+    log = AccessLog(LogSettings(format=LogFormat.JSON, level=LogLevel.DEBUG), stream)
+    refusals(log, 50)
+    log.close()
+
+    assert stream.getvalue().count("\n") == 50
+
+
+async def test_a_person_who_tries_things_out_sees_the_first_few() -> None:
+    stream = Terminal()
+    log = AccessLog(LogSettings(), stream)
+    refusals(log, 30)
+    log.close()
+
+    assert stream.getvalue().count("403") == 21
+    assert "10 more since" in stream.getvalue()

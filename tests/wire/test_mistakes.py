@@ -1,0 +1,62 @@
+"""A mistake of ours is still an answer, it is logged, and nothing is left behind."""
+
+import pytest
+
+from tests.conftest import ErrorLog
+from tests.harness import Proxy, Upstream, get, head, put, until
+
+LANE_MODULES = {"aiohttp": "corsproxy.gateway.handler", "express": "corsproxy.gateway.express_exchange"}
+
+
+def fail(*_: object, **__: object) -> None:
+    raise RuntimeError("a mistake")
+
+
+@pytest.mark.parametrize("request_", [get(), put(b"something")], ids=["get", "put"])
+async def test_a_mistake_of_ours_is_an_answer(
+    front: Proxy, lane: str, quiet_loop: ErrorLog, monkeypatch: pytest.MonkeyPatch, request_: bytes
+) -> None:
+    monkeypatch.setattr(f"{LANE_MODULES[lane]}.plan", fail)
+    client = await front.connect()
+    got = await client.ask(request_)
+
+    assert got.status == 500
+    (record,) = await front.recorded()
+    assert (record.failure, record.problem and record.problem.code) == ("RuntimeError('a mistake')", "CP501")
+    assert quiet_loop.lines
+    quiet_loop.lines.clear()
+
+
+async def test_a_mistake_in_front_of_an_answer_cuts_the_upstream(
+    front: Proxy, upstream: Upstream, quiet_loop: ErrorLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corsproxy.edits.render", fail)
+    client = await front.connect()
+    await client.send(get())
+    served = await upstream.accept()
+    await served.read_request()
+    await served.send(head(b"HTTP/1.1 200 OK", b"Content-Length: 5") + b"he")
+
+    assert (await client.read_response()).status == 500
+    await served.wait_closed()
+    assert quiet_loop.lines
+    quiet_loop.lines.clear()
+
+
+async def test_a_mistake_in_the_middle_of_an_answer_does_not_look_complete(
+    front: Proxy, upstream: Upstream, quiet_loop: ErrorLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await front.connect()
+    await client.send(get())
+    served = await upstream.accept()
+    await served.read_request()
+    await served.send(head(b"HTTP/1.1 200 OK", b"Transfer-Encoding: chunked") + b"2\r\nhe\r\n")
+    await client.read_until(b"he\r\n")
+    monkeypatch.setattr("corsproxy.gateway.exchange.frame", fail)
+    await served.send(b"3\r\nllo\r\n0\r\n\r\n")
+
+    assert await client.read_until_close() == b""
+    await until(lambda: bool(front.records))
+    assert front.records[0].problem is not None
+    assert quiet_loop.lines
+    quiet_loop.lines.clear()
