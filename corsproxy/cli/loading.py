@@ -108,13 +108,13 @@ def source_of(arguments: argparse.Namespace) -> PolicySource | None:
         return None
     overrides = found | _overrides(arguments)
     if name == STDIN:
-        content = _read_stdin()
+        content = read_stdin()
         return PolicySource(None, lambda: load_text(content, "<stdin>", overrides, os.environ), ("--config", STDIN, *_spelled(overrides)))
     flags = ("--config", str(Path(name).absolute()), *_spelled(overrides))
     return PolicySource(Path(name), lambda: load_file(name, overrides, os.environ), flags)
 
 
-def _read_stdin() -> bytes:
+def read_stdin() -> bytes:
     """Return what stdin holds; nothing where it leads to what cannot be read."""
     try:
         return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
