@@ -1,13 +1,17 @@
 """
-What metrics cost: counting one exchange on the data path, and one scrape.
+What metrics cost: counting one exchange on the data path, one scrape, and a whole request with and without counting.
 
-CPU time of this process, best of several rounds; figures are nanoseconds, and milliseconds for a scrape.
+CPU time, best of several rounds. For the whole request two proxies take turns, one of which counts nothing; it is their own time, so what
+else the machine does matters little.
 """
 
+import asyncio
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from corsproxy import problems
 from corsproxy.cors.decide import Decision, Kind, Reason
@@ -44,6 +48,85 @@ def best(work: Callable[[], object], times: int) -> float:
     return min(found)
 
 
+# --- a whole request ---
+
+WHOLE_ROUNDS = 10
+WHOLE_REQUESTS = 4_000
+CONNECTIONS = 8
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example.com\r\n\r\n"
+NOTHING = "from corsproxy.observe.counters import Counters; Counters.add = lambda self, record: None; "
+RUN = "from corsproxy.cli.main import main; raise SystemExit(main())"
+
+
+class Answering(asyncio.Protocol):
+    """An upstream that answers every read with the same bytes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        del data
+        assert isinstance(self.transport, asyncio.Transport)
+        self.transport.write(ANSWER)
+
+
+async def begin(upstream: int, program: str) -> tuple[asyncio.subprocess.Process, int]:
+    flags = ("--listen", "127.0.0.1:0", "--upstream", f"http://127.0.0.1:{upstream}", "--allow-origin", "https://app.example.com")
+    variables = os.environ | {"CORSPROXY_LOG_ACCESS": "false", "CORSPROXY_ADMIN_LISTEN": "off"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, *flags, env=variables, cwd=Path(__file__).parents[1], stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    said = b""
+    while not (found := re.search(rb"listening on http://127.0.0.1:(\d+)", said)):
+        line = await process.stderr.readline()
+        if not line:
+            sys.exit(said.decode())
+        said += line
+    return process, int(found[1])
+
+
+def cpu_of(pid: int) -> float:
+    """Return the time that all threads of a process have run, in seconds."""
+    return sum(int(each.read_text().split()[0]) for each in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+async def ask(port: int, times: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(times):
+        writer.write(REQUEST)
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(2)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def whole() -> None:
+    upstream = await asyncio.get_running_loop().create_server(Answering, "127.0.0.1", 0)
+    port = upstream.sockets[0].getsockname()[1]
+    proxies = {"with counting": await begin(port, RUN), "without": await begin(port, NOTHING + RUN)}
+    found: dict[str, list[float]] = {name: [] for name in proxies}
+    try:
+        for number in range(WHOLE_ROUNDS + 1):
+            for name, (process, own_port) in list(proxies.items())[:: 1 if number % 2 else -1]:
+                before = cpu_of(process.pid)
+                await asyncio.gather(*(ask(own_port, WHOLE_REQUESTS // CONNECTIONS) for _ in range(CONNECTIONS)))
+                # The first round warms up.
+                if number:
+                    found[name].append((cpu_of(process.pid) - before) / WHOLE_REQUESTS * 1e6)
+    finally:
+        for process, _ in proxies.values():
+            process.terminate()
+            await process.communicate()
+        upstream.close()
+    for name, each in found.items():
+        rounds = ", ".join(f"{value:.1f}" for value in each)
+        sys.stdout.write(
+            f"a whole request {name}: {min(each):.1f} µs at best, {sorted(each)[len(each) // 2]:.1f} µs in the middle ({rounds})\n"
+        )
+
+
 def main() -> None:
     counters = Counters()
     nothing = best(lambda: None, TIMES)
@@ -61,6 +144,7 @@ def main() -> None:
         body, _ = render(snapshot, accept)
         taken = best(lambda accept=accept: render(snapshot, accept), SCRAPES)  # type: ignore[misc]
         sys.stdout.write(f"writing {len(body)} bytes of {name}: {taken * 1e3:.2f} ms\n")
+    asyncio.run(whole())
 
 
 if __name__ == "__main__":

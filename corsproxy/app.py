@@ -64,7 +64,6 @@ class App:
         """Swap the settings; exchanges in flight end under the old ones. The addresses stay. Raises BadTlsFile, and changes nothing then."""
         log = self.gateway.settings.log
         self.gateway.reconfigure(self._personal(settings))
-        self.ring.renew()
         if settings.log != log:
             self._close_log()
             self._access = self._access_log(settings)

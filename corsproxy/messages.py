@@ -100,6 +100,26 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """To a worker: tell of the exchanges that ended after one of yours, at most so many. `number` tells one question from another."""
+
+    number: int
+    after: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Of a worker: exchanges after one, as `Entry.as_plain` writes them; the number of its last one, and what it has counted."""
+
+    number: int
+    after: int
+    entries: tuple[dict[str, Any], ...]
+    last: int
+    counts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Born:
     """Of the nursery: the next worker that was asked for is this process; 0 if it could not be made."""
 

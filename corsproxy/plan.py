@@ -20,6 +20,7 @@ from corsproxy.forward import Forward, Request, Tunnel, forward, sent_host
 from corsproxy.problems import Problem
 from corsproxy.recall import Recall
 from corsproxy.resilience.bucket import key_of
+from corsproxy.semantics.accept import worth_keeping
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, RequestHead, Survey, survey_request
 from corsproxy.semantics.forwarded import ClientFacts, Hop, read_client
 from corsproxy.semantics.framing import NO_BODY, Body, Refusal, connection_options, is_persistent, request_body
@@ -92,7 +93,7 @@ def plan_anew(settings: Settings, head: RequestHead, connection: Connection, fre
     # aiohttp loses what a client pipelines behind an Upgrade: the connection ends after an answer that is none to it.
     persistent = is_persistent(head.minor, options) and b"upgrade" not in survey.noted
     exchange = _identify(settings, head, survey, options, connection, fresh)
-    context = Context(head.method, head.minor, persistent, exchange=exchange, accept=survey.noted.get(b"accept", ()))
+    context = Context(head.method, head.minor, persistent, exchange=exchange, accept=worth_keeping(survey.noted.get(b"accept", ())))
     body = request_body(head, survey)
     if isinstance(body, Refusal):
         return _refuse(context, body)

@@ -611,6 +611,8 @@ DRAINING: Final = Problem(
     status=503,
     stage=Stage.PROXY,
     detail="The proxy is shutting down. Try again.",
+    word="shutting_down",
+    proxy_error="proxy_internal_response",
 )
 TOO_MANY_TUNNELS: Final = Problem(
     "CP318",

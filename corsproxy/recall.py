@@ -20,6 +20,7 @@ from corsproxy.forward import Forward
 from corsproxy.known import COPIED, CUT, CUT_ID, CUT_PARENT, CUT_TRACE, Client, KnownAnswer, KnownForward, Site, cut
 from corsproxy.memo import Memo, Sights
 from corsproxy.resilience.bucket import key_of
+from corsproxy.semantics.accept import MAX_BYTES as MAX_ACCEPT_BYTES
 from corsproxy.semantics.acts import (
     ACCEPT,
     DOUBT,
@@ -146,7 +147,7 @@ class Recall:
                     continue
                 elif act == PRESENT:
                     note(lower)
-                elif act == ACCEPT:
+                elif act == ACCEPT and not accept and len(value) <= MAX_ACCEPT_BYTES:
                     accept.append(value)
                 elif act == PARENT:
                     if parent is not None:
@@ -174,7 +175,7 @@ class Recall:
                                 put(value)
                     elif act == TELL:
                         told += (lower, value)
-                    elif act == DOUBT:
+                    elif act in (DOUBT, ACCEPT):
                         return None
                     continue
             put(written)

@@ -188,7 +188,7 @@ class Reloader:
             # It was sound when it was checked, a moment ago.
             problem = problems.RELOAD_REFUSED
             _log.error(_STAYS, problem.code, problem.title, extra=details(problem, lines=[str(error)]))
-            said = diagnostic(error.problem, None, str(error), error.help)
+            said = loaded.secrets.strike_from(diagnostic(error.problem, None, str(error), error.help))
             return ReloadOutcome(False, (*loaded.diagnostics, said), (), False, now)
         self.in_force = InForce(settings, loaded, needs_restart)
         self._files_in_force = self.files = loaded.files

@@ -14,7 +14,7 @@ from corsproxy.config.settings import Settings
 from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.gateway.listener import Sockets
 from corsproxy.gateway.server import CannotListen
-from corsproxy.messages import Ask, Begin, End, Failed, Ready, Reload, Reloaded, Stop, Told
+from corsproxy.messages import Ask, Begin, End, Failed, Look, Ready, Reload, Reloaded, Seen, Stop, Told
 from corsproxy.observe.log import configure_events
 from corsproxy.vitals import figures_of_worker, upstream_checks
 
@@ -95,6 +95,9 @@ class _Worker:
         elif isinstance(message, Ask):
             assert self._channel is not None  # noqa: S101
             self._channel.send(self._told(message.number))
+        elif isinstance(message, Look):
+            assert self._channel is not None  # noqa: S101
+            self._channel.send(self._seen(message))
         else:
             self._orders.put_nowait(message)
 
@@ -106,6 +109,12 @@ class _Worker:
         assert self._app is not None  # noqa: S101
         gateway = self._app.gateway
         return Told(number, figures_of_worker(gateway, self._app.counters), upstream_checks(gateway))
+
+    def _seen(self, look: Look) -> Seen:
+        assert self._app is not None  # noqa: S101 - the supervisor waits for Ready
+        ring = self._app.ring
+        found = ring.since(look.after, look.most)
+        return Seen(look.number, look.after, tuple(entry.as_plain() for entry in found.entries), found.last, ring.counts())
 
     def _reconfigure(self, settings: Settings) -> str:
         """Put settings in force; returns why they are not."""

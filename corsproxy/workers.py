@@ -26,7 +26,7 @@ from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
 from corsproxy.gateway.listener import Sockets
 from corsproxy.gathering import Gathering
-from corsproxy.messages import Begin, Born, End, Failed, Gone, Ready, Reload, Reloaded, Stop, Told, to_frame
+from corsproxy.messages import Begin, Born, End, Failed, Gone, Ready, Reload, Reloaded, Seen, Stop, Told, to_frame
 from corsproxy.nursery import Nursery, begin_nursery
 from corsproxy.observe.details import details
 from corsproxy.observe.log import configure_events
@@ -75,6 +75,7 @@ class Worker:
     failure: Failed | None = None
     verdict: "asyncio.Future[str] | None" = None
     told: Told | None = None
+    seen: int = 0
 
 
 class Supervisor:
@@ -182,6 +183,8 @@ class Supervisor:
                 worker.failure = message
             case Told():
                 self.gathering.on_told(worker, message)
+            case Seen():
+                self.gathering.on_seen(worker, message)
             case Reloaded(number, error):
                 if number == self._reloads and worker.verdict is not None and not worker.verdict.done():
                     worker.verdict.set_result(error)

@@ -7,10 +7,11 @@ Each function says what a person would ask about, and nothing where all is as us
 from collections.abc import Iterator
 from typing import Final
 
+from corsproxy.config.admin import is_private
 from corsproxy.config.choices import Redirects
 from corsproxy.config.plaintext import is_private_host
 from corsproxy.config.rates import RateLimit, format_rate
-from corsproxy.config.settings import ForwardingSettings, HostRules, Listen, Route, RouteLimits, ServerTls
+from corsproxy.config.settings import AdminSettings, ForwardingSettings, HostRules, Listen, Route, RouteLimits, ServerTls
 from corsproxy.config.units import format_size
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import CorsPolicy
@@ -44,6 +45,29 @@ def hosts(rules: HostRules) -> str:
         return "any Host name"
     names = sorted(name.decode() for name in rules.names) + [f"*{suffix.decode()}" for suffix in rules.suffixes]
     return ", ".join([*names, *(["localhost, *.localhost, IP addresses"] if rules.loopback else [])])
+
+
+def admin(settings: AdminSettings) -> str:
+    """Say where operators ask, and what they get there; nothing where that is as usual."""
+    if settings == AdminSettings():
+        return ""
+    if settings.listen is None:
+        return "off: no health, no metrics, no reload by request"
+    named = "" if settings.hosts == AdminSettings().hosts else f"; answers for {hosts(settings.hosts)}"
+    if is_private(settings.listen):
+        return f"{settings.listen}{named}"
+    served = "everything" if settings.dangerously_expose_admin else "health and metrics only"
+    return f"{settings.listen}, which other machines can reach: {served}{named}"
+
+
+def dangers_of_admin(settings: AdminSettings) -> Iterator[str]:
+    """Say what whoever can reach the admin listener may do."""
+    if settings.listen is None:
+        return
+    if settings.dangerously_expose_admin and not is_private(settings.listen):
+        yield "admin: whoever can reach it sees who calls what, and can make the file be loaded again"
+    if settings.hosts.any_host:
+        yield "admin: a web page can make its own name lead to it, and read what it serves (DNS rebinding)"
 
 
 def client_certificates(tls: ServerTls) -> str:

@@ -185,6 +185,7 @@ class Route:
     cookies: CookieRules = KEEP_COOKIES
     redirects: Redirects = Redirects.REWRITE
     paths: PathMap = field(init=False, repr=False, compare=False, default=PathMap())
+    kept: Kept = field(init=False, repr=False, compare=False, default_factory=Kept)
 
     def __post_init__(self) -> None:
         """Say once what is done to every path."""

@@ -310,7 +310,7 @@ def _exposed(policy: CorsPolicy) -> str:
     if policy.exposed is None:
         return "the script reads every header but Set-Cookie"
     listed = "".join(f"{_text(name)}, " for name in policy.exposed)
-    return f"the script reads {listed}and the seven headers that are always exposed"
+    return f"the script reads {listed and f'{listed}and '}the seven headers that are always exposed"
 
 
 def _text(value: bytes) -> str:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from corsproxy import problems
 from corsproxy.answers import Answer, Context, problem_answer
-from corsproxy.gateway.exchange import Incoming, admit, identify, is_too_large, is_tried_again, record_answer
+from corsproxy.gateway.exchange import Incoming, admit, identify, is_too_large, is_tried_again, record_answer, record_connection
 from corsproxy.gateway.pool import UpstreamUnavailable
 from corsproxy.gateway.tunnel import break_off
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.plan import Forward, plan
 from corsproxy.problems import Problem
-from corsproxy.record import ExchangeRecord
+from corsproxy.record import MAX_USER_AGENT, ExchangeRecord
 from corsproxy.semantics.fields import RequestHead
 from corsproxy.semantics.framing import NO_BODY, frame, last_chunk
 
@@ -53,9 +53,12 @@ class ExpressExchange(Incoming):
         house, connection = self._house, self._lane.connection
         peer = connection.peer
         record = self._record = ExchangeRecord(time.time(), time.perf_counter(), head.method, head.target, peer.peer)
+        record.is_tls, record.user_agent = peer.tls, house.heads.user_agent[:MAX_USER_AGENT]
         house.enter(connection)
         context: Context | None = None
         try:
+            if house.tracer is not None:
+                head = house.tracer.enter(head, record)
             planned = plan(house.settings, head, peer, house.fresh())
             context = self.context = planned.context
             identify(record, context)
@@ -82,7 +85,7 @@ class ExpressExchange(Incoming):
         is_second = record.retries > 0
         connection = None if is_second else pool.take()
         if connection is not None:
-            record.upstream_reused, record.connected = True, record.started
+            record.upstream_reused, record.placed, record.connected = True, record.started, record.started
             self._begin(record, planned, connection)
             return
         task = self._acquiring = self._loop.create_task(pool.acquire(planned.route.timeouts.connect, fresh=is_second))
@@ -105,8 +108,8 @@ class ExpressExchange(Incoming):
             elif task.cancelled():
                 self.cancel()
             else:
-                connection, record.upstream_reused = task.result()
-                record.connected = time.perf_counter()
+                connection, reused = task.result()
+                record_connection(record, connection, reused=reused)
                 self._begin(record, planned, connection)
         except Exception as mistake:  # noqa: BLE001
             self._confess(mistake)

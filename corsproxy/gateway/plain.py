@@ -34,9 +34,8 @@ _NEVER_PLAIN: Final = (b"upgrade", b"expect", b"sec-websocket-key1")
 _NEVER: Final = 1
 _HOST: Final = 2
 _FRAMING: Final = 4 | 8
-# aiohttp takes so many times more lines than a head may have, trailers counted.
-_PARSED_EXCESS: Final = 4
 _MARKS: Final = {**{name: 2 << place for place, name in enumerate(SINGLETONS)}, **dict.fromkeys(_NEVER_PLAIN, _NEVER)}
+_AGENT: Final = _MARKS[b"user-agent"]
 
 # Spellings of names, remembered with their marks. Bounded: a client that makes names up cannot make it grow.
 MAX_SPELLINGS: Final = 1024
@@ -48,19 +47,35 @@ class PlainHeads:
     Reads whole heads, one after another, and keeps nothing from one to the next. One for all connections of a loop.
 
     After `read` has returned a head, `length` is that of its body, and `is_chunked` tells that the length will show. `marks` are those of
-    its fields, and `room` is how many trailers may follow.
+    its fields, `user_agent` is the value of one, and `room` is how many trailers may follow.
     A head has at most `max_bytes` and `max_lines`.
     """
 
-    __slots__ = ("_lines", "_parser", "_spellings", "_target", "is_chunked", "length", "marks", "max_bytes", "max_lines", "room")
+    __slots__ = (
+        "_lines",
+        "_parser",
+        "_spellings",
+        "_target",
+        "is_chunked",
+        "length",
+        "marks",
+        "max_bytes",
+        "max_lines",
+        "max_trailing_lines",
+        "room",
+        "user_agent",
+    )
 
     def __init__(self) -> None:
         self.length = 0
         self.is_chunked = False
         self.marks = 0
         self.room = 0
+        self.user_agent = b""
         self.max_bytes = 0
         self.max_lines = 0
+        self.max_trailing_lines = 0
+        self.user_agent = b""
         self._parser: httptools.HttpRequestParser | None = None
         self._lines: list[FieldLine] = []
         self._target = b""
@@ -99,7 +114,8 @@ class PlainHeads:
     def _is_plain(self, lines: list[FieldLine]) -> bool:
         marks = _NEVER
         spellings = self._spellings
-        for name, _ in lines:
+        self.user_agent = b""
+        for name, value in lines:
             mark = spellings.get(name)
             if mark is None:
                 mark = self._learn(name)
@@ -107,6 +123,8 @@ class PlainHeads:
                 if marks & mark:
                     return False
                 marks |= mark
+                if mark == _AGENT:
+                    self.user_agent = value
         self.length, self.is_chunked, self.marks = 0, False, marks
         if marks & _FRAMING and not self._read_framing(lines):
             return False
@@ -126,7 +144,7 @@ class PlainHeads:
         name, value = framing[0]
         if name == b"transfer-encoding":
             self.is_chunked = True
-            self.room = _PARSED_EXCESS * self.max_lines - len(lines)
+            self.room = self.max_trailing_lines - len(lines)
             return value.lower() == b"chunked"
         length = parse_length([value])
         self.length = length or 0

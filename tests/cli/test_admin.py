@@ -7,9 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -63,13 +66,22 @@ def file_in(tmp_path: Path, text: str = POLICY) -> Path:
     return file
 
 
-def number(port: int, name: str) -> float:
+LABELS = ("kind", "decision", "status_class", "reason", "state", "outcome", "code", "le")
+
+
+def scrape(port: int) -> dict[tuple[str, ...], float]:
+    """Scrape: each number by its name and the values of its labels."""
     status, _, body = ask(port, "GET", "/metrics", {})
     assert status == 200
-    (found,) = [
-        sample.value for family in text_string_to_metric_families(body.decode()) for sample in family.samples if sample.name == name
-    ]
-    return found
+    return {
+        (sample.name, *(sample.labels[label] for label in LABELS if label in sample.labels)): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+
+
+def number(port: int, name: str) -> float:
+    return scrape(port)[name,]
 
 
 @contextmanager
@@ -154,6 +166,68 @@ def test_its_address_waits_for_a_restart_and_its_hosts_do_not(tmp_path: Path) ->
         )
         assert ask(made.admin_port, "GET", "/healthz", {"Host": "ops.internal"})[0] == 200
         assert b"# admin.listen: needs a restart" in ask(made.admin_port, "GET", "/config", {})[2]
+
+
+# --- several workers ---
+
+
+@contextmanager
+def answering() -> Iterator[int]:
+    """An upstream that answers whatever comes."""
+
+    class Answer(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"four")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield server.server_address[1]
+        server.shutdown()
+        serving.join(10)
+
+
+def test_two_workers_are_added_up_while_they_are_busy(tmp_path: Path) -> None:
+    clients, each = 12, 40
+
+    def load(port: int) -> None:
+        # A connection for every few requests, so that both workers get some.
+        for _ in range(each // 4):
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+                for _ in range(4):
+                    connection.request("GET", "/", headers={"Origin": "https://app.example.com"})
+                    assert connection.getresponse().read() == b"four"
+
+    with answering() as upstream:
+        file_in(tmp_path, POLICY.replace("127.0.0.1:9", f"127.0.0.1:{upstream}") + "workers: 2\n")
+        with running(cwd=tmp_path) as made, ThreadPoolExecutor(clients) as pool:
+            jobs = [pool.submit(load, made.port) for _ in range(clients)]
+            seen = []
+            while not all(job.done() for job in jobs):
+                found = scrape(made.admin_port)
+                seen.append(found.get(("corsproxy_requests_total", "actual", "granted", "2xx"), 0))
+                assert seen[-1] == found.get(("corsproxy_request_duration_seconds_count", "actual"), 0)
+            for job in jobs:
+                job.result()
+            found = scrape(made.admin_port)
+
+    assert seen == sorted(seen)
+    assert found["corsproxy_requests_total", "actual", "granted", "2xx"] == clients * each
+    assert found["corsproxy_request_duration_seconds_count", "actual"] == clients * each
+    assert found["corsproxy_request_duration_seconds_bucket", "actual", "+Inf"] == clients * each
+    assert found["corsproxy_cors_decisions_total", "granted", "origin-allowed"] == clients * each
+    assert found["corsproxy_response_body_bytes_total", "actual"] == clients * each * 4
+    assert found["corsproxy_upstream_connects_total",] + found["corsproxy_upstream_connection_reuses_total",] == clients * each
+    assert (found["corsproxy_workers",], found["corsproxy_in_flight_requests",]) == (2, 0)
+    assert found["corsproxy_in_flight_requests_limit",] == 8000
 
 
 # --- reload ---

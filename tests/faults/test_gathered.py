@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,3 +150,47 @@ def test_an_address_of_the_admin_that_is_taken_keeps_the_proxy_from_starting(tmp
         said = corsproxy("--config", str(file), cwd=tmp_path, CORSPROXY_ADMIN_LISTEN=taken)
     assert said.returncode == 3
     assert f"error[CP504]: cannot listen on {taken}" in said.stderr
+
+
+# --- the inspector ---
+
+
+def looked_at(admin: Admin) -> dict[str, Any]:
+    status, text = admin.get("/inspector/exchanges")
+    assert status == 200, text
+    found = json.loads(text)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_inspector_shows_what_all_workers_have_seen_and_keeps_it_when_one_dies(tmp_path: Path) -> None:
+    with watched(tmp_path) as (process, port, family, admin, _), connections(port, family) as kept:
+        asked = sum(map(len, kept.values()))
+        found = looked_at(admin)
+        assert (len(found["entries"]), found["counts"]["total"]) == (asked, asked)
+        times = [entry["time"] for entry in found["entries"]]
+        assert times == sorted(times)
+        os.kill(family.workers[0], signal.SIGKILL)
+        next_line(process, "CP541")
+        refused = ask(port, "OPTIONS", "/late", PREFLIGHT | {"Access-Control-Request-Headers": "x-trace"})
+        assert refused[0] == 204
+        wait_until(lambda: len(looked_at(admin)["entries"]) == asked + 1)
+        found = looked_at(admin)
+        assert (found["counts"]["total"], found["counts"]["bad"]) == (asked + 1, 1)
+        status, text = admin.get(f"/inspector/exchanges/{found['entries'][-1]['id']}")
+        explained = json.loads(text)
+        assert (status, explained["entry"]["reason"]) == (200, "preflight-header-refused")
+        assert explained["entry"]["place"].startswith(f"{tmp_path}/corsproxy.yaml:")
+        assert "x-trace" in explained["command"]
+
+
+def test_a_worker_that_is_slow_holds_nobody_back_and_tells_nothing_twice(tmp_path: Path) -> None:
+    change = "import corsproxy.gathering as g; g._LOOK_PATIENCE_S = 0.1; g._FRESH_S = 0.0"
+    with watched(tmp_path, change) as (_, port, family, admin, _), connections(port, family) as kept:
+        stopped, other = family.workers
+        os.kill(stopped, signal.SIGSTOP)
+        for _ in range(3):
+            assert len(looked_at(admin)["entries"]) == len(kept[other])
+        os.kill(stopped, signal.SIGCONT)
+        wait_until(lambda: len(looked_at(admin)["entries"]) == sum(map(len, kept.values())))
+        assert len(looked_at(admin)["entries"]) == looked_at(admin)["counts"]["total"]

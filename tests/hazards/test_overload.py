@@ -68,7 +68,7 @@ async def test_preflights_are_answered_however_much_is_going_on(proxy: ProxyFact
 async def test_an_upload_that_is_not_taken_ends_its_connection(
     proxy: ProxyFactory, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("corsproxy.gateway.server._LINGERING_S", 0.05)
+    monkeypatch.setattr("corsproxy.gateway.bounds._LINGERING_S", 0.05)
     front = await proxy(limits=Limits(in_flight=1))
     _, served = await occupy(front, upstream)
     client = await front.connect()
@@ -209,8 +209,8 @@ async def survive(proxy: ProxyFactory, upstream: Upstream, monkeypatch: pytest.M
     made: list[Failing] = []
     bind_really = listener.bind
 
-    def bind(address: Listen, *, shared: bool) -> list[socket.socket]:
-        made.extend(Failing(sock, error, 3) for sock in bind_really(address, shared=shared))
+    def bind(address: Listen, key: str, *, shared: bool) -> list[socket.socket]:
+        made.extend(Failing(sock, error, 3) for sock in bind_really(address, key, shared=shared))
         return list(made)
 
     upstream.serve(lambda request: ok(request.target))

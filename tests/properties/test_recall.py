@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from corsproxy.answers import Answer
 from corsproxy.config.choices import CorsMode, OriginHeader
+from corsproxy.config.rates import Rate, RateLimit
 from corsproxy.config.settings import ForwardingSettings, HostRules, Limits, Route, RouteLimits, ServerTls, Settings
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
@@ -95,8 +96,8 @@ FORWARDING = st.builds(
     st.booleans(),
 )
 SETTINGS = st.builds(
-    lambda table, forwarding, hosts, limits, tls, own: Settings(
-        table, forwarding=forwarding, hosts=hosts, limits=limits, tls=tls, own_origins=own, default_cors=POLICY
+    lambda table, forwarding, hosts, limits, tls, own, rate: Settings(
+        table, forwarding=forwarding, hosts=hosts, limits=limits, tls=tls, own_origins=own, rate_limit=rate, default_cors=POLICY
     ),
     TABLES,
     FORWARDING,
@@ -104,6 +105,7 @@ SETTINGS = st.builds(
     st.sampled_from([Limits(), Limits(), Limits(request_line=200, request_head=1500, header_count=6)]),
     st.sampled_from([None, ServerTls("c", "k", "ca", requires_client_certificate=True)]),
     st.sampled_from([(), (b"https://api.example", b"http://api.example")]),
+    st.sampled_from([None, None, RateLimit(Rate(5, 1), 5), RateLimit(Rate(5, 1), 5, b"x-a")]),
 )
 CONNECTIONS = st.builds(Connection, st.sampled_from([STRANGER, "192.0.2.2", TRUSTED, "unix"]), st.booleans(), st.booleans())
 FRESH = st.builds(

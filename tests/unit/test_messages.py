@@ -6,7 +6,23 @@ import pytest
 
 from corsproxy.config.load import load_file
 from corsproxy.config.settings import Listen
-from corsproxy.messages import MAX_FRAME_BYTES, BadFrame, Begin, Born, End, Failed, Frames, Gone, Ready, Reload, Reloaded, Stop, to_frame
+from corsproxy.messages import (
+    MAX_FRAME_BYTES,
+    BadFrame,
+    Begin,
+    Born,
+    End,
+    Failed,
+    Frames,
+    Gone,
+    Look,
+    Ready,
+    Reload,
+    Reloaded,
+    Seen,
+    Stop,
+    to_frame,
+)
 from corsproxy.plan import Connection, Forward, plan
 from corsproxy.semantics.fields import RequestHead
 from tests.unit.planned import FRESH
@@ -21,6 +37,8 @@ MESSAGES = [
     Stop(),
     Born(0, "resource temporarily unavailable"),
     Gone(77, -9),
+    Look(4, 12, 100),
+    Seen(4, 12, ({"id": "a1-13", "asked_headers": ("x-trace",)},), 13, {"total": 13, "origins": [("https://app.example.com", 13, 0)]}),
 ]
 
 

@@ -149,3 +149,12 @@ def test_each_client_is_counted_by_its_own_key_from_memory_too(field: bytes) -> 
         keys.append(planned.context.exchange.rate_key)
     assert decisions(settings) == 1
     assert len(set(keys)) == 6
+
+
+@pytest.mark.parametrize("lines", [[b"*/*", b"text/html"], [b"a" * 2000]])
+def test_an_accept_that_could_fill_memory_is_in_none(lines: list[bytes]) -> None:
+    settings = fresh_settings()
+    for _ in range(4):
+        planned = ask(settings, APP, *[(b"Accept", value) for value in lines])
+        assert sum(map(len, planned.context.accept or ())) <= 1024
+    assert decisions(settings) == 0

@@ -153,7 +153,11 @@ async def test_what_is_no_request_is_counted_apart(front: Proxy) -> None:
     found = scraped(front)
 
     assert found["unparsable_requests_total"] == {(): 2}
-    assert "requests_total" not in found
+    assert found["requests_total"] == {("none", "none", "4xx"): 2}
+    assert found["problems_total"] == {("CP305",): 2}
+    # Nobody can say when it began.
+    assert found["request_duration_seconds_count"] == {("none",): 2}
+    assert "request_duration_seconds_sum" not in found
 
 
 async def test_a_websocket_is_open_and_then_counted_with_its_bytes(front: Proxy, upstream: Upstream) -> None:

@@ -26,6 +26,7 @@ const page = {
   address: '',
   entries: new Map(),
   rows: new Map(),
+  titles: new Map(),
   held: [],
   counts: null,
   isPaused: false,
@@ -273,7 +274,10 @@ function drawEmpty() {
 }
 
 function keep(entries) {
-  for (const entry of entries) page.entries.set(entry.id, entry);
+  for (const entry of entries) {
+    page.entries.set(entry.id, entry);
+    if (entry.problem) page.titles.set(entry.problem, entry.title);
+  }
   if (page.entries.size <= MOST_KEPT) return;
   // Those that deserve a look stay longer, as in the proxy.
   const spare = [...page.entries.values()].sort((one, other) => BAD.has(one.outcome) - BAD.has(other.outcome) || one.time - other.time);
@@ -320,8 +324,9 @@ function drawTop(id, key, counts, others) {
     fine.hidden = all === bad;
     worse.style.width = `${Math.max(1, (100 * bad) / most)}%`;
     worse.hidden = !bad;
+    const title = page.titles.get(name);
     const button = make('button', {type: 'button', title: name, 'aria-pressed': String(on.has(`${key}${name.toLowerCase()}`))},
-      make('span', {class: 'name'}, name), make('span', {class: 'number'}, whole.format(all)), bar,
+      make('span', {class: 'name'}, title ? `${name} ${title}` : name), make('span', {class: 'number'}, whole.format(all)), bar,
       make('span', {class: 'unseen'}, bad ? `, ${whole.format(bad)} to look at` : ''));
     button.dataset.name = name;
     button.addEventListener('click', () => toggle(key, name));
@@ -589,6 +594,7 @@ function setState(state, text) {
   document.body.dataset.state = state;
   byId('state-text').textContent = text;
   if (state === 'lost') tell('The connection to the proxy is lost.');
+  drawNotice();
 }
 
 function onEntries({entries, all, missed}) {
@@ -603,17 +609,20 @@ function onEntries({entries, all, missed}) {
   page.unheard.bad += entries.filter((entry) => BAD.has(entry.outcome)).length;
   if (page.isPaused) {
     page.held = [...page.held, ...entries].slice(-MOST_KEPT);
-    drawHeld();
+    drawNotice();
     return;
   }
   keep(entries);
   drawNew(entries, missed);
 }
 
-function drawHeld() {
+/** Say above the list why it stands still, if it does. */
+function drawNotice() {
   const notice = byId('waiting');
-  notice.hidden = !page.isPaused;
-  notice.textContent = page.held.length ? `Paused: ${whole.format(page.held.length)} new` : 'Paused';
+  const isLost = document.body.dataset.state === 'lost';
+  notice.hidden = !page.isPaused && !isLost;
+  if (isLost) notice.textContent = 'The proxy does not answer; what it has seen meanwhile will follow';
+  else notice.textContent = page.held.length ? `Paused: ${whole.format(page.held.length)} new` : 'Paused';
 }
 
 function setPaused(isPaused) {
@@ -629,7 +638,7 @@ function setPaused(isPaused) {
     keep(held);
     drawNew(held);
   }
-  drawHeld();
+  drawNotice();
 }
 
 function connect() {
