@@ -1,4 +1,4 @@
-"""The rows of the table of keys that are about processes: how many serve, and how they end."""
+"""The rows of the table of keys that are about processes: how many serve, how fast, and how they end."""
 
 from typing import Final
 
@@ -22,6 +22,17 @@ WORKERS_KEY: Final = Key(
     also=("worker", "processes", "worker_processes", "threads", "concurrency", "instances"),
     is_reloadable=False,
     comment="processes that share the port; auto = one per usable CPU, cgroup quota counted",
+)
+
+EXPRESS_KEY: Final = Key(
+    FILE,
+    "express",
+    Kind.BOOLEAN,
+    "Whether plain exchanges take the express lane. The other lane does the same for several times the CPU time: for doubt, and for comparison.",
+    default="true",
+    also=("express_lane", "fast", "fast_path"),
+    comment="false: every exchange takes the aiohttp lane (slower, same meaning)",
+    flag="--no-express",
 )
 
 SHUTDOWN_SECTION: Final = Key(
