@@ -27,8 +27,8 @@ SINGLETONS: Final = (
     b"server",
     b"user-agent",
 )
-# What asks for more than an answer, or what aiohttp refuses (the key of a WebSocket's draft).
-_NEVER_PLAIN: Final = (b"upgrade", b"expect", b"sec-websocket-key1")
+# What asks for more than an answer; what aiohttp refuses (the key of a WebSocket's draft); what llhttp takes for Connection, and HTTP does not.
+_NEVER_PLAIN: Final = (b"upgrade", b"expect", b"sec-websocket-key1", b"proxy-connection")
 
 # One bit for each name. The first is set from the beginning, so that "a second one" and "one at all" are a single question.
 _NEVER: Final = 1
