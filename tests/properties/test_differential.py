@@ -31,7 +31,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 # Each example is a whole connection, twice.
-@settings(max_examples=max(1, settings.default.max_examples // 8))
+@settings(max_examples=max(1, settings.get_profile(settings.get_current_profile_name()).max_examples // 8))
 @given(data=st.data(), place=st.integers(0, len(PLACES) - 1))
 def test_the_lanes_mean_the_same(runner: asyncio.Runner, data: st.DataObject, place: int) -> None:
     played, methods = script(lambda count: data.draw(st.integers(0, count - 1)))
