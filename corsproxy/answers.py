@@ -41,7 +41,8 @@ class Exchange(NamedTuple):
     trace; `begins_at` is the parent id of one that begins here. `client` is the address of the client as far as it can be known.
     `authority` is what it asked, host and port; `public` is the serialized origin of the public URL, empty without one. `is_secure`:
     browsers take this for secure (https, or a local host), None where that is not certain. `is_cross_site`: the browser says that the
-    request comes from another site, and is no navigation. `has_cookie`, `has_authorization`: it carries such a field.
+    request comes from another site, and is no navigation. `has_cookie`, `has_authorization`: it carries such a field. `rate_key` is what a
+    rate limit counts it by, if there is one.
     """
 
     request_id: bytes = b""
@@ -50,6 +51,7 @@ class Exchange(NamedTuple):
     trace_id: bytes = b""
     begins_at: bytes = b""
     client: bytes = b""
+    rate_key: bytes = b""
     authority: bytes = b""
     public: bytes = b""
     is_secure: bool | None = None

@@ -10,26 +10,26 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import replace
 from typing import Final, TextIO
 
-from corsproxy import problems, vitals
-from corsproxy.admin.server import AdminServer
-from corsproxy.admin.sources import InForce, Sources
+from corsproxy import vitals
+from corsproxy.admin.server import serving_admin
+from corsproxy.admin.sources import InForce
 from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
-from corsproxy.gateway.listener import CannotListen
+from corsproxy.gateway.listener import NO_SOCKETS, Sockets
 from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
-from corsproxy.observe.details import details
 from corsproxy.observe.log import AccessLog, configure_events
 from corsproxy.observe.notices import Notices
 from corsproxy.observe.ring import Ring
+from corsproxy.observe.tracing import start_tracing
 from corsproxy.observe.writer import settle
 from corsproxy.record import ExchangeRecord
-from corsproxy.reload import Reloader, reloading
+from corsproxy.reload import reloading
 from corsproxy.systemd import READY, STOPPING, notify
 
 if sys.platform != "win32":
@@ -43,27 +43,27 @@ _RESERVED_DESCRIPTORS: Final = 64
 
 class App:
     """
-    One proxy: the gateway and what watches it. `share` is how many such processes there are.
+    One proxy: the gateway and what watches it. `share` is how many such processes there are, and `instance` what all of them are called in Via.
 
     `is_ready`: whoever balances load may send more.
     """
 
-    def __init__(self, settings: Settings, access_stream: TextIO, event_stream: TextIO, share: int = 1) -> None:
-        self._instance = secrets.token_hex(4).encode()
+    def __init__(self, settings: Settings, access_stream: TextIO, event_stream: TextIO, share: int = 1, instance: bytes = b"") -> None:
+        self._instance = instance or new_instance()
         self._access_stream = access_stream
         self._event_stream = event_stream
         self.counters = Counters()
         self._access = self._access_log(settings)
         self._notices = Notices()
         self.ring = Ring(lambda: self.gateway.settings, self._instance.decode())
-        self.gateway = Gateway(self._personal(settings), self._witness, room_for_connections(), share)
+        self._tracing = start_tracing()
+        self.gateway = Gateway(self._personal(settings), self._witness, room_for_connections(), share, self._tracing)
         self.is_ready = False
 
     def reconfigure(self, settings: Settings) -> None:
         """Swap the settings; exchanges in flight end under the old ones. The addresses stay. Raises BadTlsFile, and changes nothing then."""
         log = self.gateway.settings.log
         self.gateway.reconfigure(self._personal(settings))
-        self.ring.renew()
         if settings.log != log:
             self._close_log()
             self._access = self._access_log(settings)
@@ -83,20 +83,22 @@ class App:
         self.ring.add(record)
         if record.notices:
             self._notices.add(record.notices)
+        if self._tracing is not None:
+            self._tracing.add(record)
         if self._access is not None:
             self._access.add(record)
 
-    async def start(self, addresses: Sequence[Listen] | None = None, lent: Sequence[socket.socket] = ()) -> list[Listen]:
-        """Listen, on the settings' addresses unless others are given, and on sockets that are lent; returns the real addresses. Raises CannotListen."""
-        bound = await self.gateway.start(addresses, lent)
+    async def start(self, addresses: Sequence[Listen] | None = None, sockets: Sockets = NO_SOCKETS) -> list[Listen]:
+        """Listen, on the settings' addresses unless others are given, and on sockets that listen already; returns the real addresses. Raises CannotListen."""
+        bound = await self.gateway.start(addresses, sockets)
         self.is_ready = True
         return bound
 
-    async def end(self) -> None:
-        """End in order, as `shutdown` says: accept for a while, let exchanges end, cut what is left."""
+    async def end(self, *, delays: bool = True) -> None:
+        """End in order, as `shutdown` says: accept for a while, if it `delays`, let exchanges end, cut what is left."""
         shutdown = self.gateway.settings.shutdown
         self.is_ready = False
-        if shutdown.delay:
+        if shutdown.delay and delays:
             self.gateway.begin_leaving()
             _log.info("ending: connections are accepted for %g s more", shutdown.delay)
             await asyncio.sleep(shutdown.delay)
@@ -106,17 +108,27 @@ class App:
             _log.info("draining: %d in flight%s, up to %g s", in_flight, and_tunnels, shutdown.grace)
         if not await self.gateway.drain(shutdown.grace):
             _log.warning("cut off what was still in flight after %g s", shutdown.grace)
-        self._close_log()
+        await self._say_the_rest()
 
     async def stop(self) -> None:
         """End at once."""
         self.is_ready = False
         await self.gateway.stop()
+        await self._say_the_rest()
+
+    async def _say_the_rest(self) -> None:
         self._close_log()
+        if self._tracing is not None:
+            await self._tracing.close()
 
     def _close_log(self) -> None:
         if self._access is not None:
             self._access.close()
+
+
+def new_instance() -> bytes:
+    """Make what tells this proxy from others of its name."""
+    return secrets.token_hex(4).encode()
 
 
 def room_for_connections() -> int:
@@ -157,52 +169,19 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
-    addresses = () if lent else None
-    if load is None:
-        on_listening(await app.start(addresses, lent))
-        notify(READY)
-        return await _until_told(app, signals)
-    with reloading(load, app.reconfigure, InForce(loaded.settings, loaded)) as reloader:
-        async with serving_admin(vitals.sources_of_process(app.gateway, app.counters, reloader, app.ring)):
-            on_listening(await app.start(addresses, lent))
+    async with AsyncExitStack() as until_end:
+        with reloading(load, app.reconfigure, InForce(loaded.settings, loaded)) if load is not None else nullcontext() as reloader:
+            if reloader is not None:
+                await until_end.enter_async_context(serving_admin(vitals.sources_of_process(app.gateway, app.counters, reloader, app.ring)))
+            on_listening(await app.start(() if lent else None, Sockets(lent=tuple(lent))))
             notify(READY)
-            return await _until_told(app, signals, reloader)
+            first = await signals.get()
+        notify(STOPPING)
+        return await _end(app, first, signals)
 
 
-@asynccontextmanager
-async def serving_admin(sources: Sources) -> AsyncIterator[None]:
-    """
-    Serve the admin's pages, if the file wants them, until the block ends.
-
-    Without a file, nobody has chosen the address: where it is taken, that is said, and the proxy goes on. Raises CannotListen.
-    """
-    in_force = sources.in_force()
-    listen = in_force.settings.admin.listen
-    admin = AdminServer(sources, listen) if listen is not None else None
-    if admin is not None:
-        try:
-            bound = await admin.start()
-        except CannotListen as error:
-            if in_force.loaded.source.is_file:
-                raise
-            problem = problems.ADMIN_STAYS_OFF
-            _log.warning("%s %s: %s", problem.code, problem.title, error, extra=details(problem))
-            admin = None
-        else:
-            _log.info("health, metrics, reload and the inspector on %s", bound if bound.unix_path else f"http://{bound}")
-    try:
-        yield
-    finally:
-        if admin is not None:
-            await admin.stop()
-
-
-async def _until_told(app: App, signals: "asyncio.Queue[signal.Signals]", reloader: Reloader | None = None) -> int:
-    """Wait for a signal and end as it says; returns the exit code. While the proxy ends, nothing is reloaded any more."""
-    first = await signals.get()
-    if reloader is not None:
-        reloader.stop()
-    notify(STOPPING)
+async def _end(app: App, first: signal.Signals, signals: "asyncio.Queue[signal.Signals]") -> int:
+    """End as the first signal says, or at once when another one comes; returns the exit code."""
     if first is signal.SIGINT:
         await app.stop()
         return 0

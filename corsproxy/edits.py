@@ -13,12 +13,12 @@ from corsproxy.answers import Context
 from corsproxy.config.choices import CorsMode
 from corsproxy.cors import respond
 from corsproxy.cors.policy import CorsPolicy
+from corsproxy.editor import Editor, Received, status_line
 from corsproxy.rewrite import Notice, rewrite
 from corsproxy.semantics.fields import GUARDED, FieldLine, ResponseHead, Survey, serialize, survey_response, without
 from corsproxy.semantics.framing import (
     CHUNKED_BODY,
     CLOSE_DELIMITED,
-    Body,
     BodyKind,
     Refusal,
     connection_options,
@@ -27,6 +27,8 @@ from corsproxy.semantics.framing import (
     response_body,
 )
 from corsproxy.semantics.websocket import UPGRADE_LINES, switch_fault
+
+__all__ = ["Received", "Switched", "keeps_connection", "receive", "receive_switch", "render", "render_end", "render_interim"]
 
 _VARY: Final = frozenset({b"vary"})
 _NO_TRAILERS: Final = GUARDED | {
@@ -43,24 +45,6 @@ _NO_TRAILERS: Final = GUARDED | {
     b"www-authenticate",
 }
 _LENGTH: Final = frozenset({b"content-length"})
-_REASON_BYTES: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """
-    A response head that may be relayed.
-
-    `body` says how the upstream's body ends, `client_body` how the client will see it end. `reusable`: the
-    upstream keeps its connection after a complete body. `notices` are what the operator should know of it.
-    """
-
-    head: ResponseHead
-    survey: Survey
-    body: Body
-    client_body: Body
-    reusable: bool
-    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +57,26 @@ class Switched:
 
 def receive(context: Context, head: ResponseHead) -> Received | Refusal:
     """
-    Judge the head of a final response.
+    Judge the head of a final response, and write the client's as far as it is certain.
 
-    Pure; never raises.
+    Pure; never raises. What `receive_anew` says, sooner where there is nothing rare in the head.
+    """
+    route = context.route
+    if route is not None:
+        editor: Editor | None = route.kept.by_edits
+        if editor is None or editor.cors is not context.cors or editor.id_header != context.exchange.request_id_header:
+            editor = route.kept.by_edits = Editor(route, context.cors, context.exchange.request_id_header)
+        received = editor.receive(context, head)
+        if received is not None:
+            return received
+    return receive_anew(context, head)
 
-    Spec: RFC 9112 6.3, 9.3; RFC 9110 7.6.1.
+
+def receive_anew(context: Context, head: ResponseHead) -> Received | Refusal:
+    """
+    Judge the head of a final response, and write the client's as far as it is certain. This is what `receive` means.
+
+    Spec: RFC 9112 6.3, 9.3; RFC 9110 7.6.1, 6.6.1, 12.5.5; Fetch #http-responses.
     """
     survey = survey_response(head.lines, keep_cors=context.cors is CorsMode.PASSTHROUGH)
     body = response_body(head, survey, context.method)
@@ -96,34 +95,32 @@ def receive(context: Context, head: ResponseHead) -> Received | Refusal:
     if body.kind is BodyKind.CHUNKED and context.minor == 0:
         # > A server MUST NOT send a response containing Transfer-Encoding unless the corresponding request indicates HTTP/1.1 (RFC 9112 6.1)
         client_body = CLOSE_DELIMITED
-    return Received(head, survey, body, client_body, reusable, tuple(notices))
+    passed = survey.passed
+    # A HEAD's or a 304's length speaks of the body that a GET would get; a 204 must have none (RFC 9110 8.6).
+    if head.status == 204 and b"content-length" in survey.noted:
+        passed = without(passed, _LENGTH)
+    before = status_line(head) + b"\r\n" + serialize(_with_cors(context, head.status, passed, survey))
+    after: list[FieldLine] = []
+    if client_body == CHUNKED_BODY:
+        after.append((b"Transfer-Encoding", b"chunked"))
+        if context.trailers:
+            after += [(b"Trailer", value) for value in survey.noted.get(b"trailer", ())]
+    has_date = b"date" in survey.noted
+    return Received(head, body, client_body, reusable, before, serialize(after), has_date, tuple(notices))
 
 
 def render(context: Context, received: Received, date: bytes, *, close: bool) -> bytes:
     """
     Write the head that the client gets. `date` is used if the upstream sent none; `close` ends the connection after the body.
 
-    Spec: RFC 9110 6.6.1, 12.5.5; Fetch #http-responses; RFC 9112 6.
+    Spec: RFC 9110 6.6.1; RFC 9112 9.6.
     """
-    head, survey = received.head, received.survey
-    passed = survey.passed
-    # A HEAD's or a 304's length speaks of the body that a GET would get; a 204 must have none (RFC 9110 8.6).
-    if head.status == 204 and b"content-length" in survey.noted:
-        passed = without(passed, _LENGTH)
-    lines = _with_cors(context, head.status, passed, survey)
-    tail = [] if b"date" in survey.noted else [(b"Date", date)]
-    if received.client_body == CHUNKED_BODY:
-        tail.append((b"Transfer-Encoding", b"chunked"))
-        if context.trailers:
-            tail += [(b"Trailer", value) for value in survey.noted.get(b"trailer", ())]
-    closes = close or received.client_body.kind is BodyKind.UNTIL_CLOSE
-    return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (
-        head.status,
-        _reason(head),
-        serialize(lines),
-        serialize(tail),
-        context.connection_line(close=closes),
-    )
+    closes = close or received.client_body[0] is BodyKind.UNTIL_CLOSE
+    if received.has_date and context.persistent and context.minor >= 1 and not closes:
+        # As most are: there is nothing to add.
+        return received.before + received.after + b"\r\n"
+    dated = b"" if received.has_date else b"Date: %b\r\n" % date
+    return b"".join((received.before, dated, received.after, context.connection_line(close=closes), b"\r\n"))
 
 
 def render_interim(context: Context, head: ResponseHead) -> bytes:
@@ -139,7 +136,7 @@ def render_interim(context: Context, head: ResponseHead) -> bytes:
     # The request's own id is on the final response; the upstream's would be another one.
     dropped = nominated(connection_options(survey)) | _LENGTH | {context.exchange.request_id_header.lower()}
     lines = _by_rules(context, without(survey.passed, dropped))
-    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, _reason(head), serialize(lines))
+    return b"%b\r\n%b\r\n" % (status_line(head), serialize(lines))
 
 
 def receive_switch(context: Context, head: ResponseHead, key: bytes) -> Switched | Refusal:
@@ -160,7 +157,7 @@ def receive_switch(context: Context, head: ResponseHead, key: bytes) -> Switched
     if context.route is not None:
         survey = rewrite(context, context.route, head.status, survey, notices)
     lines = serialize([*survey.passed, *UPGRADE_LINES])
-    return Switched(b"HTTP/1.1 101 %b\r\n%b\r\n" % (_reason(head), lines), tuple(notices))
+    return Switched(b"%b\r\n%b\r\n" % (status_line(head), lines), tuple(notices))
 
 
 def render_end(context: Context, received: Received, trailers: list[FieldLine]) -> bytes:
@@ -191,11 +188,6 @@ def keeps_connection(context: Context, received: Received, *, close: bool) -> bo
     Spec: RFC 9112 9.3.
     """
     return context.persistent and not close and received.client_body.kind is not BodyKind.UNTIL_CLOSE
-
-
-def _reason(head: ResponseHead) -> bytes:
-    # > reason-phrase = 1*( HTAB / SP / VCHAR / obs-text ) (RFC 9112 4); llhttp lets every other byte but CR and LF pass too.
-    return head.reason if not head.reason.translate(None, _REASON_BYTES) else b""
 
 
 def _with_cors(context: Context, status: int, passed: list[FieldLine], survey: Survey) -> list[FieldLine]:

@@ -56,7 +56,7 @@ class Tunnel(Forward):
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A request that may go upstream, taken apart. `handshake` is that of a WebSocket, where it is one; `withheld` are fields that no upstream gets."""
 

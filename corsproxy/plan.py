@@ -19,6 +19,8 @@ from corsproxy.cors.policy import CorsPolicy
 from corsproxy.forward import Forward, Request, Tunnel, forward, sent_host
 from corsproxy.problems import Problem
 from corsproxy.recall import Recall
+from corsproxy.resilience.bucket import key_of
+from corsproxy.semantics.accept import worth_keeping
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, RequestHead, Survey, survey_request
 from corsproxy.semantics.forwarded import ClientFacts, Hop, read_client
 from corsproxy.semantics.framing import NO_BODY, Body, Refusal, connection_options, is_persistent, request_body
@@ -91,7 +93,7 @@ def plan_anew(settings: Settings, head: RequestHead, connection: Connection, fre
     # aiohttp loses what a client pipelines behind an Upgrade: the connection ends after an answer that is none to it.
     persistent = is_persistent(head.minor, options) and b"upgrade" not in survey.noted
     exchange = _identify(settings, head, survey, options, connection, fresh)
-    context = Context(head.method, head.minor, persistent, exchange=exchange, accept=survey.noted.get(b"accept", ()))
+    context = Context(head.method, head.minor, persistent, exchange=exchange, accept=worth_keeping(survey.noted.get(b"accept", ())))
     body = request_body(head, survey)
     if isinstance(body, Refusal):
         return _refuse(context, body)
@@ -110,7 +112,7 @@ def plan_anew(settings: Settings, head: RequestHead, connection: Connection, fre
     decision = _decide(settings, cors, head, survey, facts, asked)
     trailers = head.minor >= 1 and takes_trailers(survey.noted.get(b"te", ()))
     host = sent_host(found, target) if found else b""
-    exchange = _locate(settings, exchange, facts)
+    exchange = _locate(settings, exchange, facts, head)
     context = Context(head.method, head.minor, persistent, found, cors, decision, trailers, exchange, host, context.accept)
     if isinstance(route, Refusal):
         # A preflight for a path without a route is granted by the default policy, so that the script can read the 404 that follows.
@@ -174,10 +176,11 @@ def _find_route(settings: Settings, head: RequestHead, target: Target) -> Route 
     return routes.match(routes.for_host(settings.table, target.authority), path)
 
 
-def _locate(settings: Settings, exchange: Exchange, facts: ClientFacts) -> Exchange:
-    """Say where the client is, and under which URL it sees the proxy."""
+def _locate(settings: Settings, exchange: Exchange, facts: ClientFacts, head: RequestHead) -> Exchange:
+    """Say where the client is, under which URL it sees the proxy, and what its requests are counted by."""
     public, is_secure = _seen_as(settings.own_origins, facts.host, facts.proto if facts.is_certain else b"")
-    return exchange._replace(client=facts.address, authority=facts.host, public=public, is_secure=is_secure)
+    rate_key = key_of(settings.rate_limit, facts.address, head.lines) if settings.rate_limit is not None else b""
+    return exchange._replace(client=facts.address, authority=facts.host, public=public, is_secure=is_secure, rate_key=rate_key)
 
 
 @lru_cache(maxsize=256)

@@ -234,6 +234,14 @@ TEST_FAILED: Final = Problem(
     "Mend the policy where the message points, or the test. `corsproxy explain` shows the whole exchange.",
 )
 
+BAD_RATE_KEY: Final = Problem(
+    "CP123",
+    "not what requests can be counted by",
+    "A rate limit counts the requests of one client, one page's origin, or one value of a header field together. What anybody can write as they "
+    "like limits nobody.",
+    "Write `client_ip`, `origin`, or `header:NAME`.",
+)
+
 TLS_INCOMPLETE: Final = Problem(
     "CP131",
     "a TLS setting lacks its counterpart",
@@ -603,6 +611,8 @@ DRAINING: Final = Problem(
     status=503,
     stage=Stage.PROXY,
     detail="The proxy is shutting down. Try again.",
+    word="shutting_down",
+    proxy_error="proxy_internal_response",
 )
 TOO_MANY_TUNNELS: Final = Problem(
     "CP318",
@@ -670,6 +680,16 @@ LENGTH_REQUIRED: Final = Problem(
     status=411,
     detail="A POST needs a Content-Length in this version of HTTP.",
     word="length_required",
+)
+
+RATE_LIMITED: Final = Problem(
+    "CP331",
+    "too many requests",
+    "The client, the origin or the value of the field that `rate_limit` counts by has sent more than that lets through.",
+    "Wait as long as `Retry-After` says; or raise `rate_limit`. If all clients share one limit, name the proxies in front under `trusted_proxies`.",
+    status=429,
+    detail="There were too many requests. Wait before the next one.",
+    word="rate_limited",
 )
 
 # --- CP4xx: an upstream that fails ----------------------------------------------------------------
@@ -920,6 +940,24 @@ BAD_INHERITED_SOCKET: Final = Problem(
     "The service manager passed descriptors (`LISTEN_FDS`), and one of them is no TCP or unix socket that listens. Connections cannot be accepted from it.",
     "Look at the socket unit: it needs `ListenStream=`, and `Accept=no`.",
 )
+WORKER_LOST: Final = Problem(
+    "CP541",
+    "a worker ended",
+    "One of the processes that serve has crashed, was ended by somebody, or by the system for want of memory. Its connections were cut; those of the others were not. Another is started in its place.",
+    "Look at what the log and the system's own log say of that time.",
+)
+RELOAD_NOT_TAKEN: Final = Problem(
+    "CP542",
+    "a worker did not take the new configuration",
+    "The others did, so it is in force. This worker ends what it has in flight under the old one, and another takes its place. A certificate file that changes in that very moment does that.",
+    "Nothing to do, unless it is said again.",
+)
+NURSERY_LOST: Final = Problem(
+    "CP543",
+    "the process that workers are forked from is gone",
+    "Without it no worker can be started again, so the proxy ends in order, with exit code 1: whoever started it shall do so once more.",
+    "Look at what has ended it: the system's own log tells of a want of memory.",
+)
 
 ADMIN_STAYS_OFF: Final = Problem(
     "CP550",
@@ -941,6 +979,17 @@ ADMIN_REFUSED: Final = Problem(
     "the admin listener refused",
     "It is not that of corsproxy, or serves only health and metrics because other machines can reach it.",
     "Let `admin.listen` be a loopback address or a unix socket, or send SIGHUP to the process.",
+)
+OUT_OF_DESCRIPTORS: Final = Problem(
+    "CP544",
+    "no file descriptor is left",
+    "As many files and connections are open as the system allows this process, so no connection can be made, and new clients wait. It passes by itself when others end.",
+    "Raise the limit (`ulimit -n`, `LimitNOFILE=`), or lower `limits.connections` to less than half of it.",
+    status=503,
+    stage=Stage.PROXY,
+    detail="The proxy has no room for another connection. Try again.",
+    word="out_of_descriptors",
+    proxy_error="connection_limit_reached",
 )
 
 LIBRARY_MISSING: Final = Problem(
@@ -975,6 +1024,22 @@ LOG_UNWRITABLE: Final = Problem(
     "the log cannot be written",
     "The reader of stdout or stderr has gone, or the disk is full. The proxy goes on without those lines.",
     "Mend what stdout or stderr leads to. Lines are written again as soon as that is possible.",
+    severity=Severity.WARNING,
+)
+
+SPANS_UNAVAILABLE: Final = Problem(
+    "CP562",
+    "no spans are sent",
+    "Variables of OpenTelemetry (`OTEL_TRACES_EXPORTER`, `OTEL_EXPORTER_OTLP_ENDPOINT`) ask for spans, and what sends them is not installed or cannot begin. "
+    "Trace context is passed on all the same.",
+    "Install it: `pip install 'corsproxy[otel]'`. Or set `OTEL_TRACES_EXPORTER=none` for the proxy.",
+    severity=Severity.WARNING,
+)
+SPANS_LOST: Final = Problem(
+    "CP563",
+    "spans are lost",
+    "The collector cannot be reached, refuses spans, or takes them more slowly than they come. Exchanges do not wait for it.",
+    "Look at the collector and at `OTEL_EXPORTER_OTLP_ENDPOINT`; or sample: `OTEL_TRACES_SAMPLER=parentbased_traceidratio`.",
     severity=Severity.WARNING,
 )
 

@@ -1,7 +1,7 @@
 """What happened in one exchange: written by the gateway, read by logs, counters and metrics."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from corsproxy.answers import Context
 from corsproxy.cors.decide import Decision
@@ -20,7 +20,7 @@ class ExchangeRecord:
     `target` is raw, with its query. `status` is what the client got (0: nothing). `received` and `sent` count body
     bytes from and to the client; `notices` are worth a line in the log, once; `reads_until_close`: only the connection's end tells the client that the body is complete. `failure` is a sentence for the operator: it may name addresses, never secrets.
     `context` is what the plan found out; None if there was none. `placed` is when there was a place in the pool of the upstream, `connected` when there was a
-    connection. `is_tls` tells of the client's connection; `span_id` is that of the span that stands for this exchange, where there is one.
+    connection. `is_tls` tells of the client's connection; `span` is what tracing holds of it until it has ended, and `span_id` names it, where spans are sent.
     """
 
     time: float
@@ -50,6 +50,7 @@ class ExchangeRecord:
     is_tls: bool = False
     user_agent: bytes = b""
     span_id: str = ""
+    span: Any = None
 
     @property
     def is_tunnel(self) -> bool:

@@ -13,7 +13,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,16 @@ _STAYS: Final = "%s %s: the one in force stays"
 # What each file holds: a digest, None when it cannot be read, b"" when it is a pipe or a device, which can be read but once.
 Snapshot = dict[str, bytes | None]
 
+# Swaps the settings, on the loop: at once, or when all workers have.
+Apply = Callable[[Settings], Awaitable[None] | None]
+
+
+class NotTaken(Exception):
+    """Valid settings could not be put in force; the text says why."""
+
+    problem = problems.RELOAD_NOT_TAKEN
+    help = "try again"
+
 
 class Reloader:
     """
@@ -55,7 +65,7 @@ class Reloader:
     seconds since the epoch: at first the start's own.
     """
 
-    def __init__(self, load: Callable[[], Loaded], apply: Callable[[Settings], None], in_force: InForce) -> None:
+    def __init__(self, load: Callable[[], Loaded], apply: Apply, in_force: InForce) -> None:
         self.in_force = in_force
         self.files = in_force.loaded.files
         self.seen: Snapshot | None = None
@@ -137,7 +147,7 @@ class Reloader:
         try:
             loaded = await run_in_thread(self._read)
             self.files = tuple(dict.fromkeys((*loaded.files, *self._files_in_force)))
-            outcome = self._take(loaded, quiet=quiet)
+            outcome = await self._take(loaded, quiet=quiet)
         except Exception:  # noqa: BLE001 - a mistake of ours must not end what runs
             _log.exception("internal error: the configuration was not reloaded")
             said = diagnostic(problems.INTERNAL_ERROR, None, "the configuration could not be loaded", "look at the log for the traceback")
@@ -161,7 +171,7 @@ class Reloader:
                 return loaded
             files = (*files, *loaded.files)
 
-    def _take(self, loaded: Loaded, *, quiet: bool) -> ReloadOutcome:
+    async def _take(self, loaded: Loaded, *, quiet: bool) -> ReloadOutcome:
         now = time.time()
         if loaded.settings is None:
             problem = problems.RELOAD_REFUSED
@@ -171,12 +181,14 @@ class Reloader:
         changed = changes(self.in_force.settings, settings)
         outcome = ReloadOutcome(True, loaded.diagnostics, needs_restart, bool(changed), now)
         try:
-            self._apply(settings)
-        except BadTlsFile as error:
+            applied = self._apply(settings)
+            if applied is not None:
+                await applied
+        except (BadTlsFile, NotTaken) as error:
             # It was sound when it was checked, a moment ago.
             problem = problems.RELOAD_REFUSED
             _log.error(_STAYS, problem.code, problem.title, extra=details(problem, lines=[str(error)]))
-            said = diagnostic(error.problem, None, str(error), error.help)
+            said = loaded.secrets.strike_from(diagnostic(error.problem, None, str(error), error.help))
             return ReloadOutcome(False, (*loaded.diagnostics, said), (), False, now)
         self.in_force = InForce(settings, loaded, needs_restart)
         self._files_in_force = self.files = loaded.files
@@ -202,7 +214,7 @@ def _say(outcome: ReloadOutcome, changed: Sequence[str]) -> None:
 
 
 @contextmanager
-def reloading(load: Callable[[], Loaded], apply: Callable[[Settings], None], in_force: InForce) -> Iterator[Reloader]:
+def reloading(load: Callable[[], Loaded], apply: Apply, in_force: InForce) -> Iterator[Reloader]:
     """Reload on SIGHUP and when a file has changed, until the block ends; after it SIGHUP does nothing."""
     reloader = Reloader(load, apply, in_force)
     loop = asyncio.get_running_loop()

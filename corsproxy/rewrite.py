@@ -61,6 +61,17 @@ def rewrite(context: Context, route: Route, status: int, survey: Survey, notices
     return Survey(_with_request_id(context, lines), noted)
 
 
+def rewrite_cookie(context: Context, route: Route, value: bytes, notices: list[Notice]) -> bytes:
+    """
+    Rewrite one Set-Cookie line that no header rule concerns, as `rewrite` does.
+
+    Spec: RFC 6265bis 5.6.
+    """
+    value = rewrite_set_cookie(value, route.cookies, route.paths)
+    _judge_cookie(value, context, route, notices)
+    return value
+
+
 def _with_request_id(context: Context, lines: list[FieldLine]) -> list[FieldLine]:
     exchange = context.exchange
     if not exchange.request_id:

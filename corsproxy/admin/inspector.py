@@ -7,7 +7,7 @@ everything that it shows was redacted when the entry was made.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -56,7 +56,7 @@ class Inspected:
     What the inspector looks at.
 
     `settings` are those in force, `strike` takes their secrets out of a text. `source` are the flags by which `corsproxy explain`
-    finds them, `root` is the tree that they were read from. `address` is where the proxy listens, as a URL.
+    finds them, `root` is the tree that they were read from. `address` is where the proxy listens, as a URL. `look` brings the ring up to date, if that is needed.
     """
 
     ring: Ring
@@ -65,6 +65,7 @@ class Inspected:
     source: Callable[[], Sequence[str]] = field(default=tuple)
     root: Callable[[], Node | None] = field(default=lambda: None)
     address: Callable[[], str] = field(default=lambda: "")
+    look: Callable[[], Awaitable[None]] | None = None
 
 
 def inspected(sources: Sources, ring: Ring) -> Inspected:
@@ -82,7 +83,7 @@ def inspected(sources: Sources, ring: Ring) -> Inspected:
     def root() -> Node | None:
         return sources.in_force().loaded.root
 
-    return Inspected(ring, settings, strike, source, root, lambda: _address(settings()))
+    return Inspected(ring, settings, strike, source, root, lambda: _address(settings()), sources.look)
 
 
 def _address(settings: Settings) -> str:
@@ -113,11 +114,17 @@ class Inspector:
     async def _end(self, _: web.Application) -> None:
         self._ending.set()
 
+    async def _look(self) -> None:
+        if self._inspected.look is not None:
+            await self._inspected.look()
+
     async def _list(self, request: web.Request) -> web.Response:
+        await self._look()
         after = request.query.get("after", "")
         return self._json(_exchanges(self._ring.since(self._number(after)), self._ring.name) | {"counts": self._ring.counts()})
 
     async def _explain(self, request: web.Request) -> web.Response:
+        await self._look()
         entry = self._ring.find(request.match_info["name"])
         if entry is None:
             return self._json({"error": "no such exchange, or none any more: only the last ones are kept"}, status=404)
@@ -147,6 +154,7 @@ class Inspector:
         is_all = not number
         while True:
             pieces = []
+            await self._look()
             look = self._ring.since(number, most)
             if look.last != number or most == MAX_LOOK:
                 pieces.append(self._event("exchanges", _exchanges(look, self._ring.name, is_all=is_all), look.last))
@@ -185,7 +193,7 @@ class Inspector:
         return json.dumps(_struck(data, self._inspected.strike), separators=(",", ":"))
 
     def _json(self, data: dict[str, Any], status: int = 200) -> web.Response:
-        return web.Response(text=self._dumps(data), status=status, content_type="application/json", headers={"Cache-Control": "no-store"})
+        return web.Response(text=self._dumps(data), status=status, content_type="application/json")
 
 
 def _exchanges(look: Look, name: str, *, is_all: bool = True) -> dict[str, Any]:
@@ -198,7 +206,7 @@ def _serve_static(name: str, content_type: str) -> Handler:
     text = files("corsproxy.admin").joinpath("static", name).read_text("utf-8")
 
     async def serve(_request: web.Request) -> web.Response:
-        return web.Response(text=text, content_type=content_type, charset="utf-8", headers={"Cache-Control": "no-cache"})
+        return web.Response(text=text, content_type=content_type, charset="utf-8")
 
     return serve
 

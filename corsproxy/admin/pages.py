@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
 
-from corsproxy.admin.sources import Check, InForce, Sources
+from corsproxy.admin.sources import Check, InForce, Readiness, Sources
 from corsproxy.changes import ReloadOutcome
 from corsproxy.config.effective import effective, to_json, to_yaml
 from corsproxy.config.export import to_objects
@@ -15,13 +16,15 @@ from corsproxy.config.render import render
 from corsproxy.observe.metrics import render as render_metrics
 from corsproxy.problems import INTERNAL_ERROR, NOTHING_TO_RELOAD
 
+# Readiness is asked without bound, and gathering it may ask every worker.
+_READINESS_LIFETIME_S: Final = 0.02
 # A reload reads files, and a file system may hang; workers may be busy.
 _PATIENCE_S: Final = 30.0
 
 
 def routes(sources: Sources, *, is_private: bool) -> list[web.RouteDef]:
     """Return the routes. `is_private`: no other machine can reach the address, so that names of upstreams may show."""
-    pages = _Pages(sources, is_private)
+    pages = _Pages(sources, is_private, _Recent(sources.readiness))
     return [
         web.get("/healthz", pages.health),
         web.get("/readyz", pages.readiness),
@@ -31,10 +34,29 @@ def routes(sources: Sources, *, is_private: bool) -> list[web.RouteDef]:
     ]
 
 
+class _Recent:
+    """Asks at most once in a moment: who asks meanwhile gets the same answer."""
+
+    def __init__(self, source: Callable[[], Awaitable[Readiness]]) -> None:
+        self._source = source
+        self._lock = asyncio.Lock()
+        self._answer: Readiness | None = None
+        self._until = 0.0
+
+    async def get(self) -> Readiness:
+        loop = asyncio.get_running_loop()
+        async with self._lock:
+            if self._answer is None or loop.time() >= self._until:
+                self._answer = await self._source()
+                self._until = loop.time() + _READINESS_LIFETIME_S
+            return self._answer
+
+
 @dataclass(frozen=True, slots=True)
 class _Pages:
     sources: Sources
     is_private: bool
+    readiness_now: _Recent
 
     async def health(self, _: web.Request) -> web.Response:
         """Say that the process is alive: it answers."""
@@ -43,15 +65,15 @@ class _Pages:
     async def readiness(self, request: web.Request) -> web.Response:
         """Say whether traffic is welcome; with `?verbose`, why."""
         async with asyncio.timeout(_PATIENCE_S):
-            found = await self.sources.readiness()
+            found = await self.readiness_now.get()
         failed = [check.text or check.name for check in found.checks if not check.ok]
         said = f"not ready: {', '.join(failed)}" if failed else "ready"
         if "verbose" in request.query:
-            settings = self.sources.in_force().settings.admin
-            shows_all = self.is_private or settings.dangerously_expose_admin
+            in_force = self.sources.in_force()
+            shows_all = self.is_private or in_force.settings.admin.dangerously_expose_admin
             lines = [_line(check, "-") for check in found.checks]
             lines += [_line(each, "!") for each in found.information] if shows_all else []
-            said = "\n".join([*lines, said])
+            said = in_force.loaded.secrets.strike("\n".join([*lines, said]))
         return web.Response(status=200 if found.is_ready else 503, text=f"{said}\n")
 
     async def metrics(self, request: web.Request) -> web.Response:

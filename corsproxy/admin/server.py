@@ -5,18 +5,24 @@ It knows pages and connections; what the pages say comes from `Sources`, so that
 """
 
 import asyncio
-import socket
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from corsproxy import problems
 from corsproxy.admin import guard, pages
 from corsproxy.admin.inspector import Inspector, inspected
 from corsproxy.admin.sources import Sources
 from corsproxy.config.admin import is_private
 from corsproxy.config.settings import Listen
-from corsproxy.gateway.listener import Acceptor, bind, close_all, plainly
+from corsproxy.gateway.listener import NO_SOCKETS, CannotListen, Listeners, plainly
+from corsproxy.observe.details import details
+
+_log = logging.getLogger("corsproxy")
 
 # Prometheus, a kubelet, a few people: one connection each, or a handful.
 MAX_CONNECTIONS: Final = 64
@@ -125,31 +131,29 @@ class AdminServer:
             handler_cancellation=True,
             shutdown_timeout=_SHUTDOWN_S,
         )
-        self._sockets: list[socket.socket] = []
-        self._acceptors: list[Acceptor] = []
+        self._listeners = Listeners("admin.listen")
         self._sweeping: asyncio.Task[None] | None = None
         # In the order in which they came.
         self._connections: dict[AdminConnection, None] = {}
 
     async def start(self) -> Listen:
         """Listen, and return the address with its real port. Raises CannotListen."""
-        self._sockets = bind(self._listen, "admin.listen")
+        (bound,) = self._listeners.open([self._listen], NO_SOCKETS, shared=False)
         await self._runner.setup()
         server = self._runner.server
         assert server is not None  # noqa: S101 - setup makes it
         loop = asyncio.get_running_loop()
         take = plainly(lambda: AdminConnection(self, server, loop, **_OPTIONS))
-        self._acceptors = [Acceptor(sock, take, _no_wait) for sock in self._sockets]
+        self._listeners.accept(lambda _: take, _no_wait)
         self._sweeping = loop.create_task(self._sweep())
-        return self._listen if self._listen.unix_path else Listen(self._listen.host, self._sockets[0].getsockname()[1])
+        return bound
 
     async def stop(self) -> None:
         """Stop listening, and end what is under way."""
-        await asyncio.gather(*(acceptor.stop(takes_rest=False) for acceptor in self._acceptors))
+        await self._listeners.stop(takes_rest=False)
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
-        close_all(self._sockets)
         await self._runner.cleanup()
 
     def connected(self, connection: AdminConnection) -> None:
@@ -171,6 +175,37 @@ class AdminServer:
             for connection in tuple(self._connections):
                 if connection.blocked_since and now - connection.blocked_since > _STALL_S:
                     connection.cut()
+
+
+@asynccontextmanager
+async def serving_admin(sources: Sources) -> AsyncIterator[None]:
+    """
+    Serve the admin's pages, if the configuration in force wants them, until the block ends.
+
+    Without a file nobody has chosen the address: where it is taken, that is said, and the proxy goes on. Raises CannotListen.
+    """
+    in_force = sources.in_force()
+    listen = in_force.settings.admin.listen
+    if listen is None:
+        yield
+        return
+    server = AdminServer(sources, listen)
+    try:
+        bound = await server.start()
+    except CannotListen as error:
+        if in_force.loaded.source.is_file:
+            raise
+        problem = problems.ADMIN_STAYS_OFF
+        _log.warning("%s %s: %s", problem.code, problem.title, error, extra=details(problem))
+        yield
+        return
+    serves_all = is_private(listen) or in_force.settings.admin.dangerously_expose_admin
+    served = "health, metrics, reload and the inspector" if serves_all else "health and metrics"
+    _log.info("%s on %s", served, bound if bound.unix_path else f"http://{bound}")
+    try:
+        yield
+    finally:
+        await server.stop()
 
 
 async def _no_wait() -> None:

@@ -55,13 +55,17 @@ class Readiness:
         return all(check.ok for check in self.checks)
 
 
+async def _no_need() -> None:
+    """Do nothing: the exchanges of one process are in its ring as they end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """
     Everything that admin pages are made from.
 
     `reload` asks for a reload and waits for its outcome. What is awaited may take as long as an answer of a worker does. `ring` has the last
-    exchanges; without it there is no inspector.
+    exchanges; without it there is no inspector. `look` brings it up to date.
     """
 
     in_force: Callable[[], InForce]
@@ -69,3 +73,4 @@ class Sources:
     metrics: Callable[[], Awaitable[Snapshot]]
     reload: Callable[[], Awaitable[ReloadOutcome]]
     ring: Ring | None = None
+    look: Callable[[], Awaitable[None]] = _no_need

@@ -6,7 +6,7 @@ import sys
 
 from corsproxy.cli.exits import EXIT_CONFIG, EXIT_OK, EXIT_USAGE
 from corsproxy.cli.loading import add_source_arguments, load
-from corsproxy.cli.term import wants_colour, write_out
+from corsproxy.cli.term import wants_colour, write_err, write_out
 from corsproxy.config.effective import effective, to_json, to_yaml
 from corsproxy.config.render import render
 
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     if loaded is None:
         return EXIT_USAGE
     if loaded.diagnostics:
-        sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
+        write_err(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
     if loaded.settings is None or loaded.root is None:
         return EXIT_CONFIG
     found = effective(loaded.root)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +20,10 @@ from corsproxy.cli.demo_api import RequestLog, legacy_api
 from corsproxy.cli.demo_page import demo_page
 from corsproxy.cli.dev_cert import CannotCertify, certify
 from corsproxy.cli.exits import EXIT_STARTUP
+from corsproxy.cli.loading import PolicySource
 from corsproxy.cli.term import complain
-from corsproxy.config.load import Loaded, load_text
+from corsproxy.config.choices import LogLevel
+from corsproxy.config.load import Loaded, load_file
 from corsproxy.config.settings import Listen
 from corsproxy.gateway._aiohttp import check_aiohttp
 from corsproxy.gateway.contexts import server_context
@@ -36,6 +39,7 @@ _SHUTDOWN_TIMEOUT_S: Final = 0.1
 _POLICY: Final = """\
 # The page's origin may call, with cookies, these methods and these headers.
 listen: [127.0.0.1:{proxy}{proxy6}]
+admin: {{listen: 127.0.0.1:{inspector}}}
 {tls}upstream: http://localhost:{api}
 cors:
   allow_origins: [{scheme}://localhost:{page}]
@@ -48,9 +52,10 @@ cors:
 _BANNER: Final = """\
 corsproxy demo
 
-  page   {scheme}://localhost:{page}   open this in a browser
-  proxy  {scheme}://localhost:{proxy}   corsproxy, in front of the API
-  API    http://localhost:{api}   knows no CORS
+  page       {scheme}://localhost:{page}   open this in a browser
+  inspector  http://127.0.0.1:{inspector}   each call through the proxy, live, and why it came out so
+  proxy      {scheme}://localhost:{proxy}   corsproxy, in front of the API
+  API        http://localhost:{api}   knows no CORS
 {trust}
 or look at the bytes:
   curl{cacert} -i -H 'Origin: {scheme}://localhost:{page}' {scheme}://localhost:{proxy}/orders
@@ -76,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--port",
         type=int,
         metavar="N",
-        help=f"the proxy's port; the API and the page take the next two (default: {DEFAULT_PORT}, or free ports where it is taken; 0: free ports)",
+        help=f"the proxy's port; the API, the page and the inspector take the next three (default: {DEFAULT_PORT}, or free ports where it is taken; 0: free ports)",
     )
     parser.add_argument("--tls", action="store_true", help="page and proxy by https, with a certificate that is made for this run")
 
@@ -86,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_aiohttp()
     with ExitStack() as stack:
         try:
-            proxy, api, page = _claim(arguments.port, stack)
+            proxy, api, page, inspector = _claim(arguments.port, stack)
         except OSError as error:
             complain(
                 CANNOT_LISTEN,
@@ -94,21 +99,25 @@ def run(arguments: argparse.Namespace) -> int:
                 "choose another port with `--port`, or let it choose with `--port 0`",
             )
             return EXIT_STARTUP
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="corsproxy-demo-")))
         try:
-            words = _certify(stack) if arguments.tls else _WORDS_WITHOUT_TLS
+            words = _certify(directory) if arguments.tls else _WORDS_WITHOUT_TLS
         except CannotCertify as error:
             complain(error.problem, str(error), *error.help)
             return EXIT_STARTUP
-        ports = {name: sockets[0].getsockname()[1] for name, sockets in (("proxy", proxy), ("api", api), ("page", page))}
+        claimed = {"proxy": proxy, "api": api, "page": page, "inspector": inspector}
+        ports = {name: sockets[0].getsockname()[1] for name, sockets in claimed.items()}
         policy = _POLICY.format(**ports, **words, proxy6=f', "[::1]:{ports["proxy"]}"' if len(proxy) > 1 else "")
-        loaded = load_text(policy, "the demo's policy")
+        source = _write(policy, directory / "corsproxy.yaml")
+        loaded = source()
         assert loaded.settings is not None, loaded.diagnostics  # noqa: S101 - a test loads it
-        configure_events(loaded.settings.log, sys.stderr)
+        # Where things are is in the banner.
+        configure_events(replace(loaded.settings.log, level=LogLevel.WARNING), sys.stderr)
         # The proxy binds its own sockets; these only held the place.
-        for held in proxy:
+        for held in (*proxy, *inspector):
             held.close()
         try:
-            return app.run_on_loop(_serve(loaded, policy, ports, words, api, page))
+            return app.run_on_loop(_serve(loaded, source, policy, ports, words, api, page))
         except CannotListen as error:
             complain(CANNOT_LISTEN, f"cannot listen on {error}", error.help)
             return EXIT_STARTUP
@@ -116,6 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _serve(
     loaded: Loaded,
+    source: PolicySource,
     policy: str,
     ports: dict[str, int],
     words: dict[str, str],
@@ -130,6 +140,7 @@ async def _serve(
         allowed_origin=f"{scheme}://localhost:{ports['page']}",
         log=log,
         policy=policy,
+        inspector_url=f"http://127.0.0.1:{ports['inspector']}",
         far_url=f"https://{words['far']}:{ports['proxy']}" if words["far"] else "",
     )
     runners = [web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S) for application in (legacy_api(log), site)]
@@ -147,29 +158,34 @@ async def _serve(
             sys.stdout.write(_BANNER.format(**ports, **words | {"trust": trust}))
             sys.stdout.flush()
 
-        return await app.serve(loaded, announce)
+        return await app.serve(loaded, announce, source)
     finally:
         for runner in runners:
             await runner.cleanup()
 
 
-def _certify(stack: ExitStack) -> dict[str, str]:
+def _write(policy: str, path: Path) -> PolicySource:
+    """Write the policy down for as long as the demo lives: the inspector shows its lines, and commands that read it."""
+    path.write_text(policy)
+    return PolicySource(path, lambda: load_file(path), ("--config", str(path)))
+
+
+def _certify(directory: Path) -> dict[str, str]:
     """Make a certificate that lives as long as the demo. Raises CannotCertify."""
-    directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="corsproxy-demo-"))
-    authority, issued = certify(Path(directory), ["localhost", _FAR_HOST, *_LOOPBACKS])
+    authority, issued = certify(directory, ["localhost", _FAR_HOST, *_LOOPBACKS])
     tls = _TLS.format(cert=json.dumps(str(issued.cert_file)), key=json.dumps(str(issued.key_file)))
     cacert = f" --cacert {shlex.quote(str(authority.ca_file))}"
     return {"scheme": "https", "tls": tls, "trust": _TRUST, "cacert": cacert, "cookies": _COOKIES, "far": _FAR_HOST}
 
 
 def _claim(port: int | None, stack: ExitStack) -> list[list[socket.socket]]:
-    """Bind three ports on loopback, IPv4 and IPv6 alike: a browser may take `localhost` for either. Raises OSError."""
+    """Bind four ports on loopback, IPv4 and IPv6 alike: a browser may take `localhost` for either. Raises OSError."""
     if port is None:
         try:
-            return [_bind(number, stack) for number in range(DEFAULT_PORT, DEFAULT_PORT + 3)]
+            return [_bind(number, stack) for number in range(DEFAULT_PORT, DEFAULT_PORT + 4)]
         except OSError:
             port = 0
-    return [_bind(port and port + place, stack) for place in range(3)]
+    return [_bind(port and port + place, stack) for place in range(4)]
 
 
 def _bind(port: int, stack: ExitStack) -> list[socket.socket]:

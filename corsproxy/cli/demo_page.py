@@ -26,7 +26,7 @@ HEADERS = web.AppKey("HEADERS", dict[str, str])
 
 
 def demo_page(
-    *, proxy_url: str, api_url: str, allowed_origin: str, log: RequestLog, policy: str = "", far_url: str = ""
+    *, proxy_url: str, api_url: str, allowed_origin: str, log: RequestLog, policy: str = "", far_url: str = "", inspector_url: str = ""
 ) -> web.Application:
     """
     Build the site.
@@ -38,13 +38,21 @@ def demo_page(
         allowed_origin: The one origin that the demo's policy allows, `http://localhost:PORT` of this very site.
         log: What reached the legacy API.
         policy: The policy in force as YAML, shown on the page as it stands here.
+        inspector_url: Where each call through the proxy is explained, if it is anywhere.
         far_url: The proxy under a name that is another site to browsers, if it has one: a call is made there then.
     """
     proxy, api = str(URL(proxy_url).origin()), str(URL(api_url).origin())
     far = str(URL(far_url).origin()) if far_url else ""
     app = web.Application()
     app[LOG] = log
-    app[PLACES] = {"proxy_url": proxy, "api_url": api, "far_url": far, "allowed_origin": allowed_origin, "policy": policy}
+    app[PLACES] = {
+        "proxy_url": proxy,
+        "api_url": api,
+        "far_url": far,
+        "inspector_url": str(URL(inspector_url).origin()) if inspector_url else "",
+        "allowed_origin": allowed_origin,
+        "policy": policy,
+    }
     app[HEADERS] = security_headers(*filter(None, (proxy, api, far)))
     app.on_response_prepare.append(add_headers)
     for path, name, content_type in STATIC:

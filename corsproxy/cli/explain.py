@@ -10,7 +10,7 @@ from typing import Any, Final
 from corsproxy.cli.exits import EXIT_CONFIG, EXIT_OK, EXIT_PROBLEMS, EXIT_USAGE
 from corsproxy.cli.explained import as_text
 from corsproxy.cli.loading import add_source_arguments, load
-from corsproxy.cli.term import complain, wants_colour, write_out
+from corsproxy.cli.term import complain, wants_colour, write_err, write_out
 from corsproxy.config.diagnostics import Secrets
 from corsproxy.config.render import render
 from corsproxy.config.requests import parse_header_name, parse_origin_of_page, parse_request_host, parse_request_path
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     if loaded is None:
         return EXIT_USAGE
     if loaded.settings is None:
-        sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
+        write_err(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
         return EXIT_CONFIG
     call = call_of(arguments)
     if call is None:

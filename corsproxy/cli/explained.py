@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from corsproxy.config.render import escape, pointer
-from corsproxy.cors.browser import Stage, normalize_method
+from corsproxy.cors.browser import Reason, Stage, normalize_method
 from corsproxy.explanation.amended import Impossible
 from corsproxy.explanation.change import Change
 from corsproxy.explanation.checks import Check, Result
@@ -114,8 +114,10 @@ def _write_consoles(explanation: Explanation, page: _Page) -> None:
     if not explanation.consoles:
         return
     page.heading("the browser's console")
+    is_stream = explanation.rehearsal.outcome.verdict.reason is Reason.STREAM_OVER_HTTP1
+    silence = "nothing: what cannot stream a body sends its name as a text" if is_stream else "nothing: it lets the call pass"
     for console in explanation.consoles:
-        page.labelled(_ENGINES[console.engine], *(console.messages or ("nothing: it lets the call pass",)))
+        page.labelled(_ENGINES[console.engine], *(console.messages or (silence,)))
         page.labelled("", f"the script gets: {console.rejection}")
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from corsproxy.cli.exits import EXIT_OK, EXIT_PROBLEMS, EXIT_USAGE
 from corsproxy.cli.files import write_file
 from corsproxy.cli.loading import DEFAULT_FILES, STDIN
-from corsproxy.cli.term import complain, wants_colour, write_out
+from corsproxy.cli.term import complain, wants_colour, write_err, write_out
 from corsproxy.config.diagnostics import Diagnostic
 from corsproxy.config.load import load_flags, load_text
 from corsproxy.config.render import render
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     # The flags are judged first, because their messages show the flags.
     refused = _serious(found) or _serious(load_text(text, arguments.file).diagnostics)
     if refused:
-        sys.stderr.write(render(refused, colour=wants_colour(sys.stderr)))
+        write_err(render(refused, colour=wants_colour(sys.stderr)))
         return EXIT_USAGE
     if arguments.file == STDIN:
         write_out(text)
@@ -117,7 +117,7 @@ def _teach(name: str) -> None:
     is_default = Path(name) == Path(DEFAULT_FILES[0])
     check, run_ = ("", "") if is_default else (f" {shlex.quote(name)}", f" --config {shlex.quote(name)}")
     width = max(len(f"corsproxy run{run_}"), len("docs/configuration.md"))
-    sys.stderr.write(
+    write_err(
         f"wrote {name}\n\n"
         "next:\n"
         f"  {f'corsproxy check{check}':{width}}   says in words what it lets in\n"

@@ -108,13 +108,13 @@ def source_of(arguments: argparse.Namespace) -> PolicySource | None:
         return None
     overrides = found | _overrides(arguments)
     if name == STDIN:
-        content = _read_stdin()
+        content = read_stdin()
         return PolicySource(None, lambda: load_text(content, "<stdin>", overrides, os.environ), ("--config", STDIN, *_spelled(overrides)))
     flags = ("--config", str(Path(name).absolute()), *_spelled(overrides))
     return PolicySource(Path(name), lambda: load_file(name, overrides, os.environ), flags)
 
 
-def _read_stdin() -> bytes:
+def read_stdin() -> bytes:
     """Return what stdin holds; nothing where it leads to what cannot be read."""
     try:
         return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
@@ -142,10 +142,6 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, Override]:
     return {path: Override(",".join(values), f"flag {flag}") for path, flag, values in given if values}
 
 
-def _switches(arguments: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
-    return [("express", "--no-express", ["false"] if arguments.no_express else [])]
-
-
 def _spelled(overrides: Mapping[str, Override]) -> Iterator[str]:
     """Write what wins over a file as flags, as far as there are flags for it."""
     for path, flag in (("upstream.url", "--upstream"), ("cors.allow_origins", "--allow-origin"), ("listen", "--listen")):
@@ -155,6 +151,10 @@ def _spelled(overrides: Mapping[str, Override]) -> Iterator[str]:
         yield "--allow-credentials"
     if "express" in overrides and overrides["express"].value == "false":
         yield "--no-express"
+
+
+def _switches(arguments: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
+    return [("express", "--no-express", ["false"] if arguments.no_express else [])]
 
 
 def _strange_variables(environ: Mapping[str, str]) -> list[Diagnostic]:

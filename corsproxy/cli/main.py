@@ -55,6 +55,7 @@ VERBS: Final = (
     Verb(_RUNNING, "demo", "corsproxy.cli.demo", "try it: a sample API without CORS, the proxy in front of it, and a page"),
     Verb(_POLICY, "check", "corsproxy.cli.check", "load a policy as `run` does: what is wrong, or what it lets in", aliases=("validate",)),
     Verb(_POLICY, "explain", "corsproxy.cli.explain", "say what becomes of one cross-origin call, and which line of the policy decides"),
+    Verb(_POLICY, "diff", "corsproxy.cli.diff", "say what a new policy lets in that an old one did not, and what no longer"),
     Verb(_POLICY, "config", "corsproxy.cli.config", "print every key with its value in force, and where that comes from"),
     Verb(_POLICY, "init", "corsproxy.cli.init", "write a policy file to begin with"),
     Verb(_POLICY, "explain-code", "corsproxy.cli.explain_code", "explain a code that a message named, as CP104"),
@@ -84,7 +85,8 @@ keep the policy in a file (config.example.yaml shows every key):
 
 signals: SIGTERM ends in order, as `shutdown` says, SIGINT (Ctrl-C) ends at once, SIGHUP loads the file again.
 exit codes: 0 ended as asked, 1 `check` found problems, `explain` a call that does not work, `reload` or
-`probe` a no, 2 wrong usage, 3 cannot start (address taken) or nobody to ask, 78 the configuration is wrong."""
+`probe` a no, `diff --fail-on widen` more that is let in, 2 wrong usage, 3 cannot start (address taken)
+or nobody to ask, 78 the configuration is wrong."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -99,10 +99,14 @@ def _write_proxy(settings: Settings, root: Node | None, page: _Page) -> None:
         page.row("believes", words.believed(forwarding))
         for network in words.open_networks(forwarding):
             page.mark(f"{network}: every client says itself who it is, and by which scheme and host it came")
+    page.rows((("admin", words.admin(settings.admin)),))
+    for mark in words.dangers_of_admin(settings.admin):
+        page.mark(mark)
     page.rows(
         (
             ("tells upstreams", "" if words.is_usual_told(forwarding) else words.told(forwarding)),
             ("request ids", words.request_ids(forwarding)),
+            ("rate limit", words.rate_limit(settings.rate_limit)),
             ("unused policies", ", ".join(_unused_policies(root))),
         )
     )

@@ -11,12 +11,13 @@ from corsproxy import __version__, app
 from corsproxy.cli.exits import EXIT_CONFIG, EXIT_STARTUP, EXIT_USAGE
 from corsproxy.cli.loading import add_source_arguments, load_first, source_of
 from corsproxy.cli.summary import summarize
-from corsproxy.cli.term import complain, wants_colour
+from corsproxy.cli.term import complain, wants_colour, write_err
 from corsproxy.config.choices import LogFormat
 from corsproxy.config.diagnostics import Diagnostic
 from corsproxy.config.load import Loaded
 from corsproxy.config.render import render, summary
 from corsproxy.config.settings import Listen, Settings
+from corsproxy.cpus import usable_cpus
 from corsproxy.gateway._aiohttp import CannotRun, check_aiohttp
 from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.gateway.listener import address_of
@@ -25,6 +26,7 @@ from corsproxy.observe.details import details
 from corsproxy.observe.log import configure_events, resolve_format
 from corsproxy.problems import BAD_INHERITED_SOCKET, CANNOT_LISTEN, Severity
 from corsproxy.systemd import BadSocket, inherited_sockets
+from corsproxy.workers import CannotStart, prepare
 
 _log = logging.getLogger("corsproxy")
 
@@ -50,14 +52,14 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = load_first(source)
     if loaded.settings is None:
         # How to log is not known, so it is said to people.
-        sys.stderr.write(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
+        write_err(render(loaded.diagnostics, colour=wants_colour(sys.stderr)))
         return EXIT_CONFIG
     return _start(loaded.settings, loaded, source, lent)
 
 
 def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded], lent: Sequence[socket.socket]) -> int:
     configure_events(settings.log, sys.stderr)
-    _warn(settings, loaded.diagnostics)
+    count = settings.workers or usable_cpus()
 
     def announce(listening: Sequence[Listen]) -> None:
         first, *lines = map(loaded.secrets.strike, summarize(settings, listening, are_lent=bool(lent)))
@@ -65,9 +67,16 @@ def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded], lent:
 
     try:
         check_aiohttp()
+        # Workers are forked from a process in which nothing has begun yet, no log either.
+        supervisor = prepare(settings, count, lent) if count > 1 else None
+        _warn(settings, loaded.diagnostics)
+        if supervisor is not None:
+            return supervisor.run(loaded, announce, load)
         return app.run(loaded, announce, load, lent)
     except CannotListen as error:
         complain(CANNOT_LISTEN, f"cannot listen on {error}", error.help)
+    except CannotStart as error:
+        complain(error.problem, str(error), error.help)
     except BadTlsFile as error:
         # It was sound when it was checked, a moment ago.
         complain(error.problem, str(error), error.help)
@@ -82,7 +91,7 @@ def _warn(settings: Settings, diagnostics: Sequence[Diagnostic]) -> None:
     if not diagnostics:
         return
     if resolve_format(settings.log, sys.stderr) is LogFormat.TEXT:
-        sys.stderr.write(render(diagnostics, colour=wants_colour(sys.stderr)))
+        write_err(render(diagnostics, colour=wants_colour(sys.stderr)))
         return
     level = logging.WARNING if any(each.severity is Severity.WARNING for each in diagnostics) else logging.INFO
     _log.log(level, "the configuration is in force, with %s", summary(diagnostics), extra=details(diagnostics=diagnostics))

@@ -1,6 +1,8 @@
 """What a terminal can show, and how the command line speaks to a person."""
 
+import os
 import sys
+from contextlib import suppress
 
 from corsproxy.config.render import advice, escape, headline
 from corsproxy.observe.terminal import wants_colour
@@ -26,13 +28,26 @@ def write_out(text: str) -> None:
         raise OutputFailed(error) from error
 
 
+def write_err(text: str) -> None:
+    """Write what a person should know to stderr. Where that takes nothing any more, it is lost, and nothing else: the exit code still says it."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        # The interpreter flushes once more at its end, and would end with another code.
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stderr.fileno())
+            os.close(nowhere)
+
+
 def complain(problem: Problem, message: str, *help_lines: str) -> None:
     """Write a problem that is about no place in a file to stderr, in the form of all others."""
     colour = wants_colour(sys.stderr)
     first, *others = help_lines or (_as_help(problem.fix),)
     lines = [headline(problem, message, colour=colour), f"  {advice('help', first, colour=colour)}"]
     lines += [f"          {escape(line)}" for line in others]
-    sys.stderr.write("\n".join(lines) + "\n")
+    write_err("\n".join(lines) + "\n")
 
 
 def _as_help(fix: str) -> str:

@@ -7,9 +7,11 @@ Each function says what a person would ask about, and nothing where all is as us
 from collections.abc import Iterator
 from typing import Final
 
+from corsproxy.config.admin import is_private
 from corsproxy.config.choices import Redirects
 from corsproxy.config.plaintext import is_private_host
-from corsproxy.config.settings import ForwardingSettings, HostRules, Listen, Route, RouteLimits, ServerTls
+from corsproxy.config.rates import RateLimit, format_rate
+from corsproxy.config.settings import AdminSettings, ForwardingSettings, HostRules, Listen, Route, RouteLimits, ServerTls
 from corsproxy.config.units import format_size
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import CorsPolicy
@@ -45,10 +47,41 @@ def hosts(rules: HostRules) -> str:
     return ", ".join([*names, *(["localhost, *.localhost, IP addresses"] if rules.loopback else [])])
 
 
+def admin(settings: AdminSettings) -> str:
+    """Say where operators ask, and what they get there; nothing where that is as usual."""
+    if settings == AdminSettings():
+        return ""
+    if settings.listen is None:
+        return "off: no health, no metrics, no reload by request"
+    named = "" if settings.hosts == AdminSettings().hosts else f"; answers for {hosts(settings.hosts)}"
+    if is_private(settings.listen):
+        return f"{settings.listen}{named}"
+    served = "everything" if settings.dangerously_expose_admin else "health and metrics only"
+    return f"{settings.listen}, which other machines can reach: {served}{named}"
+
+
+def dangers_of_admin(settings: AdminSettings) -> Iterator[str]:
+    """Say what whoever can reach the admin listener may do."""
+    if settings.listen is None:
+        return
+    if settings.dangerously_expose_admin and not is_private(settings.listen):
+        yield "admin: whoever can reach it sees who calls what, and can make the file be loaded again"
+    if settings.hosts.any_host:
+        yield "admin: a web page can make its own name lead to it, and read what it serves (DNS rebinding)"
+
+
 def client_certificates(tls: ServerTls) -> str:
     """Say who needs a certificate."""
     signer = f"a certificate signed by {tls.client_ca_file}"
     return f"must show {signer}, but for preflights; else 403" if tls.requires_client_certificate else f"may show {signer}"
+
+
+def rate_limit(limit: RateLimit | None) -> str:
+    """Say how many requests go upstream, if that is bounded."""
+    if limit is None:
+        return ""
+    who = "client address" if not limit.field else "origin" if limit.field == b"origin" else f"value of {limit.field.decode()}"
+    return f"{format_rate(limit.rate)} for each {who}, {limit.burst} at once; above it 429"
 
 
 def believed(forwarding: ForwardingSettings) -> str:

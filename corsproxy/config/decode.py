@@ -27,7 +27,8 @@ from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.plaintext import judge_plaintext
 from corsproxy.config.policies import Chosen, read_cors, read_policies
 from corsproxy.config.policy_tests import read_tests
-from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind
+from corsproxy.config.rates import Rate, RateLimit, parse_rate
+from corsproxy.config.scalars import kind_of, place_of_item, refuse_kind, without_words
 from corsproxy.config.schema import ENVIRONMENT, FILE, ROUTE, SECTIONS
 from corsproxy.config.settings import (
     DEFAULT_LISTEN,
@@ -48,6 +49,7 @@ from corsproxy.cors.policy import CorsPolicy
 
 _NO_CORS_HELP: Final = "write `cors: {allow_origins: [https://app.example.com]}`, or `cors: none` for no CORS"
 _ROOT: Final = b"/"
+_NO_LIMIT: Final = frozenset({"off", "no", "none", "false", "0", "unlimited"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ def decode(root: Node, report: Report) -> Settings | None:
     log = _read_log(section, report)
     shutdown = read_block(section.entries.get("shutdown"), SECTIONS[FILE]["shutdown"], "write `shutdown: {delay: 5s, grace: 25s}`", report)
     admin = read_admin(section.entries.get("admin"), fields.get("listen", (DEFAULT_LISTEN,)), report)
+    rate_limit = _read_rate_limit(section, report)
     tls = _read_tls(section, fields, report)
     hosts = read_hosts(section, fields, {host: draft.hosts_at for draft in drafts for host in draft.hosts}, report)
     _judge_upstreams(defaults, drafts, implicit, report)
@@ -127,15 +130,18 @@ def decode(root: Node, report: Report) -> Settings | None:
         given["default_cors"], given["default_places"] = defaults.chosen.cors, defaults.chosen.places
     if fields.get("via") is False:
         given["pseudonym"] = b""
+    if "workers" in fields:
+        given |= without_words({"workers": fields["workers"]})
     return Settings(
         tuple(routes),
         own_origins=fields.get("public_url", ()),
         hosts=hosts,
         forwarding=forwarding,
         limits=limits,
+        rate_limit=rate_limit,
         log=log,
-        express=fields.get("express", True),
         admin=admin,
+        express=fields.get("express", True),
         tests=tests,
         tls=tls,
         shutdown=Shutdown(**shutdown),
@@ -206,6 +212,22 @@ def _read_log(section: Section, report: Report) -> LogSettings:
     if "level" in given:
         given["level"] = LogLevel(given["level"])
     return LogSettings(**given)
+
+
+def _read_rate_limit(section: Section, report: Report) -> RateLimit | None:
+    entry = section.entries.get("rate_limit")
+    if entry is None:
+        return None
+    text = entry.value.text if isinstance(entry.value, Scalar) else ""
+    help_ = f"write `rate_limit: {{rate: {text if isinstance(parse_rate(text), Rate) else '100/s'}}}`"
+    if text.lower() in _NO_LIMIT:
+        help_ = "take `rate_limit` out: without it there is no limit"
+    entries, given = read_entries(entry, SECTIONS[FILE]["rate_limit"], help_, report)
+    if isinstance(entry.value, Mapping) and "rate" not in entries:
+        report.add(problems.MISSING_KEY, entry.key.span, "`rate_limit` lacks `rate`", "write `rate: 100/s`")
+    if "rate" not in given:
+        return None
+    return RateLimit(given["rate"], given.get("burst", given["rate"].count), given.get("by", b""))
 
 
 def _read_tls(section: Section, fields: dict[str, Any], report: Report) -> ServerTls | None:

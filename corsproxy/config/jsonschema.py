@@ -159,6 +159,8 @@ _BODIES: Final[dict[Kind, Schema]] = {
     Kind.SECONDS: {"anyOf": [{"type": "integer", "minimum": 0}, _text(patterns.SECONDS)]},
     Kind.SIZE: _ref("size"),
     Kind.SIZE_OR_NONE: {"anyOf": [{"const": NONE}, _ref("size")]},
+    Kind.RATE: _text(patterns.RATE),
+    Kind.RATE_KEY: _text(patterns.RATE_KEY),
     Kind.BOOLEAN: _ref("boolean"),
     Kind.ORIGINS: _list_or_any(_ref("origin"), {"minItems": 1, **_ALONE}),
     Kind.SOCKET_ORIGINS: {

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from corsproxy.config.key import LIMITS, POOL, TIMEOUTS, Key, Kind
+from corsproxy.config.key import FILE, LIMITS, POOL, RATE_LIMIT, TIMEOUTS, Key, Kind
 
 # A head in this proxy's memory costs a few times its size; RFC 9112 3 wants request lines of 8000 bytes to pass.
 MIN_HEAD_BYTES: Final = 1024
@@ -12,7 +12,53 @@ MAX_FIELD_LINES: Final = 10_000
 MAX_COUNT: Final = 1_000_000
 MAX_BODY_BYTES: Final = 1024**4
 
+RATE_LIMIT_SECTION: Final = Key(
+    FILE,
+    "rate_limit",
+    Kind.SECTION,
+    "How many requests of one client go upstream; above it 429.",
+    children=RATE_LIMIT,
+    precedent="nginx `limit_req`, Traefik `RateLimit`",
+    also=("ratelimit", "rate_limits", "rate_limiting", "throttle", "throttling", "limit_req", "limit_rate"),
+    implied="no limit",
+    comment="requests of one client that go upstream; above it 429 with Retry-After; preflights are not counted",
+)
+
 LIMIT_KEYS: Final = (
+    Key(
+        RATE_LIMIT,
+        "rate",
+        Kind.RATE,
+        "How many requests there may be in the long run: `100/s`, `600/m` or `1000/h`, up to 1000000.",
+        precedent="nginx `rate=100r/s`",
+        example="100/s",
+        also=("limit", "average", "requests", "requests_per_second", "rps", "max_requests", "per_second"),
+        comment="in the long run: 100/s, 600/m or 1000/h",
+        is_required=True,
+    ),
+    Key(
+        RATE_LIMIT,
+        "burst",
+        Kind.COUNT,
+        "How many may come at once, after a time without any.",
+        implied="as many as `rate` counts",
+        precedent="nginx and Traefik `burst`, Envoy `max_tokens`",
+        example="200",
+        least=1,
+        most=MAX_COUNT,
+        also=("capacity", "bucket", "size", "max_tokens", "tokens"),
+        comment="at once; without it, as many as rate counts",
+    ),
+    Key(
+        RATE_LIMIT,
+        "by",
+        Kind.RATE_KEY,
+        "Whose requests are counted together: those of a `client_ip` (of an IPv6 /64), of an `origin`, or with the same value of a field, as `header:X-Api-Key`.",
+        default="client_ip",
+        precedent="nginx `$binary_remote_addr`, Traefik `sourceCriterion`",
+        also=("key", "per", "source", "criterion", "source_criterion", "group_by"),
+        comment="client_ip (IPv6: its /64) | origin | header:X-Api-Key",
+    ),
     Key(
         TIMEOUTS,
         "connect",
@@ -159,8 +205,8 @@ LIMIT_KEYS: Final = (
         Kind.COUNT_OR_AUTO,
         (
             "How many connections of clients there may be. `auto`: half the file descriptors less 64, but 10000 at most, after the soft limit was "
-            "raised to the hard one. When nine tenths are in use, each new connection takes the place of the one that was idle longest; above the "
-            "limit, new ones wait."
+            "raised to the hard one. When nine tenths are in use, each answer ends its connection, and a new connection takes the place of the one that was "
+            "idle longest, but of none that was made within the last second. Above the limit, new ones wait."
         ),
         default="auto",
         precedent="Envoy's edge advice: less than half of the file descriptors",

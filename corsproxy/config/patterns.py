@@ -46,9 +46,11 @@ DURATION: Final = f"{_NOT_ZERO}{_NUMBER}(?:ms|s|m|h)"
 DURATION_OR_ZERO: Final = f"{_NUMBER}(?:ms|s|m|h)|0"
 SECONDS: Final = f"{_NUMBER}(?:ms|s|m|h)?"
 SIZE: Final = f"{_NOT_ZERO}{_NUMBER}(?:B|KB|MB|GB|KiB|MiB|GiB)"
+RATE: Final = "0*[1-9][0-9]{0,6}/[smh]"
 DIGITS: Final = "[0-9]{1,18}"
 # RFC 9110 5.6.2: token.
 TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a word of HTTP's grammar
+RATE_KEY: Final = rf"client_ip|origin|header:{TOKEN}"
 # Of a header rule: a token without `*`, and what HTTP can carry.
 FIELD_NAME: Final = r"[!#$%&'+.^_`|~0-9A-Za-z-]+"
 FIELD_VALUE: Final = r"([^\x00-\x20\x7f]([^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?)?"

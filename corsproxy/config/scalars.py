@@ -178,7 +178,7 @@ def _is_within(key: Key, number: int, text: str, span: Span, report: Report) -> 
         return True
     bound, word, way = (key.least, "at least", "more") if number < key.least else (key.most, "at most", "less")
     said = str(bound) if key.kind in (Kind.COUNT, Kind.COUNT_OR_AUTO) else format_size(bound)
-    help_ = f"write `{said}` or {way}; the default is `{key.default}`"
+    help_ = f"write `{said}` or {way}" + (f"; the default is `{key.default}`" if key.default else "")
     report.add(problems.OUT_OF_RANGE, span, f"`{key.name}` takes {said} {word}, and this is `{text}`", help_)
     return False
 

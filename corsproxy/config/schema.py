@@ -8,7 +8,7 @@ by `tools/sync`. Adding a key is adding a row and saying how it is decoded.
 
 from typing import Final
 
-from corsproxy.config.choices import CorsMode, LogFormat, LogLevel
+from corsproxy.config.choices import CorsMode
 from corsproxy.config.key import (
     ADMIN,
     BLOCKS,
@@ -35,9 +35,10 @@ from corsproxy.config.key import (
 )
 from corsproxy.config.keys_admin import ADMIN_KEYS, ADMIN_SECTION
 from corsproxy.config.keys_forwarding import CHANGE_KEYS, CLIENT_KEYS, ROUTE_FORWARDING_KEYS, UPSTREAM_HEAD_KEYS
-from corsproxy.config.keys_limits import LIMIT_KEYS
+from corsproxy.config.keys_limits import LIMIT_KEYS, RATE_LIMIT_SECTION
+from corsproxy.config.keys_log import LOG_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
-from corsproxy.config.keys_process import EXPRESS_KEY, SHUTDOWN_KEYS, SHUTDOWN_SECTION
+from corsproxy.config.keys_process import SHUTDOWN_KEYS, SHUTDOWN_SECTION, WORKERS_KEY
 from corsproxy.config.keys_tests import TEST_KEYS
 from corsproxy.config.keys_tls import TLS_KEYS, TLS_SECTION, UPSTREAM_TLS_SECTION
 
@@ -122,6 +123,7 @@ KEYS: Final = (
         comment='host:port, :port (all interfaces), "[::1]:port", unix:/run/corsproxy.sock, or a list of them',
         flag="--listen",
     ),
+    WORKERS_KEY,
     Key(
         FILE,
         "public_url",
@@ -217,6 +219,7 @@ KEYS: Final = (
         also=("limit",),
         comment="what one client may take",
     ),
+    RATE_LIMIT_SECTION,
     Key(
         FILE,
         "routes",
@@ -250,8 +253,17 @@ KEYS: Final = (
         children=LOG,
         also=("logging", "logs"),
     ),
-    EXPRESS_KEY,
     SHUTDOWN_SECTION,
+    Key(
+        FILE,
+        "express",
+        Kind.BOOLEAN,
+        "Whether plain exchanges take the express lane. The other lane does the same for several times the CPU time: for doubt, and for comparison.",
+        default="true",
+        also=("express_lane", "fast", "fast_path"),
+        comment="false: every exchange takes the aiohttp lane (slower, same meaning)",
+        flag="--no-express",
+    ),
     Key(
         UPSTREAM,
         "url",
@@ -342,35 +354,7 @@ KEYS: Final = (
         also=("limit",),
         implied="the file's",
     ),
-    Key(
-        LOG,
-        "format",
-        Kind.CHOICE,
-        "The shape of a line: `auto` is `text` on a terminal and `json` elsewhere.",
-        default="auto",
-        choices=tuple(LogFormat),
-        also=("type", "style"),
-        comment="text on a terminal, JSON lines elsewhere; text | json | logfmt",
-    ),
-    Key(
-        LOG,
-        "level",
-        Kind.CHOICE,
-        "The least severity of events; with `debug`, refusals that repeat are written each.",
-        default="info",
-        choices=tuple(LogLevel),
-        also=("severity", "verbosity"),
-        comment="debug | info | warning | error",
-    ),
-    Key(
-        LOG,
-        "access",
-        Kind.BOOLEAN,
-        "Whether each exchange gets a line.",
-        default="true",
-        also=("access_log", "requests"),
-        comment="one line for each exchange, on stdout",
-    ),
+    *LOG_KEYS,
     *SHUTDOWN_KEYS,
     *ADMIN_KEYS,
     *TEST_KEYS,

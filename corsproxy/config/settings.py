@@ -11,6 +11,7 @@ from typing import Final
 from corsproxy.config.choices import CorsMode, LogFormat, LogLevel, Redirects
 from corsproxy.config.diagnostics import Span
 from corsproxy.config.expectations import PolicyTest
+from corsproxy.config.rates import RateLimit
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.memo import Kept
@@ -184,6 +185,7 @@ class Route:
     cookies: CookieRules = KEEP_COOKIES
     redirects: Redirects = Redirects.REWRITE
     paths: PathMap = field(init=False, repr=False, compare=False, default=PathMap())
+    kept: Kept = field(init=False, repr=False, compare=False, default_factory=Kept)
 
     def __post_init__(self) -> None:
         """Say once what is done to every path."""
@@ -295,7 +297,7 @@ class Settings:
     `own_origins` are the origins of `public_url`, serialized. `routes` are sorted so that the first match is the
     longest: by falling length of path; the implicit route of the top-level `upstream` comes last. `table` sorts them by host. `default_cors` and
     `default_places` are the top-level `cors`: it also speaks for paths that no route matches. `pseudonym` names this very proxy in Via; b"" writes none.
-    `workers` is how many processes serve; None: one for each usable CPU. `express`: plain exchanges take the express lane.
+    `express`: plain exchanges take the express lane. `workers` is how many processes serve; None: one for each usable CPU.
     """
 
     routes: tuple[Route, ...]
@@ -307,6 +309,7 @@ class Settings:
     tls: ServerTls | None = None
     forwarding: ForwardingSettings = ForwardingSettings()
     limits: Limits = Limits()
+    rate_limit: RateLimit | None = None
     log: LogSettings = field(default_factory=LogSettings)
     admin: AdminSettings = AdminSettings()
     express: bool = True

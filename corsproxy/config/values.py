@@ -23,6 +23,7 @@ from corsproxy.config.diagnostics import Report, Span
 from corsproxy.config.fields import read_name, read_names, read_values
 from corsproxy.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from corsproxy.config.paths import parse_route_path
+from corsproxy.config.rates import parse_counted_by, parse_rate
 from corsproxy.config.requests import parse_header_name, parse_method, parse_origin_of_page, parse_request_host, parse_request_path
 from corsproxy.config.scalars import (
     MAX_TEXT,
@@ -242,6 +243,8 @@ _READERS: Final[dict[Kind, Reader]] = {
     Kind.SIZE_OR_NONE: read_size,
     Kind.COUNT: read_count,
     Kind.COUNT_OR_AUTO: read_count,
+    Kind.RATE: read_parsed(parse_rate),
+    Kind.RATE_KEY: read_parsed(parse_counted_by),
     Kind.BOOLEAN: read_boolean,
     Kind.CHOICE: read_choice,
     Kind.ORIGINS: _read_list,

@@ -6,9 +6,9 @@ Pure functions from a policy and the facts of a request to a Decision. No header
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from corsproxy.cors import names
 from corsproxy.cors.origin import DEFAULT_PORTS, parse_origin
@@ -55,7 +55,7 @@ class Reason(StrEnum):
     CORS_PASSTHROUGH = "cors-passthrough"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Facts:
     """
     What a decision needs to know of a request.
@@ -96,6 +96,8 @@ class Decision:
     requested_method: bytes = b""
     requested: tuple[bytes, ...] = ()
     private_network: bool = False
+    # What the edits have written of it, once: the same for every response to whom it is known.
+    written: list[Any] = field(default_factory=list, compare=False, repr=False, init=False)
 
 
 def is_preflight(facts: Facts) -> bool:

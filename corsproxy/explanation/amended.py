@@ -4,13 +4,14 @@ A policy with the least added to it: what that takes, and what `cors.policy` say
 It knows which of a policy's parts refuse a call, one after the other, and adds to these alone. It changes settings, not files.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from corsproxy import problems
 from corsproxy.answers import Answer
 from corsproxy.config.choices import CorsMode
+from corsproxy.config.diagnostics import Span
 from corsproxy.config.settings import PolicyPlaces, Settings
 from corsproxy.config.suffixes import is_public_suffix
 from corsproxy.cors import browser
@@ -42,6 +43,20 @@ class Additions:
     headers: tuple[str, ...] = ()
     credentials: bool = False
     opens: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the file that take part."""
+        if self.opens:
+            return ("cors",)
+        taking = (
+            ("allow_origins", self.origin),
+            ("websocket_origins", self.socket),
+            ("allow_methods", self.methods),
+            ("allow_headers", self.headers),
+            ("allow_credentials", self.credentials),
+        )
+        return tuple(key for key, added in taking if added)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,21 +269,35 @@ def _with_policy(settings: Settings, exchange: Exchange, policy: CorsPolicy) -> 
     return replace(settings, routes=routes, default_cors=policy if is_default else settings.default_cors)
 
 
-def reach(settings: Settings, exchange: Exchange) -> tuple[str, ...]:
+def reach(settings: Settings, exchange: Exchange, keys: Iterable[str]) -> tuple[str, ...]:
     """
-    Name the routes that the policy speaks for which spoke in an exchange.
+    Name the routes that a change of these keys concerns, in the policy that spoke in an exchange: also those that share a part of it.
 
     Spec: Fetch #http-cors-protocol.
     """
-    places = places_of(settings, exchange)
-    spots = _spots(places)
-    found = [route for route in settings.routes if places is not None and spots & _spots(route.places)]
+    places, touched = places_of(settings, exchange), tuple(keys)
+    if places is None:
+        return ()
+    found = [route for route in settings.routes if any(_is_shared(places, route.places, key) for key in touched)]
     return tuple(dict.fromkeys(route.path.decode() + (f" on {', '.join(route.hosts)}" if route.hosts else "") for route in found))
 
 
-def _spots(places: PolicyPlaces | None) -> frozenset[tuple[str, int, int]]:
-    """Say where the lists of a policy stand: what is an alias, or merged, stands where it was written first."""
-    if places is None:
-        return frozenset()
-    spans = [places.values[key] for key in ("allow_origins", "cors") if key in places.values] or [places.cors]
-    return frozenset((span.source.name, span.line, span.column) for span in spans)
+def _is_shared(ours: PolicyPlaces, theirs: PolicyPlaces | None, key: str) -> bool:
+    """Tell whether a key that is changed, or joins our policy, counts for another one: by its name, by an alias, or merged."""
+    if theirs is None:
+        return False
+    if theirs is ours:
+        return True
+    if key in ours.values:
+        return key in theirs.values and _spot(ours.values[key]) == _spot(theirs.values[key])
+    body, name = ours.body, theirs.keys.get("allow_origins")
+    return body is not None and name is not None and _spot(ours.keys["allow_origins"]) == _spot(name) and _is_within(name, body)
+
+
+def _spot(span: Span) -> tuple[str, int, int]:
+    return span.source.name, span.line, span.column
+
+
+def _is_within(inner: Span, outer: Span) -> bool:
+    begins, ends = (outer.line, outer.column), (outer.end_line, outer.end_column)
+    return inner.source is outer.source and begins <= (inner.line, inner.column) < ends

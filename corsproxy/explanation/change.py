@@ -58,7 +58,7 @@ def propose(settings: Settings, rehearsal: Rehearsal) -> Change | Impossible:
     exchange = rehearsal.decisive
     places, policy = places_of(settings, exchange), exchange.planned.context.cors
     words = _in_words(added)
-    risks, concerned = tuple(_risks(added, policy)), reach(settings, exchange)
+    risks, concerned = tuple(_risks(added, policy)), reach(settings, exchange, added.keys)
     # A mode, and flags alone, hold no policy in a file.
     edits = _edits(added, policy, places) if places is not None else None
     flags = _flags(added, places)

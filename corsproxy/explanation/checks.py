@@ -14,6 +14,7 @@ from corsproxy.answers import Answer
 from corsproxy.config.choices import CorsMode
 from corsproxy.config.diagnostics import Span
 from corsproxy.config.nodes import Mapping, Node
+from corsproxy.config.plaintext import is_private_host
 from corsproxy.config.policies import place_of
 from corsproxy.config.settings import Settings
 from corsproxy.cors import browser
@@ -21,10 +22,12 @@ from corsproxy.cors.browser import CredentialsMode, PreflightNeed, Stage
 from corsproxy.cors.decide import Reason
 from corsproxy.cors.max_age import remembered_s
 from corsproxy.cors.names import SAFELISTED_METHODS
+from corsproxy.cors.origin import looks_like_ipv4, parse_origin
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.explanation.safelist import why_unsafe
 from corsproxy.reasons import Why, need_in_words, places_of, verdict_in_words, why_exchange
 from corsproxy.rehearse import Ending, Exchange, Rehearsal
+from corsproxy.routes import is_local
 
 
 class Result(StrEnum):
@@ -105,6 +108,7 @@ class _Telling:
             method = _text(browser.normalize_method(rehearsal.request.method))
             yield Check("call", Result.PASSED, f"a script may send {method}", "Fetch, forbidden method; forbidden request-header")
         yield self._origins(is_cross=is_cross)
+        yield from self._local_network()
         yield from self._host_and_route()
         if rehearsal.call.websocket:
             yield self._gate()
@@ -126,6 +130,16 @@ class _Telling:
             what = "another origin: WebSockets know no CORS, so the proxy looks at Origin" if is_cross else "the page's own origin"
         words = f"`{page}` calls `{there}`: {what}"
         return self._keyed(Check("cross-origin", Result.NOTED, words, rule), "public_url")
+
+    def _local_network(self) -> Iterator[Check]:
+        """Say that a permission may be asked for: addresses are not looked up, so only names and literals are judged."""
+        page, there = parse_origin(self.rehearsal.request.origin), parse_origin(self.rehearsal.request.url_origin)
+        if there is None or not _is_near(there.host) or (page is not None and _is_near(page.host)):
+            return
+        words = "the page comes from elsewhere, and the proxy is on the visitor's machine or network: Chromium asks the visitor first"
+        if page is None or page.scheme == b"http":
+            words += ", and lets no page ask that came by plain http"
+        yield Check("local-network", Result.NOTED, words, "Local Network Access, permission prompt: no header grants it")
 
     def _host_and_route(self) -> Iterator[Check]:
         exchange = self._first
@@ -271,6 +285,10 @@ class _Telling:
         return Check(check.name, check.result, check.words, check.rule, key, _place(entry.key.span))
 
 
+def _is_near(host: bytes) -> bool:
+    return is_local(host) or ((looks_like_ipv4(host) or host.startswith(b"[")) and is_private_host(host.decode().strip("[]")))
+
+
 def _place(span: Span) -> str:
     return str(place_of(span))
 
@@ -292,7 +310,7 @@ def _exposed(policy: CorsPolicy) -> str:
     if policy.exposed is None:
         return "the script reads every header but Set-Cookie"
     listed = "".join(f"{_text(name)}, " for name in policy.exposed)
-    return f"the script reads {listed}and the seven headers that are always exposed"
+    return f"the script reads {listed and f'{listed}and '}the seven headers that are always exposed"
 
 
 def _text(value: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What the limits of the settings mean for aiohttp, for the express lane, and for the clock of deadlines."""
+"""What the limits of the file come to for each lane, and for the clock that looks at deadlines."""
 
 from typing import Any, Final
 
@@ -7,15 +7,17 @@ from corsproxy.gateway.plain import PlainHeads
 
 # A head between the limit and this many times the limit is parsed, so that its refusal can carry CORS fields.
 _PARSED_EXCESS: Final = 4
+# How long an unread request body is read on after an early answer, so that the client can read that answer.
+_LINGERING_S: Final = 2.0
 _READ_BUFFER_BYTES: Final = 64 * 1024
 
 
-def front_options(limits: Limits, lingering_s: float) -> dict[str, Any]:
-    """Return the options of aiohttp's server."""
+def front_options(limits: Limits) -> dict[str, Any]:
+    """Return what aiohttp's server is told."""
     return {
         "max_head_bytes": _PARSED_EXCESS * limits.request_head,
         "keepalive_timeout": limits.keep_alive_timeout,
-        "lingering_time": lingering_s,
+        "lingering_time": _LINGERING_S,
         "read_bufsize": _READ_BUFFER_BYTES,
         "auto_decompress": False,
         "access_log": None,
@@ -29,7 +31,6 @@ def bound_heads(heads: PlainHeads, limits: Limits) -> None:
     """Bound what the express lane takes, so that aiohttp would have taken it too."""
     heads.max_bytes = min(limits.request_head, _PARSED_EXCESS * limits.request_line)
     heads.max_lines = limits.header_count
-    heads.max_trailing_lines = _PARSED_EXCESS * limits.header_count
 
 
 def sweep_interval(settings: Settings) -> float:

@@ -16,34 +16,45 @@ from corsproxy.config.upstreams import Upstream
 from corsproxy.edits import Received
 from corsproxy.gateway._aiohttp import ClientConnection
 from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.gateway.rate import RateGate
 from corsproxy.gateway.tunnel import End
 from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.plan import Forward, Fresh
 from corsproxy.problems import Problem, Stage
 from corsproxy.record import ExchangeRecord
 from corsproxy.resilience.retry import Attempt, may_retry
-from corsproxy.semantics.fields import FieldLine, ResponseHead
+from corsproxy.semantics.fields import FieldLine, RequestHead, ResponseHead
 from corsproxy.semantics.framing import NO_BODY, BodyKind, Refusal, frame
 
 # Queued content from which on the upstream is not read: one full read, or a few small ones.
 HIGH_WATER_BYTES: Final = 64 * 1024
 
-# The upstream may still be at work, or the wait was long enough.
+# The upstream may still be at work, the wait was long enough, or another attempt would lack the same.
 _TIMEOUTS: Final = (
     problems.UPSTREAM_CONNECT_TIMEOUT,
     problems.UPSTREAM_RESPONSE_TIMEOUT,
     problems.UPSTREAM_IDLE_TIMEOUT,
     problems.UPSTREAM_POOL_FULL,
+    problems.OUT_OF_DESCRIPTORS,
 )
 
 _NOBODYS: Final = Context(b"", 1, persistent=False)
 
 
+class Tracer(Protocol):
+    """Who makes a span of each exchange."""
+
+    def enter(self, head: RequestHead, record: ExchangeRecord) -> RequestHead:
+        """Begin a span, and return the head with its id as the parent of whatever comes next."""
+
+
 class House(Protocol):
-    """The gateway, as far as every lane knows it."""
+    """The gateway, as far as every lane knows it. `tracer` is None where no spans are made."""
 
     settings: Settings
+    rate: RateGate
     closes_connections: bool
+    tracer: Tracer | None
 
     @property
     def is_overloaded(self) -> bool:
@@ -82,7 +93,7 @@ def admit(house: House, planned: Forward) -> Answer | None:
     """Say why a request does not go upstream although the rules would let it; None if it may."""
     if house.is_overloaded:
         return problem_answer(planned.context, problems.OVERLOADED, close=planned.body != NO_BODY)
-    return None
+    return house.rate.refuse(planned)
 
 
 def record_answer(record: ExchangeRecord, answer: Answer) -> None:

@@ -52,11 +52,13 @@ class ExpressExchange(Incoming):
         """Serve a request, whatever happens."""
         house, connection = self._house, self._lane.connection
         peer = connection.peer
-        record = self._record = ExchangeRecord(time.time(), time.perf_counter(), head.method, head.target, peer.peer, is_tls=peer.tls)
-        record.user_agent = house.heads.user_agent[:MAX_USER_AGENT]
+        record = self._record = ExchangeRecord(time.time(), time.perf_counter(), head.method, head.target, peer.peer)
+        record.is_tls, record.user_agent = peer.tls, house.heads.user_agent[:MAX_USER_AGENT]
         house.enter(connection)
         context: Context | None = None
         try:
+            if house.tracer is not None:
+                head = house.tracer.enter(head, record)
             planned = plan(house.settings, head, peer, house.fresh())
             context = self.context = planned.context
             identify(record, context)
@@ -83,7 +85,7 @@ class ExpressExchange(Incoming):
         is_second = record.retries > 0
         connection = None if is_second else pool.take()
         if connection is not None:
-            record_connection(record, connection, reused=True)
+            record.upstream_reused, record.placed, record.connected = True, record.started, record.started
             self._begin(record, planned, connection)
             return
         task = self._acquiring = self._loop.create_task(pool.acquire(planned.route.timeouts.connect, fresh=is_second))

@@ -78,6 +78,8 @@ class AiohttpLane:
         connection.begin_exchange(request.content)
         self._gateway.enter(connection)
         try:
+            if self._gateway.tracer is not None:
+                head = self._gateway.tracer.enter(head, record)
             planned = plan(self._gateway.settings, head, connection.peer, self._gateway.fresh())
             context = planned.context
             identify(record, context)

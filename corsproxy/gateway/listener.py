@@ -9,18 +9,20 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from corsproxy import problems
 from corsproxy.config.settings import Listen
 
 _log = logging.getLogger("corsproxy")
 
 _BACKLOG: Final = 1024
 _BATCH: Final = 64
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+# The system has nothing left for a connection.
+EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _EXHAUSTION_PAUSE_S: Final = 0.2
 # What Linux hands out by accept() although it concerns the connection alone (accept(2), "Error handling"), and a firewall's EPERM.
 _CONNECTION_LOST: Final = frozenset(
@@ -185,10 +187,11 @@ class Acceptor:
             except OSError as error:
                 if error.errno in _CONNECTION_LOST:
                     continue
-                if error.errno not in _EXHAUSTED:
+                if error.errno not in EXHAUSTED:
                     raise
                 if not is_exhausted:
-                    _log.warning("out of file descriptors: new connections wait")
+                    problem = problems.OUT_OF_DESCRIPTORS
+                    _log.warning("%s %s: new connections wait", problem.code, problem.title)
                 is_exhausted = True
                 await asyncio.sleep(_EXHAUSTION_PAUSE_S)
                 continue
@@ -232,15 +235,24 @@ class Acceptor:
             self._loop.remove_reader(self._sock)
 
 
+class Sockets(NamedTuple):
+    """
+    Sockets that listen already. `own` are from now on nobody else's. `lent`, by a service manager or a supervisor, are held by others too:
+    their files and their queues are not ours to clear.
+    """
+
+    own: tuple[socket.socket, ...] = ()
+    lent: tuple[socket.socket, ...] = ()
+
+
+NO_SOCKETS: Final = Sockets()
+
+
 class Listeners:
-    """
-    The listening sockets of a gateway, from their addresses to the end.
+    """The listening sockets of a gateway, from their addresses to the end. `key` is the one that names the addresses."""
 
-    Those that are lent, by a service manager or a supervisor, listen already, and others hold them too: their files and their queues
-    are not ours to clear.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, key: str = "listen") -> None:
+        self._key = key
         self._own: list[socket.socket] = []
         self._lent: list[socket.socket] = []
         self._acceptors: dict[socket.socket, Acceptor] = {}
@@ -250,15 +262,15 @@ class Listeners:
         """Whether connections are accepted."""
         return bool(self._acceptors)
 
-    def open(self, addresses: Iterable[Listen], lent: Sequence[socket.socket], *, shared: bool) -> list[Listen]:
-        """Listen on every address, and on what is lent; returns the real addresses. Raises CannotListen; nothing of its own listens then."""
-        self._lent = list(lent)
-        bound = [address_of(sock) for sock in lent]
+    def open(self, addresses: Iterable[Listen], sockets: Sockets, *, shared: bool) -> list[Listen]:
+        """Listen on every address, and on sockets that do already; returns the real addresses. Raises CannotListen; nothing of its own listens then."""
+        self._own, self._lent = list(sockets.own), list(sockets.lent)
+        bound = [address_of(sock) for sock in (*sockets.own, *sockets.lent)]
         try:
             for address in addresses:
-                sockets = bind(address, shared=shared)
-                self._own += sockets
-                bound.append(address if address.unix_path else Listen(address.host, sockets[0].getsockname()[1]))
+                made = bind(address, self._key, shared=shared)
+                self._own += made
+                bound.append(address if address.unix_path else Listen(address.host, made[0].getsockname()[1]))
         except CannotListen:
             close_all(self._own)
             raise

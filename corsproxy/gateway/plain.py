@@ -34,8 +34,10 @@ _NEVER_PLAIN: Final = (b"upgrade", b"expect", b"sec-websocket-key1", b"proxy-con
 _NEVER: Final = 1
 _HOST: Final = 2
 _FRAMING: Final = 4 | 8
+# aiohttp takes so many times more lines than a head may have, trailers counted.
+_PARSED_EXCESS: Final = 4
 _MARKS: Final = {**{name: 2 << place for place, name in enumerate(SINGLETONS)}, **dict.fromkeys(_NEVER_PLAIN, _NEVER)}
-_USER_AGENT: Final = _MARKS[b"user-agent"]
+_AGENT: Final = _MARKS[b"user-agent"]
 
 # Spellings of names, remembered with their marks. Bounded: a client that makes names up cannot make it grow.
 MAX_SPELLINGS: Final = 1024
@@ -47,8 +49,8 @@ class PlainHeads:
     Reads whole heads, one after another, and keeps nothing from one to the next. One for all connections of a loop.
 
     After `read` has returned a head, `length` is that of its body, and `is_chunked` tells that the length will show. `marks` are those of
-    its fields, and `room` is how many trailers may follow.
-    A head has at most `max_bytes` and `max_lines`, and with its trailers `max_trailing_lines`.
+    its fields, `user_agent` is the value of one, and `room` is how many trailers may follow.
+    A head has at most `max_bytes` and `max_lines`.
     """
 
     __slots__ = (
@@ -61,7 +63,6 @@ class PlainHeads:
         "marks",
         "max_bytes",
         "max_lines",
-        "max_trailing_lines",
         "room",
         "user_agent",
     )
@@ -71,10 +72,9 @@ class PlainHeads:
         self.is_chunked = False
         self.marks = 0
         self.room = 0
+        self.user_agent = b""
         self.max_bytes = 0
         self.max_lines = 0
-        self.max_trailing_lines = 0
-        self.user_agent = b""
         self._parser: httptools.HttpRequestParser | None = None
         self._lines: list[FieldLine] = []
         self._target = b""
@@ -122,7 +122,7 @@ class PlainHeads:
                 if marks & mark:
                     return False
                 marks |= mark
-                if mark == _USER_AGENT:
+                if mark == _AGENT:
                     self.user_agent = value
         self.length, self.is_chunked, self.marks = 0, False, marks
         if marks & _FRAMING and not self._read_framing(lines):
@@ -143,7 +143,7 @@ class PlainHeads:
         name, value = framing[0]
         if name == b"transfer-encoding":
             self.is_chunked = True
-            self.room = self.max_trailing_lines - len(lines)
+            self.room = _PARSED_EXCESS * self.max_lines - len(lines)
             return value.lower() == b"chunked"
         length = parse_length([value])
         self.length = length or 0

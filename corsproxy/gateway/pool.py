@@ -19,6 +19,7 @@ from corsproxy import problems
 from corsproxy.config.settings import Limits
 from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway.contexts import BadTlsFile, client_context
+from corsproxy.gateway.listener import EXHAUSTED
 from corsproxy.gateway.reading import read_buffer
 from corsproxy.gateway.tls import TlsFailed, TlsStream
 from corsproxy.gateway.upstream import UpstreamConnection
@@ -156,6 +157,8 @@ class UpstreamPool:
         except (ConnectionRefusedError, FileNotFoundError) as error:
             raise UpstreamUnavailable(problems.UPSTREAM_REFUSED, f"connecting to {where}: {_reason(error)}") from error
         except (OSError, RuntimeError) as error:  # aiohappyeyeballs hands uvloop's RuntimeError through
+            if isinstance(error, OSError) and error.errno in EXHAUSTED:
+                raise UpstreamUnavailable(problems.OUT_OF_DESCRIPTORS, f"connecting to {where}: {_reason(error)}") from error
             said = "no address answers" if is_secret else str(error)
             raise UpstreamUnavailable(problems.UPSTREAM_UNREACHABLE, f"connecting to {where}: {said}") from error
         finally:

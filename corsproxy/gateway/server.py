@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from itertools import islice
 from typing import Final
 
 from corsproxy.answers import Context, problem_answer
@@ -19,14 +20,15 @@ from corsproxy.gateway import listener
 from corsproxy.gateway._aiohttp import ClientConnection
 from corsproxy.gateway.bounds import bound_heads, front_options, sweep_interval
 from corsproxy.gateway.contexts import client_context
-from corsproxy.gateway.exchange import record_answer
+from corsproxy.gateway.exchange import Tracer, record_answer
 from corsproxy.gateway.express import ExpressLane
 from corsproxy.gateway.fresh import DateClock, Mint
 from corsproxy.gateway.front import Front
 from corsproxy.gateway.handler import AiohttpLane
-from corsproxy.gateway.listener import CannotListen, Listeners
+from corsproxy.gateway.listener import NO_SOCKETS, CannotListen, Listeners, Sockets
 from corsproxy.gateway.plain import PlainHeads
 from corsproxy.gateway.pool import PoolCounts, UpstreamPool
+from corsproxy.gateway.rate import RateGate
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.gateway.tunnels import Tunnels
@@ -42,13 +44,13 @@ Witness = Callable[[ExchangeRecord], None]
 MAX_CONNECTIONS: Final = 10_000
 # Above this part of the limit, connections are given up as soon as they can be.
 _CROWDED: Final = 0.9
-# How long an unread request body is read on after an early answer, so that the client can read that answer.
-_LINGERING_S: Final = 2.0
 # An exchange that is cancelled needs a few turns of the loop, a thousand of them some more.
 _CANCELLATION_S: Final = 1.0
 # How long a connection that was made just before a drain may take to ask for something: its client could not know.
 _FIRST_REQUEST_S: Final = 1.0
 _LOOK_S: Final = 0.02
+# Among how many of those that idle longest one is looked for that can make room.
+_MOST_LOOKS: Final = 64
 # What is left when aiohttp is told to shut down is to be cut; 0 would mean "wait for ever".
 _SHUTDOWN_TIMEOUT_S: Final = 0.05
 
@@ -57,14 +59,18 @@ class Gateway:
     """
     A running gateway. `start` → `drain` or `stop`; `reconfigure` at any time.
 
-    `in_flight`, `tunnels` (WebSockets, and handshakes under way), `unparsable` and `express_exchanges` (those that the express lane took) are plain counts. `closes_connections`: answers end their
+    `in_flight`, `tunnels` (WebSockets, and handshakes under way), `unparsable` and `express_exchanges` (those that
+    the express lane took) are plain counts. `closes_connections`: answers end their
     connection, at the end of life and when connections are nearly used up; `is_leaving`: the end of life has begun. `share`: how many processes
     divide what is allowed to all. `witness` is told of every exchange that ended. `max_connections` is at first what
     `limits.connections: auto` comes to, and then the limit in force.
     """
 
-    def __init__(self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1) -> None:
+    def __init__(
+        self, settings: Settings, witness: Witness, max_connections: int = MAX_CONNECTIONS, share: int = 1, tracer: Tracer | None = None
+    ) -> None:
         self.settings = settings
+        self.tracer = tracer
         self.share = share
         self.is_leaving = False
         self._is_crowded = False
@@ -76,14 +82,15 @@ class Gateway:
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
         self._forgotten = PoolCounts()
+        self.rate = RateGate(settings.rate_limit, share=share)
         self._witness = witness
         self._auto_connections = max_connections
         self.max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
-        self._front = Front(AiohttpLane(self).handle, self, **front_options(settings.limits, _LINGERING_S))
+        self._front = Front(AiohttpLane(self).handle, self, **front_options(settings.limits))
         bound_heads(self.heads, settings.limits)
-        # In the order in which they went idle; whether nothing was asked yet.
-        self._idle: dict[ClientConnection, bool] = {}
+        # In the order in which they went idle; since when, if nothing was asked yet, else 0.
+        self._idle: dict[ClientConnection, float] = {}
         self._connections: set[ClientConnection] = set()
         self.tls = ServerSide(self._front, settings.limits.header_timeout, self._mind_room)
         self._room = asyncio.Event()
@@ -137,7 +144,7 @@ class Gateway:
     def leave(self, connection: ClientConnection, record: ExchangeRecord) -> None:
         """Take note of an exchange that ended."""
         if connection in self._connections:
-            self._idle[connection] = False
+            self._idle[connection] = 0.0
         self._end_exchange()
         self._witness(record)
 
@@ -178,13 +185,19 @@ class Gateway:
         """Take note of a new connection; when nearly all are used up, the one that was idle longest makes room."""
         self._connections.add(connection)
         self._mind_room()
-        if self._is_crowded and self._idle:
-            longest = next(iter(self._idle))
-            del self._idle[longest]
-            longest.close_if_idle()
-        self._idle[connection] = True
+        if self._is_crowded:
+            self._make_room(1, _MOST_LOOKS)
+        self._idle[connection] = self._loop.time()
         if self.settings.express:
             connection.express = ExpressLane(self, connection, self._loop)
+
+    def _make_room(self, count: int, looks: int) -> None:
+        """Close those that were idle longest, so many at most. One that was just made may have its first request on the way."""
+        old = self._loop.time() - _FIRST_REQUEST_S
+        closable = (connection for connection, since in islice(self._idle.items(), looks) if since < old)
+        for connection in tuple(islice(closable, count)):
+            del self._idle[connection]
+            connection.close_if_idle()
 
     def disconnected(self, connection: ClientConnection) -> None:
         """Take note of one that is gone."""
@@ -217,16 +230,16 @@ class Gateway:
 
     # --- life ---
 
-    async def start(self, addresses: Sequence[Listen] | None = None, lent: Sequence[socket.socket] = ()) -> list[Listen]:
+    async def start(self, addresses: Sequence[Listen] | None = None, sockets: Sockets = NO_SOCKETS) -> list[Listen]:
         """
-        Listen on every address, the settings' unless others are given, and on sockets that are lent; return them with their real ports.
+        Listen on every address, the settings' unless others are given, and on sockets that listen already; return them with their real ports.
 
         Raises CannotListen or BadTlsFile; nothing listens then.
         """
         contexts = self._upstream_contexts(self.settings)
         self.tls.update(self.settings.tls, self.settings.limits.header_timeout)
         self._take_contexts(contexts)
-        bound = self._listeners.open(self.settings.listen if addresses is None else addresses, lent, shared=self.share > 1)
+        bound = self._listeners.open(self.settings.listen if addresses is None else addresses, sockets, shared=self.share > 1)
         plain = listener.plainly(self._front)
         self._listeners.accept(lambda sock: plain if self._is_plain(sock) else self._take_tls, self._room.wait)
         self._sweeping = self._loop.create_task(self._sweep())
@@ -246,7 +259,8 @@ class Gateway:
             for connection in tuple(self._connections):
                 connection.forget_certificate()
         self.settings = settings
-        self._front.reconfigure(**front_options(settings.limits, _LINGERING_S))
+        self.rate.reconfigure(settings.rate_limit)
+        self._front.reconfigure(**front_options(settings.limits))
         bound_heads(self.heads, settings.limits)
         self.max_connections = settings.limits.connections or self._auto_connections
         for connection in tuple(self._idle)[: max(0, len(self._connections) - self.max_connections)]:
@@ -276,7 +290,7 @@ class Gateway:
         self.draining = True
         self._mind_room()
         await self._listeners.stop(takes_rest=True)
-        for connection in [connection for connection, is_fresh in self._idle.items() if not is_fresh]:
+        for connection in [connection for connection, since in self._idle.items() if not since]:
             connection.close_if_idle()
         try:
             async with asyncio.timeout(grace_s):
@@ -336,6 +350,9 @@ class Gateway:
             header_timeout = self.settings.limits.header_timeout
             for connection in tuple(self._connections):
                 connection.expire(now, header_timeout)
+            if self._is_crowded:
+                # Nobody new comes in to ask for it where all places are taken.
+                self._make_room(self.connections - int(_CROWDED * self.max_connections), len(self._idle))
             self._tunnels.expire(now)
 
     def _upstream_contexts(self, settings: Settings) -> dict[Upstream, ssl.SSLContext]:

@@ -4,6 +4,7 @@ What happened since the start, as plain ints; whoever serves metrics reads them.
 `add` stands on the data path. Whatever can be worked out later is worked out when somebody asks.
 """
 
+import operator
 import os
 from bisect import bisect_left
 from collections import Counter
@@ -12,13 +13,14 @@ from typing import Final
 from corsproxy.observe import figures
 from corsproxy.observe.figures import DURATION_BOUNDS
 from corsproxy.observe.outcomes import UPSTREAM_FAILURES, Outcome, is_rate_limited, outcome_of
-from corsproxy.observe.snapshot import Labels, Snapshot, Value, total
+from corsproxy.observe.snapshot import Labels, Snapshot, Value
 from corsproxy.problems import catalogue
 from corsproxy.record import ExchangeRecord
 
 _Key = tuple[str, str, bool, int]
 # The kind of what was answered before it could be judged.
 UNJUDGED: Final = "none"
+_OF_CELLS: Final = (figures.REQUESTS, figures.DURATION, figures.REQUEST_BYTES, figures.RESPONSE_BYTES, figures.CORS_DECISIONS)
 _RATE_LIMITED: Final = frozenset(code for code, problem in catalogue().items() if is_rate_limited(problem))
 
 
@@ -32,20 +34,6 @@ class _Cell:
         self.seconds = 0.0
         self.received = 0
         self.sent = 0
-
-    def snapshot(self, kind: str, reason: str, refused: bool, digit: int) -> Snapshot:  # noqa: FBT001 - the parts of its key
-        """Return its share of the figures."""
-        count = (sum(self.buckets),)
-        outcome = outcome_of(kind, reason, refused=refused) if kind != UNJUDGED else Outcome.NONE
-        values: dict[str, dict[Labels, Value]] = {
-            figures.REQUESTS: {(str(kind), outcome.value, f"{digit}xx" if digit else "none"): count},
-            figures.DURATION: {(str(kind),): (*self.buckets, self.seconds)},
-            figures.REQUEST_BYTES: {(str(kind),): (self.received,)},
-            figures.RESPONSE_BYTES: {(str(kind),): (self.sent,)},
-        }
-        if kind != UNJUDGED:
-            values[figures.CORS_DECISIONS] = {(outcome.value, str(reason)): count}
-        return Snapshot(values)
 
 
 class Counters:
@@ -88,9 +76,26 @@ class Counters:
 
     def snapshot(self) -> Snapshot:
         """Return the figures so far, and this process."""
-        values: dict[str, dict[Labels, Value]] = {figures.PROBLEMS: {(code,): (count,) for code, count in self.problems.items()}}
-        values[figures.UPSTREAM_ERRORS] = {(word,): (self.problems[code],) for code, word in UPSTREAM_FAILURES.items()}
-        values[figures.UPSTREAM_RETRIES] = {(): (self.retries,)}
-        values[figures.RATE_LIMITED] = {(): (sum(self.problems[code] for code in _RATE_LIMITED),)}
-        values[figures.TUNNELS] = {(): (self.tunnels,)}
-        return total([Snapshot(values, (os.getpid(),)), *(cell.snapshot(*key) for key, cell in self._cells.items())])
+        sums: dict[str, dict[Labels, Value]] = {name: {} for name in _OF_CELLS}
+        for (kind, reason, refused, digit), cell in self._cells.items():
+            count = (sum(cell.buckets),)
+            outcome = outcome_of(kind, reason, refused=refused) if kind != UNJUDGED else Outcome.NONE
+            _add(sums[figures.REQUESTS], (str(kind), outcome.value, f"{digit}xx" if digit else "none"), count)
+            _add(sums[figures.DURATION], (str(kind),), (*cell.buckets, cell.seconds))
+            _add(sums[figures.REQUEST_BYTES], (str(kind),), (cell.received,))
+            _add(sums[figures.RESPONSE_BYTES], (str(kind),), (cell.sent,))
+            if kind != UNJUDGED:
+                _add(sums[figures.CORS_DECISIONS], (outcome.value, str(reason)), count)
+        rest: dict[str, dict[Labels, Value]] = {
+            figures.PROBLEMS: {(code,): (count,) for code, count in self.problems.items()},
+            figures.UPSTREAM_ERRORS: {(word,): (self.problems[code],) for code, word in UPSTREAM_FAILURES.items()},
+            figures.UPSTREAM_RETRIES: {(): (self.retries,)},
+            figures.RATE_LIMITED: {(): (sum(self.problems[code] for code in _RATE_LIMITED),)},
+            figures.TUNNELS: {(): (self.tunnels,)},
+        }
+        return Snapshot(sums | rest, (os.getpid(),))
+
+
+def _add(found: dict[Labels, Value], labels: Labels, value: Value) -> None:
+    before = found.get(labels)
+    found[labels] = value if before is None else tuple(map(operator.add, before, value))

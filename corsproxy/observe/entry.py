@@ -57,7 +57,7 @@ class Entry:
 
     `id` is its name on the page, `time` in seconds since the epoch, durations in milliseconds, sizes in bytes. `path` is without the
     values of its query. `reason` is the stable word of whoever decided, `because` says it in words, `place` is where the file says so, `line` that line, and `part` what of it;
-    they speak of the settings that the exchange was judged by, `revision` counts these. `asked_method` and `asked_headers` are a preflight's.
+    they speak of the settings that the exchange was judged by. `asked_method` and `asked_headers` are a preflight's.
     """
 
     id: str
@@ -97,7 +97,6 @@ class Entry:
     connected_ms: float | None = None
     head_ms: float | None = None
     total_ms: float = 0.0
-    revision: int = 0
 
     def as_plain(self) -> dict[str, Any]:
         """Return it for JSON, and for another process."""
@@ -156,7 +155,7 @@ def outcome_of(record: ExchangeRecord) -> Outcome:
     return Outcome.ALLOWED if decision.reason in FINE and not lacks_credentials(record) else Outcome.HIDDEN
 
 
-def entry_of(record: ExchangeRecord, name: str, settings: Settings, revision: int = 0) -> Entry:
+def entry_of(record: ExchangeRecord, name: str, settings: Settings) -> Entry:
     """Make an entry of a record. `settings` only say where the top-level policy stands, for paths without a route."""
     context = record.context or Context(record.method, 1, persistent=False)
     decision, exchange, route = context.decision, context.exchange, context.route
@@ -202,7 +201,6 @@ def entry_of(record: ExchangeRecord, name: str, settings: Settings, revision: in
         connected_ms=_milliseconds(record, record.connected),
         head_ms=_milliseconds(record, record.head),
         total_ms=_milliseconds(record, record.ended) or 0.0,
-        revision=revision,
     )
 
 

@@ -31,12 +31,16 @@ def attributes(record: ExchangeRecord) -> dict[str, Value]:
     """
     decision, context, problem = record.decision, record.context, record.problem
     path, query = target_of(record.target)
+    is_new = record.connected != record.placed
     fields: dict[str, Value | None] = {
         "http.request.method": text_of(record.method),
         "url.path": path,
         "url.query": query,
         "http.response.status_code": record.status or None,
         "event.duration": nanoseconds(record.started, record.ended),
+        "corsproxy.wait_duration": nanoseconds(record.started, record.placed),
+        "corsproxy.connect_duration": nanoseconds(record.placed, record.connected if is_new else 0.0),
+        "corsproxy.head_duration": nanoseconds(record.connected, record.head),
         "http.request.id": record.request_id,
         "trace.id": record.trace_id,
         "span.id": record.span_id if record.trace_id else None,
@@ -53,9 +57,6 @@ def attributes(record: ExchangeRecord) -> dict[str, Value]:
         "error.message": cut(record.failure, MAX_MESSAGE),
         "corsproxy.upstream": cut(record.upstream),
         "corsproxy.retries": record.retries or None,
-        "corsproxy.wait_duration": nanoseconds(record.started, record.placed),
-        "corsproxy.connect_duration": nanoseconds(record.placed, record.connected) if record.placed else None,
-        "corsproxy.head_duration": nanoseconds(record.connected, record.head) if record.connected else None,
         "http.request.body.size": record.received or None,
         "http.response.body.size": record.sent or None,
     }
@@ -63,8 +64,8 @@ def attributes(record: ExchangeRecord) -> dict[str, Value]:
 
 
 def nanoseconds(begin: float, end: float) -> int | None:
-    """Return how long something took, if it ended."""
-    return int((end - begin) * 1e9) if end else None
+    """Return how long something took, if it began and ended."""
+    return int((end - begin) * 1e9) if begin and end else None
 
 
 def scheme_of(public: bytes, *, is_tls: bool) -> str:

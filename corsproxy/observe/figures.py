@@ -103,7 +103,11 @@ _TABLE: Final = (
     Figure(CORS_DECISIONS, Type.COUNTER, "What the policies made of requests, and why.", ("decision", "reason")),
     Figure(PROBLEMS, Type.COUNTER, "Exchanges that ended with a problem, by its code in the list of problems.", ("code",)),
     Figure(RATE_LIMITED, Type.COUNTER, "Requests that got 429."),
-    Figure(UNPARSABLE, Type.COUNTER, "What came from clients and was no request: bad grammar, heads that are too large or too late."),
+    Figure(
+        UNPARSABLE,
+        Type.COUNTER,
+        "What came from clients and was no request: bad grammar, heads that are too large or too late. Counted among the requests, too.",
+    ),
     Figure(UPSTREAM_CONNECTIONS, Type.GAUGE, "Connections to upstreams.", ("state",)),
     Figure(UPSTREAM_CONNECTS, Type.COUNTER, "Connections to upstreams that were made."),
     Figure(UPSTREAM_REUSES, Type.COUNTER, "Requests that went out on a connection that had served before."),

@@ -22,7 +22,7 @@ from corsproxy.record import ExchangeRecord
 
 # Lines wait this long, so that a busy proxy writes once for many; and no longer than for so many.
 _FLUSH_INTERVAL_S: Final = 0.05
-_MAX_RECORDS: Final = 200
+_MAX_RECORDS: Final = 400
 # A person who tries things out looks at each refusal; a terminal whose text a container's engine keeps is no disk to fill all the same.
 _ALOUD_ON_A_TERMINAL: Final = 20
 # Windows that end close to each other are looked at together.
@@ -43,11 +43,11 @@ class AccessLog:
     `add` only keeps the record: lines are made and handed to a writer in batches, and nothing waits for those who read them.
     """
 
-    def __init__(self, settings: LogSettings, stream: TextIO) -> None:
+    def __init__(self, settings: LogSettings, stream: TextIO, writer: Writer | None = None) -> None:
         self._shape = resolve_format(settings, stream)
         self._stream = stream
         self._colour = wants_colour(stream)
-        self._writer = writer_to(stream)
+        self._writer = writer or writer_to(stream)
         self._records: list[ExchangeRecord] = []
         # Who looks for a fault in refusals wants to see each of them.
         self._folding = None if settings.level is LogLevel.DEBUG else Folding(_ALOUD_ON_A_TERMINAL if stream.isatty() else 1)

@@ -34,15 +34,6 @@ class Tally:
         self.counts: dict[str | bytes, list[int]] = {}
         self.others = [0, 0]
 
-    def add(self, key: str | bytes, *, fine: bool) -> None:
-        """Count one exchange."""
-        count = self.counts.get(key)
-        if count is None:
-            count = self.admit(key)
-        count[0] += 1
-        if not fine:
-            count[1] += 1
-
     def add_all(self, counts: Iterable[tuple[str, int, int]], others: Sequence[int] = (0, 0)) -> None:
         """Add what another one has counted: what its `top` and its `others` say."""
         for key, total, bad in counts:
@@ -52,12 +43,22 @@ class Tally:
         self.others[0] += others[0]
         self.others[1] += others[1]
 
-    def top(self, most: int = 50) -> list[tuple[str, int, int]]:
-        """Return name, count, and how many of these deserve a look; the most frequent first."""
+    def top(self, most: int = 50) -> tuple[list[tuple[str, int, int]], list[int]]:
+        """Return name, count, and how many of these deserve a look, the most frequent first; and what all others come to."""
         ranked = sorted(self.counts.items(), key=lambda item: -item[1][0])
-        return [
-            (key.decode("ascii", "backslashreplace") if isinstance(key, bytes) else key, count[0], count[1]) for key, count in ranked[:most]
+        named = [
+            (key.decode("ascii", "backslashreplace") if isinstance(key, bytes) else str(key), count[0], count[1])
+            for key, count in ranked[:most]
         ]
+        others = [self.others[place] + sum(count[place] for _, count in ranked[most:]) for place in (0, 1)]
+        return named, others
+
+    def copy(self) -> "Tally":
+        """Return another one with the same counts."""
+        other = Tally(self._size)
+        other.counts = {key: [*count] for key, count in self.counts.items()}
+        other.others = [*self.others]
+        return other
 
     def admit(self, key: str | bytes) -> list[int]:
         """Begin to count a key that is not counted yet."""
@@ -72,8 +73,8 @@ class Tally:
         return count
 
 
-# The number of an exchange, the settings that it was judged by, and what is known of it.
-Kept = tuple[int, int, ExchangeRecord | Entry]
+# The number of an exchange, and what is known of it.
+Kept = tuple[int, ExchangeRecord | Entry]
 _GOOD: Final = frozenset({Outcome.ALLOWED.value, Outcome.PASSED.value})
 
 
@@ -99,7 +100,6 @@ class Ring:
         self.last = 0
         self._taken = 0
         self.bad = 0
-        self.revision = 0
         self.origins = Tally()
         self.reasons = Tally()
         self._settings = settings
@@ -112,7 +112,7 @@ class Ring:
         self.last = number = self.last + 1
         if len(record.target) > MAX_TARGET_BYTES:
             record = replace(record, target=record.target[: MAX_TARGET_BYTES + 1])
-        kept = (number, self.revision, record)
+        kept = (number, record)
         self._recent.append(kept)
         decision, context = record.decision, record.context
         if (
@@ -139,20 +139,28 @@ class Ring:
             count[0] += 1
             count[1] += bad
 
-    def take(self, name: str, entries: Iterable[Entry], counts: dict[str, Any]) -> None:
-        """Take in what another process has seen since the last time, and all that it has counted; its entries get numbers of this one."""
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Take in what other processes have seen since the last time, in its order; the entries get numbers of this ring."""
         for entry in entries:
             self.last = number = self.last + 1
             self._taken += 1
-            kept = (number, self.revision, replace(entry, id=self._id(number), revision=self.revision))
+            kept = (number, replace(entry, id=self._id(number)))
             self._recent.append(kept)
             if entry.outcome not in _GOOD:
                 self._bad.append(kept)
+
+    def tell(self, name: str, counts: dict[str, Any]) -> None:
+        """Take note of all that another process has counted, in the place of what it told before."""
         self._elsewhere[name] = counts
 
-    def renew(self) -> None:
-        """Other settings are in force from now on."""
-        self.revision += 1
+    def forget(self, name: str) -> None:
+        """Take note that another process is gone; what it has counted stays."""
+        counts = self._elsewhere.pop(name, None)
+        if counts is not None:
+            self._taken -= counts["total"]
+            self.bad += counts["bad"]
+            self.origins.add_all(counts["origins"], counts["other_origins"])
+            self.reasons.add_all(counts["reasons"])
 
     def since(self, number: int, most: int = MAX_LOOK) -> Look:
         """
@@ -180,25 +188,24 @@ class Ring:
 
     def counts(self) -> dict[str, Any]:
         """Return the counts for JSON, and for another process: names with all exchanges, and with those that deserve a look."""
-        own = {"total": self.last - self._taken, "bad": self.bad, "origins": self.origins.top(), "reasons": self.reasons.top()}
-        if not self._elsewhere:
-            return own | {"other_origins": list(self.origins.others)}
-        origins, reasons = Tally(), Tally()
-        every = (own | {"other_origins": self.origins.others}, *self._elsewhere.values())
-        for each in every:
-            origins.add_all(each["origins"], each["other_origins"])
-            reasons.add_all(each["reasons"])
+        origins, reasons, elsewhere = self.origins, self.reasons, self._elsewhere.values()
+        if elsewhere:
+            origins, reasons = origins.copy(), reasons.copy()
+            for each in elsewhere:
+                origins.add_all(each["origins"], each["other_origins"])
+                reasons.add_all(each["reasons"])
+        named, others = origins.top()
         return {
-            "total": sum(each["total"] for each in every),
-            "bad": sum(each["bad"] for each in every),
-            "origins": origins.top(),
-            "reasons": reasons.top(),
-            "other_origins": list(origins.others),
+            "total": self.last - self._taken + sum(each["total"] for each in elsewhere),
+            "bad": self.bad + sum(each["bad"] for each in elsewhere),
+            "origins": named,
+            "other_origins": others,
+            "reasons": reasons.top()[0],
         }
 
     def _entry(self, kept: Kept) -> Entry:
-        number, revision, record = kept
-        return record if isinstance(record, Entry) else entry_of(record, self._id(number), self._settings(), revision)
+        number, record = kept
+        return record if isinstance(record, Entry) else entry_of(record, self._id(number), self._settings())
 
     def _id(self, number: int) -> str:
         return f"{self.name}-{number}"
@@ -212,7 +219,7 @@ class Ring:
 
 def _most_telling(chosen: list[Kept], most: int) -> list[Kept]:
     def is_good(kept: Kept) -> bool:
-        record = kept[2]
+        record = kept[1]
         return record.outcome in _GOOD if isinstance(record, Entry) else is_fine(record)
 
     ranked = sorted(chosen, key=lambda kept: (is_good(kept), -kept[0]))

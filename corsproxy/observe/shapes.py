@@ -12,8 +12,9 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
+from corsproxy.cors.decide import Decision
 from corsproxy.observe import fields
-from corsproxy.observe.fields import MAX_MESSAGE, MAX_TEXT, Value, attributes, cut, text_of
+from corsproxy.observe.fields import MAX_TEXT, Value, attributes, cut, nanoseconds, text_of
 from corsproxy.observe.folding import Fold
 from corsproxy.record import ExchangeRecord
 
@@ -22,27 +23,42 @@ DATASET: Final = "corsproxy.access"
 # A target that is longer is worth no memory.
 _MAX_KEPT_BYTES: Final = 256
 _CUT: Final = MAX_TEXT + 1
-_NO_REQUEST: Final = -2
+_MAX_DECISIONS: Final = 512
 _THOUSANDTHS: Final = tuple(f"{number:03d}Z" for number in range(1000))
+_decisions: dict[int, tuple[Decision, str, str]] = {}
 _PLAIN: Final = re.compile(r"[!#-<>-\[\]-~]+")
 
 
 def format_json(record: ExchangeRecord) -> str:
-    """Write an exchange as one JSON object."""
-    decision, target, status, sent = record.decision, record.target, record.status, record.sent
-    asked = _asked(record.method, target) if len(target) <= _MAX_KEPT_BYTES else _asked.__wrapped__(record.method, target)
+    """
+    Write an exchange as one JSON object.
+
+    What went well is put together here; the rest is rare, or folded, and is written the plain way.
+    """
+    context, decision, head, connected = record.context, record.decision, record.head, record.connected
+    if context is None or decision is None or record.problem is not None or record.failure or not (record.status and record.ended):
+        return _json({"@timestamp": timestamp(record.time), "event.dataset": DATASET, **attributes(record)})
+    exchange, target, started, placed = context.exchange, record.target, record.started, record.placed
+    if head and placed and connected == placed:
+        values = ((record.ended - started) * 1e9, (placed - started) * 1e9, (head - connected) * 1e9)
+        durations = '%d,"corsproxy.wait_duration":%d,"corsproxy.head_duration":%d' % values  # noqa: UP031 - three times as fast
+    else:
+        durations = _durations(record)
+    decided = _decisions.get(id(decision))
+    if decided is None or decided[0] is not decision or decided[1] != record.reason:
+        decided = _decide(decision, record.reason)
     return (
-        f'{{"@timestamp":"{timestamp(record.time)}","event.dataset":"corsproxy.access"{asked}'
-        f"""{f',"http.response.status_code":{status}' if status else ""}{_durations(record)}"""
+        f'{{"@timestamp":"{timestamp(record.time)}","event.dataset":"corsproxy.access"'
+        f"{_asked(record.method, target) if len(target) <= _MAX_KEPT_BYTES else _asked.__wrapped__(record.method, target)}"
+        f""","http.response.status_code":{record.status},"event.duration":{durations}"""
         f"""{f',"http.request.id":{quoted(record.request_id)}' if record.request_id else ""}"""
         f"{_trace(record) if record.trace_id else ''}"
-        f"{_client(record.client, record.user_agent[:_CUT], *_connection(record))}"
-        f"{_decided(str(decision.kind), str(decision.reason), decision.origin[:_CUT], record.reason) if decision else _text('corsproxy.reason', cut(record.reason))}"
-        f"{_failed(record) if record.problem or record.failure else ''}"
+        f"{_client(record.client, record.user_agent[:_CUT], exchange.authority, exchange.public, context.minor, record.is_tls)}"
+        f"{decided[2]}"
         f"{_upstream(record.upstream) if record.upstream else ''}"
         f"""{f',"corsproxy.retries":{record.retries}' if record.retries else ""}"""
         f"""{f',"http.request.body.size":{record.received}' if record.received else ""}"""
-        f"""{f',"http.response.body.size":{sent}}}' if sent else "}"}"""
+        f"""{f',"http.response.body.size":{record.sent}}}' if record.sent else "}"}"""
     )
 
 
@@ -53,7 +69,7 @@ def format_logfmt(record: ExchangeRecord) -> str:
 
 def fold_json(fold: Fold) -> str:
     """Write what stands for refusals that repeat as one JSON object."""
-    return json.dumps({"@timestamp": timestamp(fold.last), **_of_fold(fold)}, separators=(",", ":"))
+    return _json({"@timestamp": timestamp(fold.last), **_of_fold(fold)})
 
 
 def fold_logfmt(fold: Fold) -> str:
@@ -82,46 +98,26 @@ def _second(whole: int) -> str:
     return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
 
 
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _text(name: str, value: str) -> str:
     return f',"{name}":{quoted(value)}' if value else ""
 
 
 def _durations(record: ExchangeRecord) -> str:
-    started, placed, connected, head, ended = record.started, record.placed, record.connected, record.head, record.ended
-    if head and placed and connected and ended:
-        values = ((ended - started) * 1e9, (placed - started) * 1e9, (connected - placed) * 1e9, (head - connected) * 1e9)
-        return ',"event.duration":%d,"corsproxy.wait_duration":%d,"corsproxy.connect_duration":%d,"corsproxy.head_duration":%d' % values  # noqa: UP031 - three times as fast
-    return (
-        _duration("event.duration", started, ended)
-        + _duration("corsproxy.wait_duration", started, placed)
-        + (_duration("corsproxy.connect_duration", placed, connected) if placed else "")
-        + (_duration("corsproxy.head_duration", connected, head) if connected else "")
+    """Write how long an exchange took, and then each part that is known."""
+    parts = (
+        ("wait_duration", record.started, record.placed),
+        ("connect_duration", record.placed, record.connected if record.placed != record.connected else 0.0),
+        ("head_duration", record.connected, record.head),
     )
-
-
-def _duration(name: str, begin: float, end: float) -> str:
-    return f',"{name}":{int((end - begin) * 1e9)}' if end else ""
+    said = [f',"corsproxy.{name}":{nanoseconds(begin, end)}' for name, begin, end in parts if begin and end]
+    return f"{nanoseconds(record.started, record.ended)}{''.join(said)}"
 
 
 def _trace(record: ExchangeRecord) -> str:
     return _text("trace.id", record.trace_id) + _text("span.id", record.span_id)
-
-
-def _failed(record: ExchangeRecord) -> str:
-    return (
-        _text("corsproxy.problem", record.problem.code if record.problem else "")
-        + _text("error.type", record.problem.word if record.problem else "")
-        + _text("error.message", cut(record.failure, MAX_MESSAGE))
-    )
-
-
-def _connection(record: ExchangeRecord) -> tuple[bytes, bytes, int, bool]:
-    """Return what is worth to be remembered, because it is the same for all exchanges of a connection."""
-    context = record.context
-    if context is None:
-        return b"", b"", _NO_REQUEST, False
-    exchange = context.exchange
-    return exchange.authority, exchange.public, context.minor, record.is_tls
 
 
 @lru_cache(maxsize=512)
@@ -136,9 +132,19 @@ def _client(address: str, user_agent: bytes, authority: bytes, public: bytes, mi
         _text("client.address", cut(address))
         + _text("user_agent.original", text_of(user_agent))
         + _text("server.address", fields.host_of(authority))
-        + _text("url.scheme", fields.scheme_of(public, is_tls=is_tls) if minor > _NO_REQUEST else "")
+        + _text("url.scheme", fields.scheme_of(public, is_tls=is_tls))
         + _text("network.protocol.version", f"1.{minor}" if minor >= 0 else "")
     )
+
+
+def _decide(decision: Decision, reason: str) -> tuple[Decision, str, str]:
+    """Write a decision and remember it: plans that are known come with the same one again."""
+    if len(_decisions) >= _MAX_DECISIONS:
+        _decisions.clear()
+    # The decision is kept with it, so that no other can have its identity.
+    said = _decided(str(decision.kind), str(decision.reason), decision.origin[:_CUT], reason)
+    kept = _decisions[id(decision)] = (decision, reason, said)
+    return kept
 
 
 @lru_cache(maxsize=512)

@@ -31,6 +31,7 @@ SETTLE_S: Final = 1.0
 # A reader that is always too slow is told of so often.
 _SAY_EVERY_S: Final = 60.0
 _PAUSE_S: Final = 0.01
+_NEWLINE: Final = 0x0A
 
 
 class Writer(Protocol):
@@ -173,18 +174,18 @@ class DescriptorWriter:
             while self._waiting and size + len(self._waiting[0]) <= _MAX_WRITE_BYTES:
                 taken.append(self._waiting.popleft())
                 size += len(taken[-1])
-        return b"".join(taken)
+        return b"".join(taken) if len(taken) > 1 else taken[0]
 
     def _write_all(self, lines: bytes) -> None:
         """Write whole lines at a time. Raises OSError, and has counted then what is lost."""
-        place = 0
+        place, view = 0, memoryview(lines)
         self._in_hand = lines.count(b"\n")
         try:
             if self._is_torn:
                 # A line that a full disk has cut must not take the next one with it.
-                self._write_part(b"\n")
+                self._write_part(memoryview(b"\n"))
             while place < len(lines):
-                written = self._write_part(lines[place : self._cut(lines, place)])
+                written = self._write_part(view[place : self._cut(lines, place)])
                 self._in_hand -= lines.count(b"\n", place, place + written)
                 place += written
         except OSError:
@@ -197,7 +198,7 @@ class DescriptorWriter:
         end = place + self._most
         return end if end >= len(lines) else lines.rfind(b"\n", place, end) + 1 or end
 
-    def _write_part(self, part: bytes) -> int:
+    def _write_part(self, part: memoryview) -> int:
         while True:
             try:
                 written = os.write(self._descriptor, part)
@@ -205,7 +206,7 @@ class DescriptorWriter:
                 # Whoever gave us the descriptor has made it so.
                 _await_room(self._descriptor)
             else:
-                self._is_torn = part[written - 1 : written] != b"\n"
+                self._is_torn = part[written - 1] != _NEWLINE
                 return written
 
     def _on_failure(self, error: OSError) -> None:

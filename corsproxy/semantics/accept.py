@@ -52,6 +52,15 @@ def prefers_text(values: Sequence[bytes]) -> bool:
     return bool(values) and _prefers_text(b",".join(values))
 
 
+def worth_keeping(values: Sequence[bytes]) -> Sequence[bytes]:
+    """
+    Return the lines of an Accept that can say something; what is kept of a request for long must not be what a client blows up.
+
+    Spec: RFC 9110 12.5.1.
+    """
+    return values if sum(map(len, values)) <= MAX_BYTES else ()
+
+
 @lru_cache(maxsize=128)
 def _prefers_text(value: bytes) -> bool:
     if len(value) > MAX_BYTES:

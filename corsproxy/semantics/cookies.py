@@ -118,6 +118,8 @@ class _Line:
             self._is_changed = True
 
     def _counting(self, name: bytes) -> int | None:
+        if name not in self._names:
+            return None
         for place in range(len(self._names) - 1, -1, -1):
             if self._names[place] == name and len(self._value(place)) <= _MAX_ATTRIBUTE_BYTES:
                 return place
@@ -242,6 +244,8 @@ def _fault_without_secure(line: _Line, same_site: bytes) -> CookieFault | None:
 
 def _prefix_fault(line: _Line) -> CookieFault | None:
     name = line.name.lower()
+    if not name.startswith(b"__"):
+        return None
     is_secure = line.attribute(b"secure") is not None
     # > [`__Host-`:] the secure-only-flag set, the host-only-flag set, and a Path attribute whose value is "/" (RFC 6265bis 5.4)
     is_host_only = is_secure and line.attribute(b"path") == b"/" and not line.attribute(b"domain")

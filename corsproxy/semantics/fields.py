@@ -179,17 +179,20 @@ class _Spellings:
     def survey(self, lines: Iterable[FieldLine]) -> Survey:
         passed: list[FieldLine] = []
         noted: dict[bytes, list[bytes]] = {}
-        learned = self.learned
+        learned, plain, taken = self.learned, Part.PLAIN, int(Part.TAKEN)
         for line in lines:
-            meaning = learned.get(line[0]) or self.learn(line[0])
-            part = meaning[0]
-            if part < Part.TAKEN:
+            part, name = learned.get(line[0]) or self.learn(line[0])
+            if part is plain:
                 passed.append(line)
-                if part == Part.PLAIN:
-                    continue
-            elif part == Part.DROPPED:
                 continue
-            noted.setdefault(meaning[1], []).append(line[1])
+            if part < taken:
+                passed.append(line)
+            elif part > taken:
+                continue
+            if name in noted:
+                noted[name].append(line[1])
+            else:
+                noted[name] = [line[1]]
         return Survey(passed, noted)
 
 
@@ -224,6 +227,15 @@ def survey_response(lines: Iterable[FieldLine], *, keep_cors: bool = False) -> S
     Spec: RFC 9110 7.6.1, 5.3.
     """
     return (_RESPONSE_PASSTHROUGH if keep_cors else _RESPONSE).survey(lines)
+
+
+def response_part(lower: bytes, *, keep_cors: bool) -> Part:
+    """
+    Say what part a response's line has, by its name in lower case.
+
+    Spec: RFC 9110 7.6.1.
+    """
+    return (_RESPONSE_PASSTHROUGH if keep_cors else _RESPONSE).part_of(lower)
 
 
 def without(lines: Iterable[FieldLine], names: frozenset[bytes]) -> list[FieldLine]:

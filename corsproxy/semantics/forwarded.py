@@ -58,7 +58,7 @@ class ForwardedMode(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hop:
     """Our own end of the client's connection: the peer's address or "unix", whether it is TLS, the Host field's authority."""
 
@@ -89,7 +89,7 @@ class Told:
 NOTHING_TOLD: Final = Told()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClientFacts:
     """
     The client as far as it can be known.

@@ -22,7 +22,7 @@ class TargetForm(StrEnum):
     ASTERISK = "asterisk"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Target:
     """
     A target that may be forwarded.

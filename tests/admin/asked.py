@@ -11,6 +11,7 @@ from corsproxy.changes import ReloadOutcome
 from corsproxy.config.load import load_text
 from corsproxy.config.settings import Listen
 from corsproxy.observe import figures
+from corsproxy.observe.ring import Ring
 from corsproxy.observe.snapshot import Snapshot
 from tests.harness import Client, Response, connect, head
 
@@ -40,6 +41,7 @@ class Told:
     outcome: ReloadOutcome = RELOADED
     reloads: int = 0
     before: Callable[[], Awaitable[None]] | None = None
+    ring: Ring | None = None
 
     @property
     def sources(self) -> Sources:
@@ -57,6 +59,7 @@ class Told:
             lambda: answered(lambda: self.readiness),
             lambda: answered(lambda: self.snapshot),
             lambda: answered(reload),
+            self.ring,
         )
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import pytest
 
+from corsproxy.admin import pages
 from corsproxy.config.settings import Listen
 from tests.admin.asked import LOOPBACK, Admin, Told
 from tests.conftest import ErrorLog
@@ -12,6 +13,12 @@ from tests.conftest import ErrorLog
 
 class AdminFactory(Protocol):
     def __call__(self, told: Told | None = None, listen: Listen = LOOPBACK) -> Awaitable[Admin]: ...
+
+
+@pytest.fixture(autouse=True)
+def readiness_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every request for readiness ask anew, however soon it comes."""
+    monkeypatch.setattr(pages, "_READINESS_LIFETIME_S", 0.0)
 
 
 @pytest.fixture

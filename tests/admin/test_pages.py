@@ -17,7 +17,7 @@ from corsproxy.config.load import load_text
 from corsproxy.observe.metrics import render
 from tests.admin.asked import EVERYWHERE, POLICY, Admin, Told, exposed, for_ever, in_force
 from tests.admin.conftest import AdminFactory
-from tests.harness import Response
+from tests.harness import Response, until
 
 BAD = load_text(POLICY.replace("allow_origins", "allow_orgins"), "policy.yaml").diagnostics
 SECRET = "hush-hush-hush"
@@ -74,6 +74,26 @@ async def test_verbose_says_why_and_what_is_only_worth_knowing_changes_nothing(a
     ]
     admin.told.readiness = replace(admin.told.readiness, checks=(Check("listening", ok=True),))
     assert (await admin.ask(b"/readyz?" + query)).status == 200
+
+
+async def test_who_asks_in_one_moment_gets_one_answer(start: AdminFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "_READINESS_LIFETIME_S", 3600.0)
+    asked: list[None] = []
+    may_answer = asyncio.Event()
+
+    async def ask() -> None:
+        asked.append(None)
+        await may_answer.wait()
+
+    admin = await start(Told(before=ask))
+    requests = [asyncio.ensure_future(admin.ask(b"/readyz")) for _ in range(5)]
+    await until(lambda: sum(each.is_busy for each in admin.server._connections) == 5)
+    may_answer.set()
+
+    assert {response.status for response in await asyncio.gather(*requests)} == {200}
+    assert len(asked) == 1
+    assert (await admin.ask(b"/readyz?verbose")).status == 200
+    assert len(asked) == 1
 
 
 async def test_other_machines_hear_of_no_upstream(start: AdminFactory) -> None:
@@ -135,6 +155,17 @@ async def test_secrets_do_not_show(admin: Admin, target: bytes) -> None:
 
     assert SECRET.encode() not in body
     assert body.count(b"${KEY}") == 3
+
+
+async def test_nor_in_what_is_said_of_an_upstream(admin: Admin) -> None:
+    admin.told.in_force = in_force('hosts: ["${KEY}.example"]\nheaders: {request: {set: {X-Key: "${KEY}"}}}\n', {"KEY": SECRET})
+    admin.told.readiness = Readiness(
+        (Check("listening", ok=True),), (Check(f"upstream http://{SECRET}.example", ok=False, text=f"no {SECRET}"),)
+    )
+    body = (await admin.ask(b"/readyz?verbose")).body
+
+    assert SECRET.encode() not in body
+    assert b"[!] upstream http://${KEY}.example: no ${KEY}\n" in body
 
 
 async def test_a_value_that_waits_for_a_restart_is_marked(admin: Admin) -> None:

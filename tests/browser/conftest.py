@@ -119,6 +119,7 @@ class Demo:
     page: str
     proxy: str
     api: str
+    inspector: str
 
 
 @pytest.fixture(scope="session")
@@ -140,7 +141,7 @@ def running_demo(directory: Path, *flags: str) -> Iterator[Demo]:
     process = subprocess.Popen(
         [sys.executable, "-m", "corsproxy", "demo", "--port", "0", *flags],
         cwd=directory,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "CORSPROXY_ADMIN_LISTEN": "off"},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -152,12 +153,12 @@ def running_demo(directory: Path, *flags: str) -> Iterator[Demo]:
         banner += line
         if "Ctrl-C" in line:
             break
-    found = dict(re.findall(r"^\s+(page|proxy|API)\s+(https?://\S+)", banner, re.MULTILINE))
+    found = dict(re.findall(r"^\s+(page|proxy|API|inspector)\s+(https?://\S+)", banner, re.MULTILINE))
     assert found, banner + process.stderr.read()
     # Log lines would fill the pipe.
     drain = threading.Thread(target=process.stdout.read)
     drain.start()
-    yield Demo(found["page"], found["proxy"], found["API"])
+    yield Demo(found["page"], found["proxy"], found["API"], found["inspector"])
     process.send_signal(signal.SIGINT)
     with process.stdout, process.stderr:
         drain.join(10)

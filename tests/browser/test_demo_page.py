@@ -62,3 +62,16 @@ def test_by_https_every_call_goes_as_the_page_promises(chromium: Browser, secure
     verdict = page.get_attribute("tr[data-call=cross-site-cookie] [data-proxied]", "data-proxied")
     assert verdict == ("readable" if origin == "allowed" else "blocked")
     context.close()
+
+
+def test_the_inspector_is_a_link_away_and_has_seen_the_calls(page: Page, demo: Demo) -> None:
+    run_page(page, demo.page)
+    page.get_by_role("link", name="inspector").click()
+
+    page.wait_for_url(f"{demo.inspector}/")
+    page.wait_for_selector("#rows tr[data-outcome=refused]")
+    page.locator("#rows tr[data-outcome=refused] a").first.click()
+    page.wait_for_selector(".checks")
+    command = page.text_content("#command")
+    assert command is not None
+    assert command.startswith("corsproxy explain --config ")

@@ -96,6 +96,7 @@ def test_a_call_appears_with_its_reason_its_line_and_a_command_that_shows_the_sa
 ) -> None:
     before = inspector.locator("#rows tr").count()
     visitor.goto(f"{inspected.stranger if case.is_stranger else inspected.page}/")
+    heard = Console(visitor)
     visitor.evaluate(FETCH, [f"{inspected.proxy}{case.path}", case.init])
 
     row = inspector.locator("#rows tr", has=inspector.locator(".c-reason", has_text=case.reason), has_text=case.path).first
@@ -108,6 +109,16 @@ def test_a_call_appears_with_its_reason_its_line_and_a_command_that_shows_the_sa
     place = f"{inspected.policy}:{inspected.line(case.line)}:"
     expect(detail.locator(".line figcaption").first).to_have_text(re.compile(re.escape(place)))
     assert "now" not in (detail.text_content() or "").split("See it again")[0].lower().split()
+
+    # The very words that stood on the visitor's console.
+    console = detail.locator(".console").first.text_content() if heard.said else ""
+    assert [text for text in heard.said if "CORS policy" in text] == [
+        line for line in (console or "").splitlines() if "CORS policy" in line
+    ]
+    is_fine = case.outcome == "Allowed"
+    expect(detail.locator(".checks [data-result=failed]")).to_have_count(0 if is_fine else 1)
+    expect(detail.locator(".diff ins")).to_have_count(0 if is_fine else 1)
+    expect(detail.locator(".risk")).to_have_count(0 if is_fine else 1)
 
     detail.get_by_role("button", name="Copy the command").click()
     expect(detail.get_by_role("button", name="Copy the command")).to_have_text("Copied")
@@ -299,6 +310,7 @@ def test_a_lost_connection_is_said_and_mended(context: BrowserContext, inspected
     page.goto(inspected.inspector)
     expect(page.locator("#state")).to_have_text("Reconnecting")
     expect(page.locator("#news")).to_contain_text("lost")
+    expect(page.locator("#waiting")).to_contain_text("does not answer")
     page.unroute("**/inspector/events")
     expect(page.locator("body")).to_have_attribute("data-state", "live")
 

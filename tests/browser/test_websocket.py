@@ -1,18 +1,14 @@
 """What a real browser makes of WebSockets through the proxy: it asks nobody before it opens one, so the proxy has to."""
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Self
 
 import pytest
 from playwright.sync_api import Page
 from websockets.sync.server import Server, ServerConnection, serve
 
-from corsproxy.config.load import load_text
-from corsproxy.gateway.server import Gateway
-from corsproxy.record import ExchangeRecord
+from tests.browser.front import Front
 
 pytestmark = pytest.mark.browser
 
@@ -47,40 +43,6 @@ ECHO = """async (url) => {
 def echo(connection: ServerConnection) -> None:
     for message in connection:
         connection.send(message)
-
-
-class Front:
-    """A proxy on a thread of its own: playwright's synchronous interface holds this one's loop."""
-
-    def __init__(self, text: str) -> None:
-        settings = load_text(text, "f").settings
-        assert settings is not None
-        self.records: list[ExchangeRecord] = []
-        self.port = 0
-        self._settings = settings
-        self._listening = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._ending: asyncio.Event | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-
-    async def _run(self) -> None:
-        gateway = Gateway(self._settings, self.records.append)
-        self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
-        self.port = (await gateway.start())[0].port
-        self._listening.set()
-        await self._ending.wait()
-        await gateway.stop()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._listening.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._loop is not None
-        assert self._ending is not None
-        self._loop.call_soon_threadsafe(self._ending.set)
-        self._thread.join(10)
 
 
 @pytest.fixture

@@ -167,6 +167,9 @@ headers: {{request: {{set: {{X-Api-Key: "${{file:{tmp_path}/origin}}"}}}}}}
         ("cookies: {secure: true}", "  cookies           Secure"),
         ("cookies: {path: keep}", "  cookies           Path stays as the upstream wrote it"),
         ("limits: {request_body: 10MB}", "  limits            request bodies up to 10MB, pauses of up to 1m"),
+        ("rate_limit: {rate: 100/s}", "  rate limit        100/s for each client address, 100 at once; above it 429"),
+        ("rate_limit: {rate: 6/m, burst: 2, by: origin}", "  rate limit        6/m for each origin, 2 at once; above it 429"),
+        ("rate_limit: {rate: 6/h, by: header:X-Api-Key}", "  rate limit        6/h for each value of x-api-key, 6 at once; above it 429"),
         ("headers: {request: {add: {X-A: secret}}}", "  to the upstream   X-A added"),
         ("tls: {cert_file: c, key_file: k}", "  listens on        https://127.0.0.1:8080"),
         (

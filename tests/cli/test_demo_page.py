@@ -63,7 +63,14 @@ async def test_the_page_has_no_inline_script_or_style_and_loads_only_its_own_fil
 async def test_the_script_learns_where_everything_is(page: Client) -> None:
     response = await page.get("/config.json")
 
-    assert await response.json() == {"proxy_url": PROXY, "api_url": API, "far_url": "", "allowed_origin": ALLOWED, "policy": "cors: none\n"}
+    assert await response.json() == {
+        "proxy_url": PROXY,
+        "api_url": API,
+        "far_url": "",
+        "inspector_url": "",
+        "allowed_origin": ALLOWED,
+        "policy": "cors: none\n",
+    }
 
 
 async def test_the_script_may_call_the_proxy_on_another_site_where_it_has_a_name_there(

@@ -64,7 +64,9 @@ def running(tmp_path: Path, stdout: int, stderr: int | IO[bytes]) -> Iterator[tu
     """Run a proxy on a unix socket, and hand out a connection to it."""
     address = tmp_path / "proxy.sock"
     policy = tmp_path / "policy.yaml"
-    policy.write_text(f"listen: unix:{address}\nupstream: http://127.0.0.1:1\ncors: {{allow_origins: [https://app.example.com]}}\n")
+    policy.write_text(
+        f"listen: unix:{address}\nadmin: {{listen: 'off'}}\nupstream: http://127.0.0.1:1\ncors: {{allow_origins: [https://app.example.com]}}\n"
+    )
     command = [sys.executable, "-m", "corsproxy", "--config", str(policy)]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, stdout=stdout, stderr=stderr, cwd=tmp_path, env=environment)

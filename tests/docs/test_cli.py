@@ -7,7 +7,7 @@ import pytest
 
 from corsproxy.cli import exits
 from corsproxy.cli.loading import add_source_arguments
-from corsproxy.cli.main import DEFAULT, VERBS, Verb, verb_parser
+from corsproxy.cli.main import DEFAULT, VERBS, Verb, main, verb_parser
 from corsproxy.cli.parser import Parser, flags_of
 from corsproxy.cli.review import review
 from corsproxy.config.load import load_text
@@ -87,6 +87,19 @@ def test_the_review_that_it_shows_is_what_check_says() -> None:
     assert settings is not None
 
     assert f"```text\n$ corsproxy check corsproxy.yaml\ncorsproxy.yaml: no problems\n\n{review(settings)}```" in PAGE
+
+
+def test_the_comparison_that_it_shows_is_what_diff_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = SECTIONS["`corsproxy diff`"]
+    for name, text in zip(("old.yaml", "new.yaml"), re.findall(r"^```yaml\n(.*?)^```", section, re.MULTILINE | re.DOTALL), strict=True):
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+    assert main(["diff", "old.yaml", "new.yaml"]) == 0
+    assert f"```text\n$ corsproxy diff old.yaml new.yaml\n{capsys.readouterr().out}```" in section
 
 
 def test_every_code_that_is_named_exists() -> None:

@@ -19,7 +19,7 @@ CONTINUE = head(b"HTTP/1.1 100 Continue")
 
 @pytest.fixture(autouse=True)
 def short_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corsproxy.gateway.server._LINGERING_S", 0.05)
+    monkeypatch.setattr("corsproxy.gateway.bounds._LINGERING_S", 0.05)
 
 
 def asking(*lines: bytes, target: bytes = b"/api/x", method: bytes = b"PUT", host: bytes = b"proxy.test", length: int = 4) -> bytes:

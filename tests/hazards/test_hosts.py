@@ -109,7 +109,7 @@ async def test_an_allowed_origin_reads_that_the_host_is_wrong_and_the_rebinding_
 
 
 async def test_a_misdirected_upload_ends_its_connection(proxy: ProxyFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corsproxy.gateway.server._LINGERING_S", 0.05)
+    monkeypatch.setattr("corsproxy.gateway.bounds._LINGERING_S", 0.05)
     front = await proxy(hosts=RULES)
     client = await front.connect()
     got = await client.ask(ask(b"evil.example", b"Expect: 100-continue", b"Content-Length: 5", method=b"POST"))

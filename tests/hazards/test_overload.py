@@ -68,7 +68,7 @@ async def test_preflights_are_answered_however_much_is_going_on(proxy: ProxyFact
 async def test_an_upload_that_is_not_taken_ends_its_connection(
     proxy: ProxyFactory, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("corsproxy.gateway.server._LINGERING_S", 0.05)
+    monkeypatch.setattr("corsproxy.gateway.bounds._LINGERING_S", 0.05)
     front = await proxy(limits=Limits(in_flight=1))
     _, served = await occupy(front, upstream)
     client = await front.connect()
@@ -139,6 +139,28 @@ async def test_when_it_gets_crowded_the_longest_idle_makes_room(proxy: ProxyFact
         assert (await client.ask(get(b"/c"))).body == b"/c"
 
 
+async def test_one_that_was_just_made_does_not_make_room(proxy: ProxyFactory, upstream: Upstream) -> None:
+    """Its first request may be on its way, and would be lost."""
+    upstream.serve(lambda request: ok(request.target))
+    front = await proxy(limits=Limits(connections=10))
+    clients = [await front.connect() for _ in range(10)]
+    await until(lambda: front.open_clients == 10)
+    for number, client in enumerate(clients):
+        assert (await client.ask(get(b"/%d" % number))).body == b"/%d" % number
+
+
+async def test_those_that_stay_silent_make_room_also_where_nobody_new_can_come_in(
+    proxy: ProxyFactory, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corsproxy.gateway.server._FIRST_REQUEST_S", 0.05)
+    upstream.serve(lambda request: ok(request.target))
+    front = await proxy(limits=Limits(connections=3, header_timeout=0.2))
+    silent = [await front.connect() for _ in range(3)]
+    await until(lambda: front.open_clients == 3)
+    assert (await front.ask(get(b"/late"))).body == b"/late"
+    assert await silent[0].read_until_close() == b""
+
+
 async def test_a_busy_connection_never_makes_room(proxy: ProxyFactory, upstream: Upstream) -> None:
     front = await proxy(limits=Limits(connections=2))
     busy, served = await occupy(front, upstream)
@@ -187,8 +209,8 @@ async def survive(proxy: ProxyFactory, upstream: Upstream, monkeypatch: pytest.M
     made: list[Failing] = []
     bind_really = listener.bind
 
-    def bind(address: Listen, *, shared: bool) -> list[socket.socket]:
-        made.extend(Failing(sock, error, 3) for sock in bind_really(address, shared=shared))
+    def bind(address: Listen, key: str, *, shared: bool) -> list[socket.socket]:
+        made.extend(Failing(sock, error, 3) for sock in bind_really(address, key, shared=shared))
         return list(made)
 
     upstream.serve(lambda request: ok(request.target))

@@ -21,7 +21,7 @@ TINY = Limits(header_timeout=0.3, request_line=256, request_head=2048, header_co
 
 @pytest.fixture(autouse=True)
 def short_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corsproxy.gateway.server._LINGERING_S", 0.5)
+    monkeypatch.setattr("corsproxy.gateway.bounds._LINGERING_S", 0.5)
 
 
 def request_of(line: int = 0, whole: int = 0) -> bytes:

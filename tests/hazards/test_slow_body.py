@@ -29,7 +29,7 @@ BROKEN = {
 
 @pytest.fixture(autouse=True)
 def short_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corsproxy.gateway.server._LINGERING_S", 0.05)
+    monkeypatch.setattr("corsproxy.gateway.bounds._LINGERING_S", 0.05)
 
 
 def slow(upstream: Upstream, limits: RouteLimits = TINY, timeouts: Timeouts | None = None) -> Route:

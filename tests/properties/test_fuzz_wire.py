@@ -140,7 +140,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 @pytest.fixture(params=LANES)
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A world where what is incomplete ends soon."""
-    monkeypatch.setattr("corsproxy.gateway.server._LINGERING_S", 0.05)
+    monkeypatch.setattr("corsproxy.gateway.bounds._LINGERING_S", 0.05)
     with World(str(request.param), 0.05) as made:
         yield made
 

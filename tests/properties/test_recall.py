@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from corsproxy.answers import Answer
 from corsproxy.config.choices import CorsMode, OriginHeader
+from corsproxy.config.rates import Rate, RateLimit
 from corsproxy.config.settings import ForwardingSettings, HostRules, Limits, Route, RouteLimits, ServerTls, Settings
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
@@ -21,7 +22,6 @@ from corsproxy.semantics.networks import parse_network
 from corsproxy.semantics.rules import HeaderRules, compile_rules
 
 BOUNDED = settings(deadline=None)
-DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 TRUSTED, STRANGER = "10.0.0.1", "192.0.2.1"
 
 
@@ -96,8 +96,8 @@ FORWARDING = st.builds(
     st.booleans(),
 )
 SETTINGS = st.builds(
-    lambda table, forwarding, hosts, limits, tls, own: Settings(
-        table, forwarding=forwarding, hosts=hosts, limits=limits, tls=tls, own_origins=own, default_cors=POLICY
+    lambda table, forwarding, hosts, limits, tls, own, rate: Settings(
+        table, forwarding=forwarding, hosts=hosts, limits=limits, tls=tls, own_origins=own, rate_limit=rate, default_cors=POLICY
     ),
     TABLES,
     FORWARDING,
@@ -105,6 +105,7 @@ SETTINGS = st.builds(
     st.sampled_from([Limits(), Limits(), Limits(request_line=200, request_head=1500, header_count=6)]),
     st.sampled_from([None, ServerTls("c", "k", "ca", requires_client_certificate=True)]),
     st.sampled_from([(), (b"https://api.example", b"http://api.example")]),
+    st.sampled_from([None, None, RateLimit(Rate(5, 1), 5), RateLimit(Rate(5, 1), 5, b"x-a")]),
 )
 CONNECTIONS = st.builds(Connection, st.sampled_from([STRANGER, "192.0.2.2", TRUSTED, "unix"]), st.booleans(), st.booleans())
 FRESH = st.builds(
@@ -150,6 +151,7 @@ VALUES: dict[bytes, list[bytes]] = {
     b"Sec-WebSocket-Version": [b"13", b"8"],
     b"Cookie": [b"a=1", b"a=2"],
     b"Authorization": [b"Bearer 1", b"Bearer 2"],
+    b"Accept": [b"text/html", b"application/json"],
     b"User-Agent": [b"ua-1", b"ua-2" * 40],
     b"X-A": [b"1", b"2"],
     b"X-B": [b"1", b"2"],
@@ -193,7 +195,7 @@ def requests(draw: st.DrawFn) -> list[tuple[RequestHead, Connection, Fresh]]:
         lines,
     )
     connections = st.sampled_from(draw(st.lists(CONNECTIONS, min_size=1, max_size=2)))
-    return draw(st.lists(st.tuples(heads, connections, FRESH), min_size=2, max_size=10))
+    return draw(st.lists(st.tuples(heads, connections, FRESH), min_size=2, max_size=8))
 
 
 def lines_of(name: bytes) -> st.SearchStrategy[FieldLine]:
@@ -212,9 +214,9 @@ def judge(chosen: Settings, asked: list[tuple[RequestHead, Connection, Fresh]]) 
 
             assert type(planned) is type(right)
             assert planned == right, one
-            assert not isinstance(planned, Answer) or planned.to_bytes(DATE) == plan_anew(chosen, *one).to_bytes(DATE)  # type: ignore[union-attr]
 
 
+@pytest.mark.timeout(300)
 @BOUNDED
 @given(SETTINGS, requests())
 def test_a_remembered_plan_is_the_one_that_is_made_anew(chosen: Settings, asked: list[tuple[RequestHead, Connection, Fresh]]) -> None:
@@ -260,6 +262,7 @@ COMMON: dict[str, tuple[Settings, bytes, Iterable[FieldLine], Connection]] = {
         Connection(STRANGER),
     ),
     "a trace begins": (Settings((route_of(),), forwarding=ForwardingSettings(begins_trace=True)), b"GET", BROWSER, Connection(STRANGER)),
+    "an id that may not be taken over": (Settings((route_of(),)), b"GET", [*BROWSER, (b"X-Request-Id", b"no id")], Connection(STRANGER)),
     "another field for the id": (
         Settings((route_of(),), forwarding=ForwardingSettings(request_id_header=b"X-Correlation-Id")),
         b"GET",

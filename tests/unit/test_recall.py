@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from corsproxy.answers import Answer
+from corsproxy.config.rates import Rate, RateLimit
 from corsproxy.config.settings import Route, RouteLimits, Settings
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import ANY, PolicyDraft, build_policy
@@ -55,6 +56,7 @@ def test_what_only_passes_or_is_copied_makes_no_other_decision() -> None:
             APP,
             (b"Cookie", b"%d" % number),
             (b"User-Agent", b"%d" % number),
+            (b"Accept", b"text/x-%d" % number),
             (b"X-Request-Id", b"their-id-%d" % number),
             (b"traceparent", b"00-%032x-b7ad6b7169203331-01" % (number + 1)),
             target=b"/%d" % number,
@@ -136,3 +138,23 @@ def test_made_up_values_do_not_make_memory_grow_or_drive_others_out(monkeypatch:
     # The honest one is still there.
     monkeypatch.setattr(recall, "_anew", None)
     assert isinstance(ask(settings, APP), Forward)
+
+
+@pytest.mark.parametrize("field", [b"", b"x-api-key"])
+def test_each_client_is_counted_by_its_own_key_from_memory_too(field: bytes) -> None:
+    settings = replace(fresh_settings(), rate_limit=RateLimit(Rate(1, 1), 1, field))
+    keys = []
+    for number in range(6):
+        planned = ask(settings, APP, (b"X-Api-Key", b"%d" % number), client=Connection(f"192.0.2.{number}"))
+        keys.append(planned.context.exchange.rate_key)
+    assert decisions(settings) == 1
+    assert len(set(keys)) == 6
+
+
+@pytest.mark.parametrize("lines", [[b"*/*", b"text/html"], [b"a" * 2000]])
+def test_an_accept_that_could_fill_memory_is_in_none(lines: list[bytes]) -> None:
+    settings = fresh_settings()
+    for _ in range(4):
+        planned = ask(settings, APP, *[(b"Accept", value) for value in lines])
+        assert sum(map(len, planned.context.accept or ())) <= 1024
+    assert decisions(settings) == 0

@@ -28,7 +28,7 @@ CANARY = b"SMUGGLED"
 @pytest.fixture
 async def front(proxy: ProxyFactory, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Proxy:
     """The proxy that requests.yaml describes. An answer that leaves a body unread does not wait for it."""
-    monkeypatch.setattr("corsproxy.gateway.server._LINGERING_S", 0.05)
+    monkeypatch.setattr("corsproxy.gateway.bounds._LINGERING_S", 0.05)
     below = replace(upstream.settings, url=f"{upstream.settings.url}/v1", path=b"/v1")
     routes = [
         Route(b"/public", upstream.settings, policy("*"), Timeouts()),

@@ -192,6 +192,7 @@ async def test_an_answer_to_head_has_the_length_of_the_one_to_get(
 def test_no_status_is_forgotten() -> None:
     elsewhere = {
         408: "test_duties: a body that stops; test_slow_head: a head that does",
+        429: "test_rate_limit",
         504: "test_upstream_faults",
     }
 

@@ -26,6 +26,7 @@ const page = {
   address: '',
   entries: new Map(),
   rows: new Map(),
+  titles: new Map(),
   held: [],
   counts: null,
   isPaused: false,
@@ -233,19 +234,20 @@ function drawAll() {
   drawEmpty();
 }
 
-/** Put new ones on top of the list. */
-function drawNew(entries) {
+/** Put new ones on top of the list; `missed` is how many more there were. */
+function drawNew(entries, missed = 0) {
   const rows = byId('rows');
+  if (missed && rows.childElementCount) {
+    rows.prepend(make('tr', {role: 'row', class: 'gap'}, make('td', {role: 'cell', colspan: '7'}, `${whole.format(missed)} more in between are not shown`)));
+  }
   for (const entry of entries.filter(page.filter)) {
     const element = row(entry);
     page.rows.set(entry.id, element);
     rows.prepend(element);
   }
-  for (const [id, element] of page.rows) {
-    if (page.rows.size <= MOST_SHOWN) break;
-    const last = rows.lastElementChild;
-    page.rows.delete(last ? last.dataset.id : id);
-    (last ?? element).remove();
+  while (rows.childElementCount > MOST_SHOWN) {
+    page.rows.delete(rows.lastElementChild.dataset.id);
+    rows.lastElementChild.remove();
   }
   drawEmpty();
 }
@@ -272,7 +274,10 @@ function drawEmpty() {
 }
 
 function keep(entries) {
-  for (const entry of entries) page.entries.set(entry.id, entry);
+  for (const entry of entries) {
+    page.entries.set(entry.id, entry);
+    if (entry.problem) page.titles.set(entry.problem, entry.title);
+  }
   if (page.entries.size <= MOST_KEPT) return;
   // Those that deserve a look stay longer, as in the proxy.
   const spare = [...page.entries.values()].sort((one, other) => BAD.has(one.outcome) - BAD.has(other.outcome) || one.time - other.time);
@@ -319,8 +324,9 @@ function drawTop(id, key, counts, others) {
     fine.hidden = all === bad;
     worse.style.width = `${Math.max(1, (100 * bad) / most)}%`;
     worse.hidden = !bad;
+    const title = page.titles.get(name);
     const button = make('button', {type: 'button', title: name, 'aria-pressed': String(on.has(`${key}${name.toLowerCase()}`))},
-      make('span', {class: 'name'}, name), make('span', {class: 'number'}, whole.format(all)), bar,
+      make('span', {class: 'name'}, title ? `${name} ${title}` : name), make('span', {class: 'number'}, whole.format(all)), bar,
       make('span', {class: 'unseen'}, bad ? `, ${whole.format(bad)} to look at` : ''));
     button.dataset.name = name;
     button.addEventListener('click', () => toggle(key, name));
@@ -474,7 +480,9 @@ function checks(found) {
       result === 'unreached' ? '' : make('p', {class: 'rule'}, rule, where ? make('span', {}, '; ', make('code', {}, where)) : '')))));
 }
 
-const said = ({messages, script}) => make('pre', {class: 'console'}, [...messages, ...(script ? [`Uncaught ${script}`] : [])].join('\n'));
+const said = ({messages, script}) => make('div', {},
+  make('pre', {class: 'console'}, messages.join('\n')),
+  script ? make('p', {class: 'quiet note'}, 'The script gets ', ...sentence(script.includes('`') ? script : `\`${script}\``), '.') : '');
 
 function consoles(found) {
   if (!found?.chromium?.messages.length) return null;
@@ -586,6 +594,7 @@ function setState(state, text) {
   document.body.dataset.state = state;
   byId('state-text').textContent = text;
   if (state === 'lost') tell('The connection to the proxy is lost.');
+  drawNotice();
 }
 
 function onEntries({entries, all, missed}) {
@@ -600,17 +609,20 @@ function onEntries({entries, all, missed}) {
   page.unheard.bad += entries.filter((entry) => BAD.has(entry.outcome)).length;
   if (page.isPaused) {
     page.held = [...page.held, ...entries].slice(-MOST_KEPT);
-    drawHeld();
+    drawNotice();
     return;
   }
   keep(entries);
-  drawNew(entries);
+  drawNew(entries, missed);
 }
 
-function drawHeld() {
+/** Say above the list why it stands still, if it does. */
+function drawNotice() {
   const notice = byId('waiting');
-  notice.hidden = !page.isPaused;
-  notice.textContent = page.held.length ? `Paused: ${whole.format(page.held.length)} new` : 'Paused';
+  const isLost = document.body.dataset.state === 'lost';
+  notice.hidden = !page.isPaused && !isLost;
+  if (isLost) notice.textContent = 'The proxy does not answer; what it has seen meanwhile will follow';
+  else notice.textContent = page.held.length ? `Paused: ${whole.format(page.held.length)} new` : 'Paused';
 }
 
 function setPaused(isPaused) {
@@ -626,7 +638,7 @@ function setPaused(isPaused) {
     keep(held);
     drawNew(held);
   }
-  drawHeld();
+  drawNotice();
 }
 
 function connect() {

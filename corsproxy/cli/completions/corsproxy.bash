@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/corsproxy
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_corsproxy_subparsers=(run reload probe demo check validate explain config init explain-code dev-cert schema completion version)
+_shtab_corsproxy_subparsers=(run reload probe demo check validate explain diff config init explain-code dev-cert schema completion version)
 
 _shtab_corsproxy_run_option_strings=(-h --help -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
 _shtab_corsproxy_reload_option_strings=(-h --help -c --config --url)
@@ -14,6 +14,7 @@ _shtab_corsproxy_demo_option_strings=(-h --help --port --tls)
 _shtab_corsproxy_check_option_strings=(-h --help --strict --format -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
 _shtab_corsproxy_validate_option_strings=(-h --help --strict --format -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
 _shtab_corsproxy_explain_option_strings=(-h --help --origin --method --path --host --header --credentials --upload-listener --stream --websocket --json -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
+_shtab_corsproxy_diff_option_strings=(-h --help --json --fail-on)
 _shtab_corsproxy_config_option_strings=(-h --help --effective --json -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
 _shtab_corsproxy_init_option_strings=(-h --help --upstream --allow-origin --force)
 _shtab_corsproxy_explain_code_option_strings=(-h --help)
@@ -47,8 +48,9 @@ _shtab_corsproxy___config_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_check___format_choices=(text json github)
 _shtab_corsproxy_validate___format_choices=(text json github)
 _shtab_corsproxy_explain___credentials_choices=(include omit)
+_shtab_corsproxy_diff___fail_on_choices=(widen)
 _shtab_corsproxy_completion_pos_0_choices=(bash zsh fish)
-_shtab_corsproxy_pos_0_choices=(run reload probe demo check validate explain config init explain-code dev-cert schema completion version)
+_shtab_corsproxy_pos_0_choices=(run reload probe demo check validate explain diff config init explain-code dev-cert schema completion version)
 
 _shtab_corsproxy_run__h_nargs=0
 _shtab_corsproxy_run___help_nargs=0
@@ -80,6 +82,9 @@ _shtab_corsproxy_explain___websocket_nargs=0
 _shtab_corsproxy_explain___json_nargs=0
 _shtab_corsproxy_explain___allow_credentials_nargs=0
 _shtab_corsproxy_explain___no_express_nargs=0
+_shtab_corsproxy_diff__h_nargs=0
+_shtab_corsproxy_diff___help_nargs=0
+_shtab_corsproxy_diff___json_nargs=0
 _shtab_corsproxy_config__h_nargs=0
 _shtab_corsproxy_config___help_nargs=0
 _shtab_corsproxy_config___effective_nargs=0

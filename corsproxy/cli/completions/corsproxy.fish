@@ -50,8 +50,8 @@ function _shtab_corsproxy_using
   test "$_shtab_corsproxy_cmdpath" = "$argv"
 end
 
-set -g _shtab_corsproxy_commands run reload probe demo check validate explain config init explain-code dev-cert schema completion version
-set -g _shtab_corsproxy_opts_with_value --allow-origin --config --credentials --dir --format --header --host --listen --method --origin --path --port --upstream --url -c
+set -g _shtab_corsproxy_commands run reload probe demo check validate explain diff config init explain-code dev-cert schema completion version
+set -g _shtab_corsproxy_opts_with_value --allow-origin --config --credentials --dir --fail-on --format --header --host --listen --method --origin --path --port --upstream --url -c
 
 complete -c corsproxy -e
 complete -c corsproxy -f
@@ -83,7 +83,7 @@ complete -c corsproxy -n '_shtab_corsproxy_using probe' -s c -l config -xka "(__
 complete -c corsproxy -n '_shtab_corsproxy_using probe' -l url -x -d 'the admin listener: http://host:port or unix:/path (default: what CORSPROXY_ADMIN_LISTEN or the file says)'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a demo -d 'Show what corsproxy does: a sample API that knows no CORS, the proxy in front of it, and a page that calls both.'
 complete -c corsproxy -n '_shtab_corsproxy_using demo' -s h -l help -d 'show this help message and exit'
-complete -c corsproxy -n '_shtab_corsproxy_using demo' -l port -x -d 'the proxy'"'"'s port; the API and the page take the next two (default: 8080, or free ports where it is taken; 0: free ports)'
+complete -c corsproxy -n '_shtab_corsproxy_using demo' -l port -x -d 'the proxy'"'"'s port; the API, the page and the inspector take the next three (default: 8080, or free ports where it is taken; 0: free ports)'
 complete -c corsproxy -n '_shtab_corsproxy_using demo' -l tls -d 'page and proxy by https, with a certificate that is made for this run'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a check -d 'Load a policy as `run` does, without a socket: say what is wrong with it, or what it lets in.'
 complete -c corsproxy -n '_shtab_corsproxy_using check' -s h -l help -d 'show this help message and exit'
@@ -125,6 +125,10 @@ complete -c corsproxy -n '_shtab_corsproxy_using explain' -l allow-origin -x -d 
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -l allow-credentials -d 'let them send cookies and other credentials'
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -l listen -x -d 'where to listen: host:port, :port or unix:/path; may be repeated (default: 127.0.0.1:8080)'
 complete -c corsproxy -n '_shtab_corsproxy_using explain' -l no-express -d 'serve every exchange the slower way, for doubt and for comparison'
+complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a diff -d 'Say what a new policy lets in that an old one did not, and what no longer; for reviews of changes.'
+complete -c corsproxy -n '_shtab_corsproxy_using diff' -s h -l help -d 'show this help message and exit'
+complete -c corsproxy -n '_shtab_corsproxy_using diff' -l json -d 'write JSON, for programs'
+complete -c corsproxy -n '_shtab_corsproxy_using diff' -l fail-on -xka "widen" -d 'widen: exit with 1 if something is, or may be, newly allowed'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a config -d 'Print every key with its value in force, and where that comes from: a file that loads again.'
 complete -c corsproxy -n '_shtab_corsproxy_using config' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using config' -l effective -d 'what is in force: the file, with variables, flags and defaults'

@@ -283,6 +283,10 @@ function drawPlaces() {
   text("page-origin", here);
   text("origin-verdict", page.isAllowed ? "is the one that the policy allows." : `is not the one that the policy allows: that is ${allowed}. Here everything must be blocked.`);
   text("api-url", api);
+  if (page.places.inspector_url) {
+    document.getElementById("inspector-link").href = page.places.inspector_url;
+    document.getElementById("inspector").hidden = false;
+  }
   text("proxy-url", proxy);
   document.getElementById("policy-text").replaceChildren(...policy.trimEnd().split("\n").map((line) => make("span", { textContent: line })));
   document.getElementById("policy").hidden = !policy;

@@ -45,10 +45,8 @@ CASES = {
         ["CP106 0:0 the file has no `cors` | write `cors: {allow_origins: [https://app.example.com]}`, or `cors: none` for no CORS"],
     ),
     "an unknown key at the top": (
-        UC + "wrokers: 2\n",
-        [
-            "CP103 3:1 `wrokers` is not a key of the file | take it out; the name most like it is `routes`; docs/configuration.md lists all keys"
-        ],
+        UC + "gzip: 2\n",
+        ["CP103 3:1 `gzip` is not a key of the file | take it out; docs/configuration.md lists all keys"],
     ),
     "a misspelt key at the top": (
         UC + "lisen: 'localhost:80'\n",

@@ -55,7 +55,7 @@ def test_every_key_that_stands_in_a_file_once_is_there() -> None:
 
     client = "ca_file: a, server_name: b, cert_file: c, key_file: d"
     tls = "tls: {cert_file: a, key_file: b, client_ca_file: c}\n"
-    root = load_text(f"upstream: {{url: https://h, tls: {{{client}}}}}\n{C}{tls}", "f").root
+    root = load_text(f"upstream: {{url: https://h, tls: {{{client}}}}}\n{C}{tls}rate_limit: {{rate: 1/s}}\n", "f").root
     assert root is not None
 
     assert to_json(effective(root)).keys() == names(FILE, "")

@@ -12,6 +12,7 @@ from corsproxy.config.units import parse_size
 # Without them, the request or another key says it.
 NEEDLESS = (
     "resource_policy",
+    "burst",
     "redirects",
     "public_url",
     "hosts",

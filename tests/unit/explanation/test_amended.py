@@ -108,25 +108,38 @@ cors:
 
 
 @pytest.mark.parametrize(
-    ("path", "routes"),
+    ("path", "key", "routes"),
     [
-        (b"/", ("/",)),
-        (b"/session", ("/other-session on api.example.com", "/session")),
-        (b"/none", ("/none",)),
+        (b"/", "allow_origins", ("/",)),
+        (b"/session", "allow_origins", ("/other-session on api.example.com", "/session")),
+        (b"/session", "max_age", ("/other-session on api.example.com", "/session")),
+        (b"/none", "cors", ("/none",)),
     ],
 )
-def test_whom_a_change_concerns_is_known(path: bytes, routes: tuple[str, ...]) -> None:
+def test_whom_a_change_concerns_is_known(path: bytes, key: str, routes: tuple[str, ...]) -> None:
     settings = settings_of()
 
-    assert reach(settings, rehearse(settings, Call(EVIL, path=path)).decisive) == routes
+    assert reach(settings, rehearse(settings, Call(EVIL, path=path)).decisive, [key]) == routes
 
 
-def test_routes_that_take_over_the_default_policy_and_merged_lists_share_it() -> None:
+@pytest.mark.parametrize(
+    ("path", "key", "routes"),
+    [
+        (b"/", "allow_origins", ("/listed", "/a", "/b", "/")),
+        (b"/", "allow_credentials", ("/a", "/b", "/")),
+        (b"/", "allow_methods", ("/a", "/b", "/")),
+        (b"/b", "allow_credentials", ("/a", "/b", "/")),
+        (b"/b", "allow_methods", ("/b",)),
+        (b"/listed", "allow_origins", ("/listed", "/a", "/b", "/")),
+        (b"/listed", "allow_methods", ("/listed",)),
+    ],
+)
+def test_routes_that_take_over_merge_or_repeat_a_part_share_it(path: bytes, key: str, routes: tuple[str, ...]) -> None:
     text = """\
 upstream: http://localhost:9000
-cors: &default {allow_origins: [https://app.example.com]}
-routes: [{path: /a}, {path: /b, cors: {<<: *default, max_age: 0}}, {path: /c, cors: none}]
+cors: &default {allow_origins: &list [https://app.example.com], allow_credentials: true}
+routes: [{path: /a}, {path: /b, cors: {<<: *default, max_age: 0}}, {path: /c, cors: none}, {path: /listed, cors: {allow_origins: *list}}]
 """
     settings = settings_of(text)
 
-    assert reach(settings, rehearse(settings, Call(EVIL)).decisive) == ("/a", "/b", "/")
+    assert reach(settings, rehearse(settings, Call(EVIL, path=path)).decisive, [key]) == routes

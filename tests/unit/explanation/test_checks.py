@@ -191,3 +191,27 @@ def test_what_a_script_reads_is_told() -> None:
     assert told(Call(APP))["exposed"].words == "the script reads X-Total, and the seven headers that are always exposed"
     assert told(Call(APP, path=b"/any"))["exposed"].words == "the script reads every header but Set-Cookie"
     assert told(Call(APP, b"PUT"))["preflight-cache"].words == "the browser asks again before each such request"
+
+
+@pytest.mark.parametrize(
+    ("page", "host", "asks", "is_open"),
+    [
+        (b"https://app.example.com", b"localhost:8080", True, True),
+        (b"http://app.example.com", b"localhost:8080", True, False),
+        (b"https://app.example.com", b"192.168.0.7", True, True),
+        (b"https://app.example.com", b"[::1]:8080", True, True),
+        (b"http://localhost:3000", b"localhost:8080", False, True),
+        (b"http://192.168.0.2", b"192.168.0.7", False, True),
+        (b"https://app.example.com", b"api.example.com", False, True),
+        (b"https://app.example.com", b"203.0.113.9", False, True),
+        (b"null", b"localhost", True, False),
+    ],
+)
+def test_a_permission_that_no_header_grants_is_said(page: bytes, host: bytes, asks: bool, is_open: bool) -> None:  # noqa: FBT001
+    text = "upstream: http://localhost:9000\nhosts: '*'\ncors: {allow_origins: '*'}\n"
+    found = told(Call(page, host=host), text)
+
+    assert ("local-network" in found) == asks
+    if asks:
+        assert found["local-network"].result is Result.NOTED
+        assert ("plain http" not in found["local-network"].words) == is_open

@@ -88,7 +88,7 @@ def test_long_targets_are_not_kept() -> None:
     made = ring()
     made.add(recorded(SETTINGS, b"GET", b"/" + b"a" * 60_000, APP))
 
-    ((_, _, kept),) = made._recent
+    ((_, kept),) = made._recent
     assert isinstance(kept, ExchangeRecord)
     assert len(kept.target) <= MAX_TARGET_BYTES + 1
 
@@ -107,44 +107,65 @@ def test_it_counts_origins_and_reasons() -> None:
     }
 
 
-def test_entries_tell_by_which_settings_they_were_judged() -> None:
-    made = ring()
-    made.add(good())
-    made.renew()
-    made.add(good())
-
-    assert [entry.revision for entry in made.since(0).entries] == [0, 1]
-
-
 def test_what_other_processes_saw_is_taken_in() -> None:
     """Each worker has a ring; the supervisor's has all of them."""
     workers, whole = [Ring(lambda: SETTINGS, f"w{number}") for number in range(2)], ring(size=10)
     workers[0].add(bad())
-    for _ in range(2):
-        workers[1].add(good())
-    for worker in workers:
-        whole.take(worker.name, worker.since(0).entries, worker.counts())
+    workers[1].add(good())
     workers[1].add(good(b"/late"))
-    whole.take("w1", workers[1].since(2).entries, workers[1].counts())
+    whole.take([*workers[1].since(0).entries, *workers[0].since(0).entries])
+    for worker in workers:
+        whole.tell(worker.name, worker.counts())
+    workers[1].add(good(b"/later"))
+    whole.take(workers[1].since(2).entries)
+    whole.tell("w1", workers[1].counts())
 
-    assert [(entry.id, entry.path) for entry in whole.since(0).entries] == [
-        ("a1-1", "/bad"),
-        ("a1-2", "/good"),
-        ("a1-3", "/good"),
-        ("a1-4", "/late"),
-    ]
+    shown = [(entry.id, entry.path) for entry in whole.since(0).entries]
+    assert shown == [("a1-1", "/good"), ("a1-2", "/late"), ("a1-3", "/bad"), ("a1-4", "/later")]
+    found = whole.find("a1-3")
+    assert found is not None
+    assert found.path == "/bad"
     counts = whole.counts()
     assert (counts["total"], counts["bad"]) == (4, 1)
     assert counts["origins"] == [(APP.decode(), 3, 0), (EVIL.decode(), 1, 1)]
 
 
+def test_what_deserves_a_look_in_other_processes_stays_longer_too() -> None:
+    worker, whole = Ring(lambda: SETTINGS, "w"), ring()
+    for number in range(10):
+        worker.add(bad() if not number else good(b"/%d" % number))
+    whole.take(worker.since(0).entries)
+
+    assert paths(whole) == ["/bad", "/5", "/6", "/7", "/8", "/9"]
+    assert paths(whole, most=2) == ["/bad", "/9"]
+
+
+def test_the_counts_of_a_process_that_is_gone_stay() -> None:
+    whole = ring()
+    for name, count in (("1", 3), ("2", 1)):
+        worker = Ring(lambda: SETTINGS, "w")
+        for _ in range(count):
+            worker.add(bad())
+        whole.take(worker.since(0).entries)
+        whole.tell(name, worker.counts())
+        before = whole.counts()
+        whole.forget(name)
+        whole.forget(name)
+        assert whole.counts() == before
+
+    assert (whole.counts()["total"], whole.counts()["bad"], whole.last) == (4, 4, 4)
+    assert whole.counts()["origins"] == [(EVIL.decode(), 4, 4)]
+    assert whole.counts()["reasons"] == [("origin-refused", 4, 4)]
+
+
 def test_a_tally_never_grows_and_keeps_who_comes_often() -> None:
     tally = Tally(size=8)
     for number in range(10_000):
-        tally.add(b"https://app.example.com", fine=True)
-        tally.add(b"https://%d.example" % number, fine=False)
+        tally.add_all([("https://app.example.com", 1, 0), (f"https://{number}.example", 1, 1)])
 
     assert len(tally.counts) <= 8
-    assert tally.top()[0] == ("https://app.example.com", 10_000, 0)
-    assert sum(count for _, count, _ in tally.top()) + tally.others[0] == 20_000
-    assert sum(bad for _, _, bad in tally.top()) + tally.others[1] == 10_000
+    named, others = tally.top(most=2)
+    assert named[0] == ("https://app.example.com", 10_000, 0)
+    assert len(named) == 2
+    assert sum(count for _, count, _ in named) + others[0] == 20_000
+    assert sum(bad for _, _, bad in named) + others[1] == 10_000

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corsproxy.semantics.accept import MAX_BYTES, prefers_text
+from corsproxy.semantics.accept import MAX_BYTES, prefers_text, worth_keeping
 
 CHROMIUM = b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7"
 
@@ -94,6 +94,11 @@ def test_a_list_up_to_the_bound_is_read() -> None:
 
     assert len(b"text/plain" + padding) <= MAX_BYTES
     assert prefers_text([b"text/plain" + padding])
+
+
+def test_what_is_too_long_to_be_read_is_not_kept() -> None:
+    assert worth_keeping([b"a" * MAX_BYTES]) == [b"a" * MAX_BYTES]
+    assert worth_keeping([b"a" * MAX_BYTES, b"b"]) == ()
 
 
 @given(st.lists(st.binary(max_size=60), max_size=4))

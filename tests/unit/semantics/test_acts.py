@@ -3,7 +3,7 @@
 import pytest
 
 from corsproxy.semantics import acts
-from corsproxy.semantics.acts import MAX_ENTRIES, MAX_NAME_BYTES, RequestNames
+from corsproxy.semantics.acts import MAX_ENTRIES, MAX_NAME_BYTES, RequestNames, ResponseNames
 from corsproxy.semantics.fields import FORWARDING, GUARDED, Part, request_part
 from corsproxy.semantics.rules import compile_rules
 
@@ -13,7 +13,8 @@ def names_of(header: bytes = b"X-Request-Id", *, trusted: bool = False) -> Reque
 
 
 ACTS = {
-    b"Accept": acts.PASS,
+    b"User-Agent": acts.PASS,
+    b"Accept": acts.ACCEPT,
     b"X-A": acts.PASS,
     b"Cookie": acts.PRESENT,
     b"Authorization": acts.PRESENT,
@@ -81,10 +82,10 @@ def test_nothing_that_is_guarded_passes_unread(name: bytes) -> None:
 
 def test_what_was_met_is_looked_up() -> None:
     names = names_of()
-    names.meet(b"Accept")
+    names.meet(b"User-Agent")
     names.meet(b"Origin")
 
-    assert names.passed == {b"Accept": b"\r\nAccept: "}
+    assert names.passed == {b"User-Agent": b"\r\nUser-Agent: "}
     assert names.acts == {b"Origin": (acts.READ, b"origin", b"\r\nOrigin: ")}
 
 
@@ -95,3 +96,50 @@ def test_made_up_names_are_few_and_short() -> None:
         names.meet(b"Y" * MAX_NAME_BYTES + b"%d" % number)
         assert len(names.passed) + len(names.acts) <= MAX_ENTRIES
     assert max(map(len, names.passed)) <= MAX_NAME_BYTES
+
+
+# --- responses ------------------------------------------------------------------------------------
+
+
+RESPONSE_ACTS = {
+    b"Server": acts.PASS,
+    b"ETag": acts.PASS,
+    b"Sec-WebSocket-Accept": acts.PASS,
+    b"Content-Length": acts.LENGTH,
+    b"Date": acts.DATE,
+    b"Vary": acts.VARY,
+    b"Set-Cookie": acts.COOKIE,
+    b"Transfer-Encoding": acts.CODING,
+    b"Connection": acts.CLOSING,
+    b"Keep-Alive": acts.SKIP,
+    b"Upgrade": acts.SKIP,
+    b"Proxy-Authenticate": acts.SKIP,
+    b"Access-Control-Allow-Origin": acts.SKIP,
+    b"X-Request-Id": acts.SKIP,
+    b"X_Debug": acts.SKIP,
+    b"Location": acts.DOUBT,
+    b"Content-Location": acts.DOUBT,
+    b"Refresh": acts.DOUBT,
+    b"Trailer": acts.DOUBT,
+}
+
+
+def response_names(*, keep_cors: bool = False) -> ResponseNames:
+    return ResponseNames(frozenset({b"x-request-id"}), compile_rules([b"X-Debug"]), keep_cors=keep_cors)
+
+
+@pytest.mark.parametrize("name", RESPONSE_ACTS)
+def test_each_kind_of_name_of_a_response_has_its_act(name: bytes) -> None:
+    for spelled in (name, name.lower(), name.upper()):
+        assert response_names().meet(spelled) == (RESPONSE_ACTS[name], b"\r\n" + spelled + b": ")
+
+
+def test_the_upstreams_own_cors_fields_may_pass() -> None:
+    assert response_names(keep_cors=True).act(b"access-control-allow-origin") == acts.PASS
+
+
+def test_a_rule_about_what_is_read_does_not_take_it_from_whoever_reads_it() -> None:
+    """Where a message ends is never for a rule to say."""
+    names = ResponseNames(frozenset(), compile_rules([b"Connection", b"Transfer-Encoding"]), keep_cors=False)
+
+    assert (names.act(b"connection"), names.act(b"transfer-encoding")) == (acts.CLOSING, acts.CODING)

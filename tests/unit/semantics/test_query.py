@@ -1,8 +1,6 @@
 """What of a query may be shown, and what never is."""
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from corsproxy.semantics.query import MAX_QUERY_BYTES, is_secret_name, show_query
 
@@ -63,12 +61,3 @@ def test_queries(query: bytes, shown: str) -> None:
 
 def test_what_stands_far_behind_is_not_shown() -> None:
     assert show_query(b"a=" + b"x" * MAX_QUERY_BYTES + b"&token=hunter2") == "a=" + "x" * (MAX_QUERY_BYTES - 2)
-
-
-@given(st.lists(st.tuples(st.sampled_from([b"token", b"page", b"API_KEY", b"%63ode"]), st.binary(max_size=20)), max_size=5))
-@example([(b"page", b"token=hunter2")])
-def test_no_value_of_a_secret_is_shown(pairs: list[tuple[bytes, bytes]]) -> None:
-    """Values are marked, so that they can be told from everything else."""
-    query = b"&".join(b"%b=%b" % (name, b"hunter2" if name != b"page" else value) for name, value in pairs)
-
-    assert "hunter2" not in show_query(query).replace("page=hunter2", "")
