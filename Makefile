@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
+SOAK_MINUTES ?= 10
+SOAK_WORKERS ?= 1
 
-.PHONY: run test audit sbom packages image-test check lint types fuzz differential bench-liveness sync lock clean help
+.PHONY: run test audit sbom packages image-test check lint types fuzz differential bench-liveness sync lock clean help soak
 
 help:
 	@echo 'make run    try it: a sample API, the proxy in front of it, and a page that calls both'
@@ -13,6 +15,7 @@ help:
 	@echo 'make image-test  build the container image without a Docker engine, and prove that it serves (root, Debian)'
 	@echo 'make fuzz   the property tests, with many more examples'
 	@echo 'make differential   the two lanes compared on N=100000 made-up exchanges, from SEED'
+	@echo 'make soak   ten minutes of mixed load, reloads and faults: memory, descriptors and tasks must end where they began'
 	@echo 'make bench-liveness   how it lives with slow, vanishing and many peers, measured'
 	@echo 'make sync   write anew what is made from the tables of keys and problems'
 	@echo 'make lock   pin the dependencies anew'
@@ -39,6 +42,8 @@ fuzz: .venv/.dev
 
 differential: .venv/.dev
 	$(BIN)/python -m tests.properties.differential $(or $(N),100000) $(SEED)
+soak: .venv/.run
+	SOAK_MINUTES=$(SOAK_MINUTES) SOAK_WORKERS=$(SOAK_WORKERS) $(BIN)/python bench/liveness.py soak
 
 bench-liveness: .venv/.run
 	$(BIN)/python bench/liveness.py $(ROWS)

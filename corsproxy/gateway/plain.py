@@ -63,7 +63,6 @@ class PlainHeads:
         "marks",
         "max_bytes",
         "max_lines",
-        "max_trailing_lines",
         "room",
         "user_agent",
     )
