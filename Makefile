@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: run test audit sbom packages image-test check lint types fuzz bench-liveness sync lock clean help
+.PHONY: run test audit sbom packages image-test check lint types fuzz bench-liveness sync lock clean help bench profile
 
 help:
 	@echo 'make run    try it: a sample API, the proxy in front of it, and a page that calls both'
@@ -12,6 +12,7 @@ help:
 	@echo 'make packages  wheel and sdist; make sbom  what is in them (CycloneDX)'
 	@echo 'make image-test  build the container image without a Docker engine, and prove that it serves (root, Debian)'
 	@echo 'make fuzz   the property tests, with many more examples'
+	@echo 'make bench  what a request costs this and other proxies, side by side; make profile  where the time goes'
 	@echo 'make bench-liveness   how it lives with slow, vanishing and many peers, measured'
 	@echo 'make sync   write anew what is made from the tables of keys and problems'
 	@echo 'make lock   pin the dependencies anew'
@@ -35,6 +36,14 @@ types: .venv/.dev
 
 fuzz: .venv/.dev
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/properties $(PYTEST_ARGS)
+
+bench: .venv/.run
+	@tools/ensure-bench
+	$(BIN)/python -m bench.side_by_side $(BENCH_ARGS)
+
+# A flame graph of a lane under load: make profile LANE=aiohttp
+profile: .venv/.dev
+	tools/profile $(or $(LANE),express)
 
 bench-liveness: .venv/.run
 	$(BIN)/python bench/liveness.py $(ROWS)
