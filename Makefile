@@ -5,7 +5,7 @@ JOBS ?= 2
 SOAK_MINUTES ?= 10
 SOAK_WORKERS ?= 1
 
-.PHONY: run test audit sbom packages image-test check lint types fuzz soak bench-liveness sync lock clean help
+.PHONY: run test audit sbom packages image-test check lint types fuzz differential bench-liveness sync lock clean help soak bench profile
 
 help:
 	@echo 'make run    try it: a sample API, the proxy in front of it, and a page that calls both'
@@ -14,7 +14,9 @@ help:
 	@echo 'make packages  wheel and sdist; make sbom  what is in them (CycloneDX)'
 	@echo 'make image-test  build the container image without a Docker engine, and prove that it serves (root, Debian)'
 	@echo 'make fuzz   the property tests, with many more examples'
+	@echo 'make differential   the two lanes compared on N=100000 made-up exchanges, from SEED'
 	@echo 'make soak   ten minutes of mixed load, reloads and faults: memory, descriptors and tasks must end where they began'
+	@echo 'make bench  what a request costs this and other proxies, side by side; make profile  where the time goes'
 	@echo 'make bench-liveness   how it lives with slow, vanishing and many peers, measured'
 	@echo 'make sync   write anew what is made from the tables of keys and problems'
 	@echo 'make lock   pin the dependencies anew'
@@ -39,8 +41,17 @@ types: .venv/.dev
 fuzz: .venv/.dev
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 tests/properties $(PYTEST_ARGS)
 
+differential: .venv/.dev
+	$(BIN)/python -m tests.properties.differential $(or $(N),100000) $(SEED)
 soak: .venv/.run
 	SOAK_MINUTES=$(SOAK_MINUTES) SOAK_WORKERS=$(SOAK_WORKERS) $(BIN)/python bench/liveness.py soak
+bench: .venv/.run
+	@tools/ensure-bench
+	$(BIN)/python -m bench.side_by_side $(BENCH_ARGS)
+
+# A flame graph of a lane under load: make profile LANE=aiohttp
+profile: .venv/.dev
+	tools/profile $(or $(LANE),express)
 
 bench-liveness: .venv/.run
 	$(BIN)/python bench/liveness.py $(ROWS)
