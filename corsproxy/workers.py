@@ -131,16 +131,17 @@ class Supervisor:
             loop.add_signal_handler(number, self._signals.put_nowait, number)
         news = await Channel.open(self._nursery.news, self._on_news, self._on_nursery_lost)
         try:
-            for place in range(1, self.count + 1):
-                await self._start(place)
-            told = asyncio.ensure_future(self._signals.get())
-            either: list[asyncio.Future[Any]] = [self._started, told]
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if told.done():
-                return await self._end(told.result())
-            self._started.result()
-            self._reserved.open_for_all()
+            # From now on, for who finds the port open may ask for a reload.
             with reloading(load, self.apply, InForce(self.settings, loaded)) as reloader:
+                for place in range(1, self.count + 1):
+                    await self._start(place)
+                told = asyncio.ensure_future(self._signals.get())
+                either: list[asyncio.Future[Any]] = [self._started, told]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                if told.done():
+                    return await self._end(told.result())
+                self._started.result()
+                self._reserved.open_for_all()
                 async with serving_admin(self.gathering.sources(reloader)):
                     on_listening(self._reserved.bound)
                     notify(READY)
@@ -357,6 +358,8 @@ def prepare(settings: Settings, count: int, handed_over: Sequence[socket.socket]
 
     Raises CannotListen.
     """
+    # Its own action would end the process, and the port opens here. The loop takes it over; what it asked for until then, the watch finds.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     reserved = reserve(settings.listen, handed_over)
     nursery = begin_nursery(work, Sockets(tuple(reserved.probes), tuple(reserved.lent)))
     return Supervisor(settings, count, reserved, nursery)
