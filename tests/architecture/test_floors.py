@@ -36,6 +36,7 @@ FLOORS = {
     "corsproxy.reasons": 2,
     "corsproxy.explanation": 2,
     "corsproxy.comparison": 2,
+    "corsproxy.learning": 2,
     "corsproxy.policy_tests": 2,
     "corsproxy.resilience": 2,
     "corsproxy.doctor": 2,
