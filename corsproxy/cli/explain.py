@@ -32,13 +32,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source_arguments(parser)
 
 
-def add_call_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags that say what a script asks for."""
+def add_call_arguments(parser: argparse.ArgumentParser, *, has_url: bool = False) -> None:
+    """Declare the flags that say what a script asks for; with a URL elsewhere, host and path are no flags."""
     call = parser.add_argument_group("the call")
     call.add_argument("--origin", required=True, type=argument(parse_origin_of_page), help="the origin of the page whose script calls")
     call.add_argument("--method", default=b"GET", type=argument(_parse_method), help="the method, as the script writes it (default: GET)")
-    call.add_argument("--path", default=b"/", type=argument(parse_request_path), help="the path, with its query if it has one (default: /)")
-    call.add_argument("--host", default=b"", type=argument(parse_request_host), help="the host (default: one that the proxy answers for)")
+    if has_url:
+        parser.set_defaults(path=b"/", host=b"")
+    else:
+        call.add_argument(
+            "--path", default=b"/", type=argument(parse_request_path), help="the path, with its query if it has one (default: /)"
+        )
+        call.add_argument(
+            "--host", default=b"", type=argument(parse_request_host), help="the host (default: one that the proxy answers for)"
+        )
     call.add_argument(
         "--header",
         metavar="NAME[: VALUE]",

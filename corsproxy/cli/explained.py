@@ -1,9 +1,9 @@
 """An explanation on a terminal, or for a pipe: the first line says what is the matter, and the rest why."""
 
-import textwrap
 from collections.abc import Iterator
 from typing import Final
 
+from corsproxy.cli.page import DIM, GREEN, RED, WIDTH, YELLOW, Page, folded
 from corsproxy.config.render import escape, pointer
 from corsproxy.cors.browser import Reason, Stage, normalize_method
 from corsproxy.explanation.amended import Impossible
@@ -14,20 +14,18 @@ from corsproxy.explanation.export import mode_in_words, shown_fields, shown_requ
 from corsproxy.reasons import need_in_words, verdict_in_words
 from corsproxy.rehearse import Ending, Exchange, Rehearsal
 
-_WIDTH: Final = 96
-_GREEN, _RED, _YELLOW, _BOLD, _DIM = "1;32", "1;31", "1;33", "1", "2"
 _HEADLINES: Final = {
-    Ending.WORKS: ("works", _GREEN),
-    Ending.BROWSER_REFUSES: ("refused by the browser", _RED),
-    Ending.PROXY_REFUSES: ("refused by the proxy", _RED),
-    Ending.UPSTREAM_DECIDES: ("up to the upstream", _YELLOW),
+    Ending.WORKS: ("works", GREEN),
+    Ending.BROWSER_REFUSES: ("refused by the browser", RED),
+    Ending.PROXY_REFUSES: ("refused by the proxy", RED),
+    Ending.UPSTREAM_DECIDES: ("up to the upstream", YELLOW),
 }
 _MARKS: Final = {
-    Result.PASSED: ("ok", _GREEN),
-    Result.FAILED: ("NO", _RED),
-    Result.NOTED: ("--", _DIM),
-    Result.UNREACHED: ("", _DIM),
-    Result.OPEN: ("??", _YELLOW),
+    Result.PASSED: ("ok", GREEN),
+    Result.FAILED: ("NO", RED),
+    Result.NOTED: ("--", DIM),
+    Result.UNREACHED: ("", DIM),
+    Result.OPEN: ("??", YELLOW),
 }
 _ENGINES: Final = {"chromium": "Chromium", "firefox": "Firefox", "safari": "Safari"}
 
@@ -38,7 +36,7 @@ def as_text(explanation: Explanation, *, colour: bool = False) -> str:
 
     Holds no control character but line ends, and ANSI colours if asked for. It may hold secrets of the settings.
     """
-    page = _Page(colour=colour)
+    page = Page(colour=colour)
     _write_verdict(explanation, page)
     page.heading("checks, in the browser's order")
     for check in explanation.checks:
@@ -58,38 +56,7 @@ def as_text(explanation: Explanation, *, colour: bool = False) -> str:
     return "\n".join(page.lines) + "\n"
 
 
-class _Page:
-    """Lines under headings."""
-
-    def __init__(self, *, colour: bool) -> None:
-        self.lines: list[str] = []
-        self.colour = colour
-
-    def paint(self, text: str, code: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    def heading(self, text: str) -> None:
-        self.lines += ["", self.paint(escape(text), _BOLD)]
-
-    def raw(self, text: str, code: str = "") -> None:
-        shown = escape(text)
-        self.lines.append("  " + (self.paint(shown, code) if code else shown))
-
-    def indented(self, text: str, *, code: str = "", width: int = 2) -> None:
-        for line in _folded(escape(text), _WIDTH - width):
-            self.lines.append(" " * width + (self.paint(line, code) if code else line))
-
-    def labelled(self, label: str, *texts: str) -> None:
-        for text in texts:
-            for line in _folded(escape(text), _WIDTH - 11):
-                self.lines.append(f"  {label:8} {line}".rstrip())
-                label = ""
-
-
-def _write_verdict(explanation: Explanation, page: _Page) -> None:
+def _write_verdict(explanation: Explanation, page: Page) -> None:
     rehearsal, reason = explanation.rehearsal, explanation.why
     headline, hue = _HEADLINES[rehearsal.ending]
     page.line(f"{page.paint(headline, hue)}: {escape(reason.words)} ({reason.code})")
@@ -100,7 +67,7 @@ def _write_verdict(explanation: Explanation, page: _Page) -> None:
         page.indented(text)
 
 
-def _write_exchanges(explanation: Explanation, page: _Page) -> None:
+def _write_exchanges(explanation: Explanation, page: Page) -> None:
     rehearsal = explanation.rehearsal
     for number, exchange in enumerate(explanation.made, 1):
         is_preflight = exchange is rehearsal.preflight
@@ -110,7 +77,7 @@ def _write_exchanges(explanation: Explanation, page: _Page) -> None:
             page.raw(line)
 
 
-def _write_consoles(explanation: Explanation, page: _Page) -> None:
+def _write_consoles(explanation: Explanation, page: Page) -> None:
     if not explanation.consoles:
         return
     page.heading("the browser's console")
@@ -121,20 +88,16 @@ def _write_consoles(explanation: Explanation, page: _Page) -> None:
         page.labelled("", f"the script gets: {console.rejection}")
 
 
-def _folded(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
-
-
-def _write_check(check: Check, page: _Page) -> None:
+def _write_check(check: Check, page: Page) -> None:
     mark, hue = _MARKS[check.result]
-    first, *others = _folded(escape(check.words), _WIDTH - 21) if check.words else ["not reached"]
-    shown = page.paint(first, _DIM) if check.result is Result.UNREACHED else first
+    first, *others = folded(escape(check.words), WIDTH - 21) if check.words else ["not reached"]
+    shown = page.paint(first, DIM) if check.result is Result.UNREACHED else first
     page.line(f"  {page.paint(mark.ljust(2), hue)} {check.name:15} {shown}")
     for line in others:
         page.line(" " * 21 + line)
     if check.result is not Result.UNREACHED:
-        for line in _folded(escape(f"{check.rule}; {check.place}" if check.place else check.rule), _WIDTH - 21):
-            page.line(" " * 21 + page.paint(line, _DIM))
+        for line in folded(escape(f"{check.rule}; {check.place}" if check.place else check.rule), WIDTH - 21):
+            page.line(" " * 21 + page.paint(line, DIM))
 
 
 def _call_in_lines(rehearsal: Rehearsal) -> Iterator[str]:
@@ -200,7 +163,7 @@ def _reading_in_words(reading: Reading) -> str:
     return f"status, body, {listed}Cache-Control, Content-Language, Content-Length, Content-Type, Expires, Last-Modified, Pragma"
 
 
-def _write_cookies(explanation: Explanation, page: _Page) -> None:
+def _write_cookies(explanation: Explanation, page: Page) -> None:
     cookies, rehearsal = explanation.cookies, explanation.rehearsal
     if rehearsal.call.websocket or rehearsal.outcome.stage is Stage.SCRIPT or rehearsal.ending is Ending.UPSTREAM_DECIDES:
         return
@@ -214,7 +177,7 @@ def _write_cookies(explanation: Explanation, page: _Page) -> None:
         page.indented(cookies.help)
 
 
-def _write_change(change: Change | Impossible | None, page: _Page) -> None:
+def _write_change(change: Change | Impossible | None, page: Page) -> None:
     if change is None:
         return
     if isinstance(change, Impossible):
@@ -226,9 +189,9 @@ def _write_change(change: Change | Impossible | None, page: _Page) -> None:
     if change.elsewhere:
         page.indented(f"where the value comes from: {change.elsewhere}")
     for flag in change.flags:
-        page.raw(f"+ {flag}", _GREEN)
+        page.raw(f"+ {flag}", GREEN)
     if change.hunks:
-        page.raw(f"--- {change.file}", _DIM)
+        page.raw(f"--- {change.file}", DIM)
     _write_hunks(change, page)
     for risk in change.risks:
         page.labelled("risk", risk)
@@ -236,13 +199,13 @@ def _write_change(change: Change | Impossible | None, page: _Page) -> None:
         page.labelled("routes", f"all that this policy speaks for: {', '.join(change.reach)}")
 
 
-def _write_hunks(change: Change, page: _Page) -> None:
+def _write_hunks(change: Change, page: Page) -> None:
     for hunk in change.hunks:
         width = len(str(hunk.line + max(len(hunk.old), len(hunk.new))))
         for offset, old in enumerate(hunk.old):
-            page.raw(f"{hunk.line + offset:{width}} - {old}", _RED)
+            page.raw(f"{hunk.line + offset:{width}} - {old}", RED)
         for offset, new in enumerate(hunk.new):
-            page.raw(f"{hunk.line + offset:{width}} + {new}", _GREEN)
+            page.raw(f"{hunk.line + offset:{width}} + {new}", GREEN)
 
 
 def _text(value: bytes) -> str:

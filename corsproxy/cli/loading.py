@@ -142,6 +142,10 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, Override]:
     return {path: Override(",".join(values), f"flag {flag}") for path, flag, values in given if values}
 
 
+def _switches(arguments: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
+    return [("express", "--no-express", ["false"] if arguments.no_express else [])]
+
+
 def _spelled(overrides: Mapping[str, Override]) -> Iterator[str]:
     """Write what wins over a file as flags, as far as there are flags for it."""
     for path, flag in (("upstream.url", "--upstream"), ("cors.allow_origins", "--allow-origin"), ("listen", "--listen")):
@@ -151,10 +155,6 @@ def _spelled(overrides: Mapping[str, Override]) -> Iterator[str]:
         yield "--allow-credentials"
     if "express" in overrides and overrides["express"].value == "false":
         yield "--no-express"
-
-
-def _switches(arguments: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
-    return [("express", "--no-express", ["false"] if arguments.no_express else [])]
 
 
 def _strange_variables(environ: Mapping[str, str]) -> list[Diagnostic]:

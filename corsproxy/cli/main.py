@@ -56,6 +56,7 @@ VERBS: Final = (
     Verb(_POLICY, "check", "corsproxy.cli.check", "load a policy as `run` does: what is wrong, or what it lets in", aliases=("validate",)),
     Verb(_POLICY, "explain", "corsproxy.cli.explain", "say what becomes of one cross-origin call, and which line of the policy decides"),
     Verb(_POLICY, "diff", "corsproxy.cli.diff", "say what a new policy lets in that an old one did not, and what no longer"),
+    Verb(_POLICY, "doctor", "corsproxy.cli.doctor", "ask a live server as a browser would, and name what is wrong with its CORS"),
     Verb(_POLICY, "config", "corsproxy.cli.config", "print every key with its value in force, and where that comes from"),
     Verb(_POLICY, "init", "corsproxy.cli.init", "write a policy file to begin with"),
     Verb(_POLICY, "explain-code", "corsproxy.cli.explain_code", "explain a code that a message named, as CP104"),

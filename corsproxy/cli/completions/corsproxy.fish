@@ -50,8 +50,8 @@ function _shtab_corsproxy_using
   test "$_shtab_corsproxy_cmdpath" = "$argv"
 end
 
-set -g _shtab_corsproxy_commands run reload probe demo check validate explain diff config init explain-code dev-cert schema completion version
-set -g _shtab_corsproxy_opts_with_value --allow-origin --config --credentials --dir --fail-on --format --header --host --listen --method --origin --path --port --upstream --url -c
+set -g _shtab_corsproxy_commands run reload probe demo check validate explain diff doctor config init explain-code dev-cert schema completion version
+set -g _shtab_corsproxy_opts_with_value --allow-origin --ca-file --config --credentials --dir --fail-on --format --header --host --listen --method --origin --path --port --timeout --upstream --url --via -c
 
 complete -c corsproxy -e
 complete -c corsproxy -f
@@ -129,6 +129,21 @@ complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npo
 complete -c corsproxy -n '_shtab_corsproxy_using diff' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using diff' -l json -d 'write JSON, for programs'
 complete -c corsproxy -n '_shtab_corsproxy_using diff' -l fail-on -xka "widen" -d 'widen: exit with 1 if something is, or may be, newly allowed'
+complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a doctor -d 'Ask a live server as a browser would, judge its answers as a browser does, and name the fault with its fix.'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -s h -l help -d 'show this help message and exit'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l origin -x -d 'the origin of the page whose script calls'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l method -x -d 'the method, as the script writes it (default: GET)'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l header -x -d 'a request header that the script sets, with its value where that matters; may be repeated'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l credentials -xka "include omit" -d 'what the script asks for (default: what the policy allows)'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l upload-listener -d 'the script watches an upload (XMLHttpRequest)'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l stream -d 'the body is a ReadableStream'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l websocket -d 'the script opens a WebSocket'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l via -x -d 'the address of a proxy, to ask both and show them side by side: http://localhost:8080'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l preflight-only -d 'send the preflight and no request, which a server might act on'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l timeout -x -d 'how long each answer may take (default: 10)'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'authorities of certificates to believe besides the system'"'"'s'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the file of the corsproxy in front, for the line in it that decides'
+complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l json -d 'write JSON, for programs'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a config -d 'Print every key with its value in force, and where that comes from: a file that loads again.'
 complete -c corsproxy -n '_shtab_corsproxy_using config' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using config' -l effective -d 'what is in force: the file, with variables, flags and defaults'
