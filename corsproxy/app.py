@@ -13,13 +13,14 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import replace
-from typing import Final, TextIO
+from typing import Final, Protocol, TextIO
 
 from corsproxy import vitals
 from corsproxy.admin.server import serving_admin
 from corsproxy.admin.sources import InForce
 from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
+from corsproxy.gateway.exchange import Tracer
 from corsproxy.gateway.listener import NO_SOCKETS, Sockets
 from corsproxy.gateway.server import MAX_CONNECTIONS, Gateway
 from corsproxy.observe.counters import Counters
@@ -41,10 +42,32 @@ _log = logging.getLogger("corsproxy")
 _RESERVED_DESCRIPTORS: Final = 64
 
 
-class App:
-    """One proxy: the gateway and what watches it. `share` is how many such processes there are, and `instance` what all of them are called in Via."""
+class Follower(Tracer, Protocol):
+    """Who follows each exchange to its end."""
 
-    def __init__(self, settings: Settings, access_stream: TextIO, event_stream: TextIO, share: int = 1, instance: bytes = b"") -> None:
+    def add(self, record: ExchangeRecord) -> None:
+        """Take note of an exchange that ended."""
+
+    async def close(self) -> None:
+        """Take note that there will be no more."""
+
+
+class App:
+    """
+    One proxy: the gateway and what watches it. `share` is how many such processes there are, and `instance` what all of them are called in Via.
+
+    `follower` follows exchanges in the place of whoever the variables of OpenTelemetry ask for.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        access_stream: TextIO,
+        event_stream: TextIO,
+        share: int = 1,
+        instance: bytes = b"",
+        follower: Follower | None = None,
+    ) -> None:
         self._instance = instance or new_instance()
         self._access_stream = access_stream
         self._event_stream = event_stream
@@ -52,7 +75,7 @@ class App:
         self._access = self._access_log(settings)
         self._notices = Notices()
         self.ring = Ring(lambda: self.gateway.settings, self._instance.decode())
-        self._tracing = start_tracing()
+        self._tracing: Follower | None = follower or start_tracing()
         self.gateway = Gateway(self._personal(settings), self._witness, room_for_connections(), share, self._tracing)
 
     def reconfigure(self, settings: Settings) -> None:

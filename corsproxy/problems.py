@@ -1043,6 +1043,27 @@ SPANS_LOST: Final = Problem(
     severity=Severity.WARNING,
 )
 
+LEARNING: Final = Problem(
+    "CP570",
+    "whoever calls is let in while the proxy learns",
+    "`corsproxy learn` lets pages of any origin call, or of those that `--origin` names, with cookies, every method and every header, so that what they do can be seen. "
+    "Any page that is open in a browser on this machine meanwhile may act as its user at the upstream.",
+    "Let it learn in development or staging, with a browser that is open for nothing else, and end it afterwards. `--origin` lets in no others.",
+    severity=Severity.WARNING,
+)
+LEARNS_ON_LOOPBACK: Final = Problem(
+    "CP571",
+    "a proxy that learns would be reached from other machines",
+    "It lets in whoever calls, so it listens on loopback addresses and unix sockets only.",
+    "Take `--listen` out, or name a loopback address: `--listen 127.0.0.1:8080`.",
+)
+NOTHING_LEARNED: Final = Problem(
+    "CP572",
+    "nothing was learned",
+    "No page of another origin called through the proxy, so there is nothing to write a policy from.",
+    "Let the page call the address where `corsproxy learn` listens, in the place of the API's, and use it as its users do.",
+)
+
 
 def catalogue() -> dict[str, Problem]:
     """Return every problem by its code, in the order of the codes."""

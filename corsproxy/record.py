@@ -1,5 +1,6 @@
 """What happened in one exchange: written by the gateway, read by logs, counters and metrics."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ from corsproxy.answers import Context
 from corsproxy.cors.decide import Decision
 from corsproxy.problems import Problem
 from corsproxy.rewrite import Notice
+from corsproxy.semantics.fields import ResponseHead
 
 # Records are kept by the hundred; a lane takes no more of the field than this.
 MAX_USER_AGENT: Final = 256
@@ -20,7 +22,8 @@ class ExchangeRecord:
     `target` is raw, with its query. `status` is what the client got (0: nothing). `received` and `sent` count body
     bytes from and to the client; `notices` are worth a line in the log, once; `reads_until_close`: only the connection's end tells the client that the body is complete. `failure` is a sentence for the operator: it may name addresses, never secrets.
     `context` is what the plan found out; None if there was none. `placed` is when there was a place in the pool of the upstream, `connected` when there was a
-    connection. `is_tls` tells of the client's connection; `span` is what tracing holds of it until it has ended, and `span_id` names it, where spans are sent.
+    connection. `is_tls` tells of the client's connection; `span` is what tracing holds of it until it has ended, and `span_id` names it, where spans are sent. `on_head`
+    is told of the upstream's final head, where somebody has asked for it.
     """
 
     time: float
@@ -51,6 +54,7 @@ class ExchangeRecord:
     user_agent: bytes = b""
     span_id: str = ""
     span: Any = None
+    on_head: Callable[[ResponseHead], None] | None = None
 
     @property
     def is_tunnel(self) -> bool:

@@ -2,21 +2,19 @@
 
 import argparse
 import re
-import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from corsproxy.cli.exits import EXIT_OK, EXIT_PROBLEMS, EXIT_USAGE
-from corsproxy.cli.files import write_file
 from corsproxy.cli.loading import DEFAULT_FILES, STDIN
-from corsproxy.cli.term import complain, wants_colour, write_err, write_out
+from corsproxy.cli.policy_file import teach, write_policy
+from corsproxy.cli.term import wants_colour, write_err, write_out
 from corsproxy.config.diagnostics import Diagnostic
 from corsproxy.config.load import load_flags, load_text
 from corsproxy.config.render import render
 from corsproxy.cors.origins import ANY
-from corsproxy.problems import FILE_EXISTS, OUTPUT_FAILED, Severity
+from corsproxy.problems import Severity
 
 _DEFAULT_UPSTREAM: Final = "http://localhost:9000"
 _DEFAULT_ORIGIN: Final = "https://app.example.com"
@@ -83,16 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.file == STDIN:
         write_out(text)
         return EXIT_OK
-    name = arguments.file
-    try:
-        write_file(Path(name), text, overwrite=arguments.force)
-    except FileExistsError:
-        complain(FILE_EXISTS, f"`{name}` exists already", "write to another one, or overwrite it with `--force`")
+    if not write_policy(arguments.file, text, overwrite=arguments.force):
         return EXIT_PROBLEMS
-    except OSError as error:
-        complain(OUTPUT_FAILED, f"`{name}` cannot be written: {(error.strerror or str(error)).lower()}")
-        return EXIT_PROBLEMS
-    _teach(name)
+    teach(arguments.file)
     return EXIT_OK
 
 
@@ -111,16 +102,3 @@ def _quoted(value: str) -> str:
 def _serious(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
     """Return what `check --strict` would not let pass."""
     return [each for each in diagnostics if each.severity is not Severity.NOTE]
-
-
-def _teach(name: str) -> None:
-    is_default = Path(name) == Path(DEFAULT_FILES[0])
-    check, run_ = ("", "") if is_default else (f" {shlex.quote(name)}", f" --config {shlex.quote(name)}")
-    width = max(len(f"corsproxy run{run_}"), len("docs/configuration.md"))
-    write_err(
-        f"wrote {name}\n\n"
-        "next:\n"
-        f"  {f'corsproxy check{check}':{width}}   says in words what it lets in\n"
-        f"  {f'corsproxy run{run_}':{width}}   runs it\n"
-        f"  {'docs/configuration.md':{width}}   explains every key\n"
-    )

@@ -57,6 +57,7 @@ VERBS: Final = (
     Verb(_POLICY, "explain", "corsproxy.cli.explain", "say what becomes of one cross-origin call, and which line of the policy decides"),
     Verb(_POLICY, "diff", "corsproxy.cli.diff", "say what a new policy lets in that an old one did not, and what no longer"),
     Verb(_POLICY, "doctor", "corsproxy.cli.doctor", "ask a live server as a browser would, and name what is wrong with its CORS"),
+    Verb(_POLICY, "learn", "corsproxy.cli.learn", "watch a page call an API in development, and write the policy that lets it"),
     Verb(_POLICY, "config", "corsproxy.cli.config", "print every key with its value in force, and where that comes from"),
     Verb(_POLICY, "init", "corsproxy.cli.init", "write a policy file to begin with"),
     Verb(_POLICY, "explain-code", "corsproxy.cli.explain_code", "explain a code that a message named, as CP104"),
@@ -86,8 +87,8 @@ keep the policy in a file (config.example.yaml shows every key):
 
 signals: SIGTERM ends in order, as `shutdown` says, SIGINT (Ctrl-C) ends at once, SIGHUP loads the file again.
 exit codes: 0 ended as asked, 1 `check` found problems, `explain` a call that does not work, `reload` or
-`probe` a no, `diff --fail-on widen` more that is let in, 2 wrong usage, 3 cannot start (address taken)
-or nobody to ask, 78 the configuration is wrong."""
+`probe` a no, `diff --fail-on widen` more that is let in, `learn` nothing, 2 wrong usage, 3 cannot start
+(address taken) or nobody to ask, 78 the configuration is wrong."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

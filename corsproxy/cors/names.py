@@ -49,6 +49,15 @@ REQUEST_ONLY: Final = frozenset(
     b"proxy-authorization range referer te user-agent".split(),
 )
 
+# Who reads these in a script does not wonder that they are hidden: they speak of the connection, of caches, or to the browser itself.
+UNREMARKABLE_RESPONSE_HEADERS: Final = frozenset(
+    b"access-control-allow-credentials access-control-allow-headers access-control-allow-methods access-control-allow-origin "
+    b"access-control-expose-headers access-control-max-age accept-ranges age alt-svc cf-ray connection content-encoding "
+    b"content-security-policy cross-origin-embedder-policy cross-origin-opener-policy cross-origin-resource-policy date keep-alive nel "
+    b"permissions-policy referrer-policy report-to server set-cookie strict-transport-security timing-allow-origin transfer-encoding vary via "
+    b"x-content-type-options x-frame-options x-powered-by x-xss-protection".split()
+)
+
 
 def is_forbidden_request_header(name: bytes) -> bool:
     """

@@ -12,6 +12,7 @@ from typing import Final
 from corsproxy.cors import browser
 from corsproxy.cors.browser import BrowserRequest, BrowserResponse, CredentialsMode, Readable, Reason, Verdict
 from corsproxy.cors.console import Engine, Failure, messages, rejection
+from corsproxy.cors.names import UNREMARKABLE_RESPONSE_HEADERS
 from corsproxy.cors.origin import parse_origin
 from corsproxy.cors.outcome import Stage
 from corsproxy.doctor import faults
@@ -51,14 +52,6 @@ _REASONS: Final = {
 }
 _NOT_AUTHORIZED: Final = frozenset({401, 403, 407})
 _NOT_HANDLED: Final = frozenset({404, 405, 501})
-# Who reads these in a script does not wonder that they are hidden: they speak of the connection, of caches, or to the browser itself.
-_UNREMARKABLE: Final = frozenset(
-    b"access-control-allow-credentials access-control-allow-headers access-control-allow-methods access-control-allow-origin "
-    b"access-control-expose-headers access-control-max-age accept-ranges age alt-svc cf-ray connection content-encoding "
-    b"content-security-policy cross-origin-embedder-policy cross-origin-opener-policy cross-origin-resource-policy date keep-alive nel "
-    b"permissions-policy referrer-policy report-to server set-cookie strict-transport-security timing-allow-origin transfer-encoding vary via "
-    b"x-content-type-options x-frame-options x-powered-by x-xss-protection".split()
-)
 MAX_REDIRECTS: Final = 20
 
 
@@ -286,7 +279,7 @@ def _risks_of_reading(visit: Visit, actual: BrowserResponse, readable: Readable 
         yield Finding(faults.CORP, Step.ACTUAL, _text(policy[0]))
     if readable is not None:
         names = {name.lower() for name, _ in actual.fields}
-        hidden = sorted(names - readable.names - _UNREMARKABLE)
+        hidden = sorted(names - readable.names - UNREMARKABLE_RESPONSE_HEADERS)
         is_starred = b"*" in b",".join(_values(actual, b"access-control-expose-headers"))
         if hidden:
             fault = faults.WILDCARD_EXPOSE if is_starred else faults.NOT_EXPOSED

@@ -42,7 +42,7 @@ _NOBODYS: Final = Context(b"", 1, persistent=False)
 
 
 class Tracer(Protocol):
-    """Who makes a span of each exchange."""
+    """Who follows each exchange from its beginning: most of all, who makes a span of it."""
 
     def enter(self, head: RequestHead, record: ExchangeRecord) -> RequestHead:
         """Begin a span, and return the head with its id as the parent of whatever comes next."""
@@ -227,6 +227,8 @@ class Incoming:
             self.keep_alive = edits.keeps_connection(context, received, close=close)
             record.status, record.head = received.head.status, time.perf_counter()
             record.notices = received.notices
+            if record.on_head is not None:
+                record.on_head(received.head)
             record.reads_until_close = received.client_body.kind is BodyKind.UNTIL_CLOSE
         if self.chunks:
             chunks, self.chunks, self.queued = self.chunks, [], 0

@@ -173,10 +173,10 @@ class Servers:
 class RunningProxy:
     """`corsproxy` as a user starts it, and all that it says, in order."""
 
-    def __init__(self, policy: Path, *, admin: bool = False) -> None:
+    def __init__(self, policy: Path, *flags: str, admin: bool = False) -> None:
         variables = {} if admin else {"CORSPROXY_ADMIN_LISTEN": "off"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "corsproxy", "--config", str(policy)],
+            [sys.executable, "-m", "corsproxy", "--config", str(policy), *flags],
             cwd=policy.parent,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), **variables},
             stdout=subprocess.PIPE,
@@ -237,7 +237,7 @@ class Sites:
 
 
 @contextmanager
-def running_sites(directory: Path, issued: Issued, authority: Authority) -> Iterator[Sites]:
+def running_sites(directory: Path, issued: Issued, authority: Authority, *flags: str) -> Iterator[Sites]:
     """Start everything, and stop it."""
     served, shown = authority.issue("legacy.internal"), authority.issue("corsproxy")
     serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -263,7 +263,7 @@ def running_sites(directory: Path, issued: Issued, authority: Authority) -> Iter
                 down=down.getsockname()[1],
             )
         )
-        running = RunningProxy(policy)
+        running = RunningProxy(policy, *flags)
         try:
             yield Sites(legacy, running, f"https://{API}:{running.port()}", *origins.values())
         finally:

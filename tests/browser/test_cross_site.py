@@ -15,6 +15,7 @@ from corsproxy.cli.local_ca import Issued
 from tests.browser.conftest import FETCH, ThirdPartyCookies, profile
 from tests.browser.sites import Arrival, Sites, running_sites
 from tests.certificates import Authority
+from tests.harness import LANES
 
 pytestmark = pytest.mark.browser
 
@@ -33,9 +34,12 @@ TIMES = """async url => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def sites(certificate: Issued, authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    with running_sites(tmp_path_factory.mktemp("sites"), certificate, authority) as sites:
+@pytest.fixture(scope="module", params=LANES)
+def sites(
+    request: pytest.FixtureRequest, certificate: Issued, authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sites]:
+    flags = [] if request.param == "express" else ["--no-express"]
+    with running_sites(tmp_path_factory.mktemp("sites"), certificate, authority, *flags) as sites:
         yield sites
 
 

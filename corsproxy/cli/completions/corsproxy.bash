@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/corsproxy
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_corsproxy_subparsers=(run reload probe demo check validate explain diff doctor config init explain-code dev-cert schema completion version)
+_shtab_corsproxy_subparsers=(run reload probe demo check validate explain diff doctor learn config init explain-code dev-cert schema completion version)
 
 _shtab_corsproxy_run_option_strings=(-h --help -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
 _shtab_corsproxy_reload_option_strings=(-h --help -c --config --url)
@@ -16,6 +16,7 @@ _shtab_corsproxy_validate_option_strings=(-h --help --strict --format -c --confi
 _shtab_corsproxy_explain_option_strings=(-h --help --origin --method --path --host --header --credentials --upload-listener --stream --websocket --json -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
 _shtab_corsproxy_diff_option_strings=(-h --help --json --fail-on)
 _shtab_corsproxy_doctor_option_strings=(-h --help --origin --method --header --credentials --upload-listener --stream --websocket --via --preflight-only --timeout --ca-file -c --config --json)
+_shtab_corsproxy_learn_option_strings=(-h --help --upstream --origin --listen --for --output --force)
 _shtab_corsproxy_config_option_strings=(-h --help --effective --json -c --config --upstream --allow-origin --allow-credentials --listen --no-express)
 _shtab_corsproxy_init_option_strings=(-h --help --upstream --allow-origin --force)
 _shtab_corsproxy_explain_code_option_strings=(-h --help)
@@ -42,6 +43,7 @@ _shtab_corsproxy_explain___config_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_doctor___ca_file_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_doctor__c_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_doctor___config_COMPGEN=_shtab_compgen_files
+_shtab_corsproxy_learn___output_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_config__c_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_config___config_COMPGEN=_shtab_compgen_files
 _shtab_corsproxy_init_pos_0_COMPGEN=_shtab_compgen_files
@@ -55,7 +57,7 @@ _shtab_corsproxy_explain___credentials_choices=(include omit)
 _shtab_corsproxy_diff___fail_on_choices=(widen)
 _shtab_corsproxy_doctor___credentials_choices=(include omit)
 _shtab_corsproxy_completion_pos_0_choices=(bash zsh fish)
-_shtab_corsproxy_pos_0_choices=(run reload probe demo check validate explain diff doctor config init explain-code dev-cert schema completion version)
+_shtab_corsproxy_pos_0_choices=(run reload probe demo check validate explain diff doctor learn config init explain-code dev-cert schema completion version)
 
 _shtab_corsproxy_run__h_nargs=0
 _shtab_corsproxy_run___help_nargs=0
@@ -97,6 +99,9 @@ _shtab_corsproxy_doctor___stream_nargs=0
 _shtab_corsproxy_doctor___websocket_nargs=0
 _shtab_corsproxy_doctor___preflight_only_nargs=0
 _shtab_corsproxy_doctor___json_nargs=0
+_shtab_corsproxy_learn__h_nargs=0
+_shtab_corsproxy_learn___help_nargs=0
+_shtab_corsproxy_learn___force_nargs=0
 _shtab_corsproxy_config__h_nargs=0
 _shtab_corsproxy_config___help_nargs=0
 _shtab_corsproxy_config___effective_nargs=0

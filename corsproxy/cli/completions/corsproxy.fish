@@ -50,8 +50,8 @@ function _shtab_corsproxy_using
   test "$_shtab_corsproxy_cmdpath" = "$argv"
 end
 
-set -g _shtab_corsproxy_commands run reload probe demo check validate explain diff doctor config init explain-code dev-cert schema completion version
-set -g _shtab_corsproxy_opts_with_value --allow-origin --ca-file --config --credentials --dir --fail-on --format --header --host --listen --method --origin --path --port --timeout --upstream --url --via -c
+set -g _shtab_corsproxy_commands run reload probe demo check validate explain diff doctor learn config init explain-code dev-cert schema completion version
+set -g _shtab_corsproxy_opts_with_value --allow-origin --ca-file --config --credentials --dir --fail-on --for --format --header --host --listen --method --origin --output --path --port --timeout --upstream --url --via -c
 
 complete -c corsproxy -e
 complete -c corsproxy -f
@@ -144,6 +144,14 @@ complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l timeout -x -d 'how l
 complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l ca-file -xka "(__fish_complete_path (commandline -ct))" -d 'authorities of certificates to believe besides the system'"'"'s'
 complete -c corsproxy -n '_shtab_corsproxy_using doctor' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the file of the corsproxy in front, for the line in it that decides'
 complete -c corsproxy -n '_shtab_corsproxy_using doctor' -l json -d 'write JSON, for programs'
+complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a learn -d 'Stand in front of an API in development, let every page call it, watch, and write the smallest policy that lets the same calls through.'
+complete -c corsproxy -n '_shtab_corsproxy_using learn' -s h -l help -d 'show this help message and exit'
+complete -c corsproxy -n '_shtab_corsproxy_using learn' -l upstream -x -d 'the API to stand in front of'
+complete -c corsproxy -n '_shtab_corsproxy_using learn' -l origin -x -d 'let in pages of this origin and no others; may be repeated (default: of any http or https origin)'
+complete -c corsproxy -n '_shtab_corsproxy_using learn' -l listen -x -d 'where to listen, on loopback: 127.0.0.1:port or unix:/path; may be repeated (default: 127.0.0.1:8080)'
+complete -c corsproxy -n '_shtab_corsproxy_using learn' -l for -x -d 'end by itself after so long: 10m'
+complete -c corsproxy -n '_shtab_corsproxy_using learn' -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the file to write (default: -, which is stdout)'
+complete -c corsproxy -n '_shtab_corsproxy_using learn' -l force -d 'overwrite the file if there is one'
 complete -c corsproxy -n '_shtab_corsproxy_using; and test $_shtab_corsproxy_npos -eq 0' -a config -d 'Print every key with its value in force, and where that comes from: a file that loads again.'
 complete -c corsproxy -n '_shtab_corsproxy_using config' -s h -l help -d 'show this help message and exit'
 complete -c corsproxy -n '_shtab_corsproxy_using config' -l effective -d 'what is in force: the file, with variables, flags and defaults'
