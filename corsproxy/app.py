@@ -56,7 +56,7 @@ class App:
     """
     One proxy: the gateway and what watches it. `share` is how many such processes there are, and `instance` what all of them are called in Via.
 
-    `is_ready`: whoever balances load may send more. `follower` follows exchanges in the place of whoever the variables of OpenTelemetry ask for.
+    `follower` follows exchanges in the place of whoever the variables of OpenTelemetry ask for.
     """
 
     def __init__(
@@ -77,7 +77,6 @@ class App:
         self.ring = Ring(lambda: self.gateway.settings, self._instance.decode())
         self._tracing: Follower | None = follower or start_tracing()
         self.gateway = Gateway(self._personal(settings), self._witness, room_for_connections(), share, self._tracing)
-        self.is_ready = False
 
     def reconfigure(self, settings: Settings) -> None:
         """Swap the settings; exchanges in flight end under the old ones. The addresses stay. Raises BadTlsFile, and changes nothing then."""
@@ -109,14 +108,11 @@ class App:
 
     async def start(self, addresses: Sequence[Listen] | None = None, sockets: Sockets = NO_SOCKETS) -> list[Listen]:
         """Listen, on the settings' addresses unless others are given, and on sockets that listen already; returns the real addresses. Raises CannotListen."""
-        bound = await self.gateway.start(addresses, sockets)
-        self.is_ready = True
-        return bound
+        return await self.gateway.start(addresses, sockets)
 
     async def end(self, *, delays: bool = True) -> None:
         """End in order, as `shutdown` says: accept for a while, if it `delays`, let exchanges end, cut what is left."""
         shutdown = self.gateway.settings.shutdown
-        self.is_ready = False
         if shutdown.delay and delays:
             self.gateway.begin_leaving()
             _log.info("ending: connections are accepted for %g s more", shutdown.delay)
@@ -131,7 +127,6 @@ class App:
 
     async def stop(self) -> None:
         """End at once."""
-        self.is_ready = False
         await self.gateway.stop()
         await self._say_the_rest()
 

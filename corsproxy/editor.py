@@ -61,16 +61,14 @@ class Editor:
         self._route = route
         self._policy = cors if isinstance(cors, CorsPolicy) else None
         self._merges_vary = self._policy is not None and not self._policy.is_public
-        replaced = respond.replaced_neighbours(self._policy) if self._policy is not None else frozenset[bytes]()
-        replaced |= {id_header.lower()}
-        rules = route.response_headers
-        keep_cors = cors is CorsMode.PASSTHROUGH
-        self._names = ResponseNames(replaced, rules, keep_cors=keep_cors)
-        plain = ResponseNames(replaced, NO_RULES, keep_cors=keep_cors)
+        neighbours = respond.replaced_neighbours(self._policy) if self._policy is not None else frozenset[bytes]()
+        own, rules, keep_cors = id_header.lower(), route.response_headers, cors is CorsMode.PASSTHROUGH
+        self._names = ResponseNames(neighbours | {own}, rules, keep_cors=keep_cors)
+        bare = ResponseNames(neighbours, NO_RULES, keep_cors=keep_cors)
         # Rules about what is read here, or written here, are for whoever goes line by line.
         touched = [name.lower() for name, _ in rules.lines]
-        self._is_plain = all(plain.act(name) == PASS for name in touched) and not any(map(rules.drops, (b"date", b"content-length")))
-        self._is_plain = self._is_plain and plain.act(id_header.lower()) == SKIP
+        self._is_plain = own not in touched and all(bare.act(name) == PASS for name in (own, *touched))
+        self._is_plain = self._is_plain and not any(map(rules.drops, (b"date", b"content-length")))
         self._own = b"".join([b"\r\n%b: %b" % line for line in rules.lines]) + b"\r\n" + id_header + b": "
 
     def receive(self, context: Context, head: ResponseHead) -> Received | None:  # noqa: C901 - as `_walk`

@@ -105,7 +105,7 @@ class Recall:
             read = self._read(lines, self._names if self._trusts is None or not self._trusts(connection.peer) else self._trusted_names)
         if read is None:
             return self._anew(self._settings, head, connection, fresh)
-        host, length, named, parent, key, told = read[1:7]
+        _, host, length, named, parent, key, told, _, _ = read
         number = 0 if self._is_simple else self._find(host, target)
         asked = (connection, number, host, *told) if told else (connection, number, host)
         client = self._clients.young.get(asked) or self._clients.find(asked) or self._meet(asked, connection)

@@ -84,7 +84,6 @@ class Supervisor:
     def __init__(self, settings: Settings, count: int, reserved: Reserved, nursery: Nursery) -> None:
         self.settings = settings
         self.workers: dict[int, Worker] = {}
-        self.restarts = 0
         self.count = count
         self.gathering = Gathering(self)
         self._reserved = reserved
@@ -215,7 +214,6 @@ class Supervisor:
             self._failures[place] = 0
         pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** self._failures[place])
         self._failures[place] += 1
-        self.restarts += 1
         if worker.failure is not None:
             problem = catalogue()[worker.failure.code]
             _log.error("%s worker %d: %s; tried again in %g s", problem.code, place, worker.failure.text, pause, extra=details(problem))

@@ -6,7 +6,7 @@ Nothing else in the project touches a name of aiohttp's that begins with an unde
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
 from aiohttp import hdrs, http_exceptions, http_parser, web
@@ -16,6 +16,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from corsproxy import problems
 from corsproxy.config.settings import RouteLimits
+from corsproxy.gateway.neighbours import Express
 from corsproxy.gateway.tunnel import End
 from corsproxy.plan import Connection
 from corsproxy.problems import Problem
@@ -53,45 +54,6 @@ def check_aiohttp() -> None:
     missing = _NEEDED_SLOTS - set(RequestHandler.__slots__)
     if missing:
         raise CannotRun(f"aiohttp {aiohttp.__version__} lacks {', '.join(sorted(missing))}; corsproxy needs 3.14")
-
-
-class Owner(Protocol):
-    """Whoever keeps the client connections."""
-
-    def connected(self, connection: "ClientConnection") -> None:
-        """Take note of a new connection."""
-
-    def disconnected(self, connection: "ClientConnection") -> None:
-        """Take note of one that is gone."""
-
-    def unparsable_answer(self, problem: Problem, peer: Connection) -> bytes:
-        """Return the answer to bytes that are no request, too many, or too late."""
-
-
-class Express(Protocol):
-    """The express lane of one connection. As long as a connection has one, aiohttp sees none of its bytes."""
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing of an exchange is left to do."""
-
-    def on_data(self, data: bytes) -> None:
-        """Take bytes of the client."""
-
-    def on_blocked(self) -> None:
-        """Take note that the client reads slower than we write."""
-
-    def on_writable(self) -> None:
-        """Take note that it has caught up."""
-
-    def on_lost(self) -> None:
-        """Take note that the client is gone."""
-
-    def cancel(self) -> None:
-        """Give the exchange in flight up."""
-
-    def expire(self, now: float) -> None:
-        """Look at the deadlines."""
 
 
 class ClientConnection(RequestHandler):
@@ -253,7 +215,10 @@ class ClientConnection(RequestHandler):
         before the body in front of it has ended, so a message behind an unfinished body is that fault.
         """
         if not content.is_eof():
-            content.set_exception(web.RequestPayloadError("its framing does not parse"))
+            fault = web.RequestPayloadError("its framing does not parse")
+            content.set_exception(fault)
+            # The end of a chunk that came with it has woken the reader, who then waits again without a look.
+            self.front.loop.call_soon(content.set_exception, fault)
 
     def end_exchange(self) -> None:
         """Take note that it was. What came behind it may be the beginning of a head, whose time runs from now."""
@@ -377,21 +342,26 @@ class Written(web.StreamResponse):
         """Do nothing but tell a client that is gone, and end a connection whose parser cannot be trusted any more."""
         if request.transport is None:
             raise ConnectionResetError("client connection lost")
-        self.keeps = self.keeps and not may_leak_trailers(request)
+        self.keeps = self.keeps and not is_last(request)
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: the end is written too."""
 
 
-def may_leak_trailers(request: web.BaseRequest) -> bool:
+def is_last(request: web.BaseRequest) -> bool:
     """
-    Tell whether the next request on this connection could get a trailer of this one among its header fields.
+    Tell whether aiohttp's parser cannot be trusted with another request behind this one.
+
+    It could get a trailer of this one among its header fields.
 
     aiohttp 3.14's C parser keeps the last trailer field and puts it in front of the next message's fields: behind a front that
     shares its connections, one user would write another's header. It says nothing of trailers, so the bytes must show that there
     were none; where they do not, the connection ends.
     """
     connection = request.protocol
+    if not request.keep_alive:
+        # llhttp reads `Proxy-Connection: close` as if it were Connection, and takes no other message.
+        return True
     is_chunked = hdrs.TRANSFER_ENCODING in request.headers
     return is_chunked and isinstance(connection, ClientConnection) and not connection.ended_plainly

@@ -31,7 +31,6 @@ def bound_heads(heads: PlainHeads, limits: Limits) -> None:
     """Bound what the express lane takes, so that aiohttp would have taken it too."""
     heads.max_bytes = min(limits.request_head, _PARSED_EXCESS * limits.request_line)
     heads.max_lines = limits.header_count
-    heads.max_trailing_lines = _PARSED_EXCESS * limits.header_count
 
 
 def sweep_interval(settings: Settings) -> float:

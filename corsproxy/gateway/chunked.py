@@ -18,6 +18,7 @@ LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 # As for the upstream's bodies: bytes of sizes, extensions and trailers beyond 16 for each chunk and twice its content.
 _MAX_OVERHEAD: Final = 64 * 1024
 _HONEST_OVERHEAD: Final = 16
+_BROKEN: Final = "its framing does not parse"
 
 
 class ChunkedBody:
@@ -30,12 +31,13 @@ class ChunkedBody:
     __slots__ = (
         "_heads",
         "_is_behind",
+        "_is_doubtful",
+        "_is_refused",
         "_marks",
         "_overhead",
         "_parser",
         "_room",
         "_tail",
-        "_trailer",
         "content",
         "ended",
         "ended_plainly",
@@ -45,8 +47,8 @@ class ChunkedBody:
     def __init__(self, heads: PlainHeads) -> None:
         self._heads = heads
         self._marks = heads.marks
-        self._room = heads.room
-        self._trailer = b""
+        self._room = 0
+        self._is_refused = self._is_doubtful = False
         self.content: list[bytes] = []
         self.ended = False
         self.ended_plainly = False
@@ -57,7 +59,7 @@ class ChunkedBody:
         self._tail = b"\r\n"
         self._parser = httptools.HttpRequestParser(self)
         self._parser.feed_data(_HEAD)
-        self._trailer = b""
+        self._is_doubtful, self._room = False, heads.room
 
     def feed(self, data: bytes) -> None:
         """Take bytes of the body, as long as it has not ended."""
@@ -67,11 +69,13 @@ class ChunkedBody:
         self._tail = (self._tail + data[-len(LAST_CHUNK) :])[-len(LAST_CHUNK) :]
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             # What stands behind the end is no part of the body, and nobody's.
             self._is_behind = True
             if not self.ended:
-                self.fault = f"its framing does not parse: {error}"
+                self.fault = _BROKEN
+        if (self._is_refused or self._is_doubtful) and not self.fault:
+            self.fault = _BROKEN
         if self.fault:
             self.ended = False
         elif self.ended:
@@ -94,19 +98,22 @@ class ChunkedBody:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """
-        Judge a trailer when the next one has come. None goes upstream; those that a head may have once are refused a second time.
+        Judge a trailer. None goes upstream; those that a head may have once are refused a second time.
 
-        That is aiohttp's rule, which never looks at the last of them.
+        That is aiohttp's rule, which never looks at the last of them: that one is told with the end.
         """
         del value
         if self.ended:
             return
         self._room -= 1
-        mark = self._heads.mark(self._trailer) if self._trailer else 0
-        if self._marks & mark or self._room < 0:
-            self.fault = "its framing does not parse: a trailer is refused"
+        mark = self._heads.mark(name)
+        self._is_refused = self._is_refused or self._is_doubtful
+        self._is_doubtful = bool(self._marks & mark) or self._room < 0
         self._marks |= mark
-        self._trailer = name
+
+    def on_chunk_complete(self) -> None:
+        """Take the judgement of the last trailer back: it came together with the end."""
+        self._is_doubtful = False
 
     def on_message_begin(self) -> None:
         """Notice a message behind the body."""

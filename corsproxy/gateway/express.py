@@ -100,14 +100,14 @@ class ExpressLane:
             self._take_heads(self._held + data if self._held else data)
         elif self._state == _BUSY:
             behind = self._take_body(data)
-            if behind and self._chunked is None:
+            if behind and not self.may_be_misread:
                 self._hold(behind)
             if self.content or self.has_body_ended or self.body_fault:
                 self._exchange.on_content()
         elif self._state == _LINGERING:
             self._take_body(data)
             self.content.clear()
-            if self.has_body_ended or self.body_fault:
+            if self.has_body_ended:
                 self._close()
         elif self._state == _READING:
             # The client does not take the answer before this one.
@@ -167,33 +167,34 @@ class ExpressLane:
                 break
             size = end + len(HEAD_END)
             head = house.heads.read(data if size == len(data) else data[:size])
-            if head is None:
+            if head is None or not self._begin_body(data, size):
                 self._hand_over(data)
                 break
             self._held, self._fed, self._probe = b"", 0, None
             self.connection.head_since = 0.0
-            data = self._begin(head, data[size:])
+            # Where a chunked body ended in what was read nobody knows: the connection ends with this exchange.
+            data = b"" if self._chunked is not None else self._take_body(data[size:])
+            self._begin(head)
             if self._state != _READING or self.connection.blocked_since:
                 if data and self._state in (_READING, _BUSY):
                     self._hold(data)
                 break
         self._is_taking = False
 
-    def _begin(self, head: RequestHead, behind: bytes) -> bytes:
-        """Begin an exchange, and return what lies behind its request."""
-        house, heads = self.house, self.house.heads
-        house.express_exchanges += 1
-        self._remaining = heads.length
-        self._chunked = ChunkedBody(heads) if heads.is_chunked else None
-        if behind and (self._remaining or self._chunked is not None):
-            behind = self._take_body(behind)
-            if self._chunked is not None:
-                # Where the body ended in it nobody knows: the connection ends with this exchange.
-                behind = b""
+    def _begin_body(self, data: bytes, size: int) -> bool:
+        """Take what came of a body with its head, which has `size` bytes; tells whether its framing is in order so far."""
+        heads = self.house.heads
+        self._remaining, self._chunked = heads.length, None
+        if heads.is_chunked:
+            self._chunked = ChunkedBody(heads)
+            self._take_body(data[size:])
+        return not self.body_fault
+
+    def _begin(self, head: RequestHead) -> None:
+        self.house.express_exchanges += 1
         self._state = _BUSY
         self.connection.exchanges += 1
         self._exchange.start(head)
-        return behind
 
     def _hold_part(self, data: bytes) -> None:
         """Keep the part of a head that has come, unless it is too long to be plain, or broken already."""
@@ -240,9 +241,12 @@ class ExpressLane:
 
     def _take_body(self, data: bytes) -> bytes:
         """Take what belongs to the current request's body, and return what lies behind it."""
+        if not data:
+            return data
         if self._chunked is not None:
-            if not self._chunked.ended:
-                self._chunked.feed(data)
+            if self._chunked.ended:
+                return data
+            self._chunked.feed(data)
             self.content += self._chunked.take()
             self.body_fault = self._chunked.fault
             return b""
@@ -287,7 +291,7 @@ class ExpressLane:
     def end_exchange(self, *, keep_alive: bool, is_cut: bool) -> None:
         """Go on to the next request, or end the connection; `is_cut`: that has been seen to."""
         connection = self.connection
-        self.content, self.body_fault = [], ""
+        self.content = []
         if keep_alive and self.has_body_ended:
             self._state, self._chunked = _READING, None
             self._idle_since = self._loop.time()
@@ -297,7 +301,7 @@ class ExpressLane:
         self._held = b""
         if is_cut or connection.wire is None:
             self._state = _DONE
-        elif self.has_body_ended or not connection.front.lingering_s:
+        elif self.has_body_ended or self.body_fault or not connection.front.lingering_s:
             self._close()
         else:
             self._state = _LINGERING

@@ -6,7 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from corsproxy.gateway._aiohttp import ClientConnection, Owner
+from corsproxy.gateway._aiohttp import ClientConnection
+from corsproxy.gateway.neighbours import Owner
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

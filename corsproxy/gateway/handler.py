@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 
 from corsproxy import edits, problems
 from corsproxy.answers import Answer, Context, problem_answer
-from corsproxy.gateway._aiohttp import ClientConnection, Written, may_leak_trailers
+from corsproxy.gateway._aiohttp import ClientConnection, Written, is_last
 from corsproxy.gateway.exchange import House, admit, identify, is_too_large, is_tried_again, record_answer, record_connection
 from corsproxy.gateway.pool import UpstreamPool, UpstreamUnavailable
 from corsproxy.gateway.relay import Relay, Switch
@@ -124,7 +124,7 @@ class AiohttpLane:
         return planned
 
     def _answer(self, request: web.BaseRequest, answer: Answer, record: ExchangeRecord) -> web.StreamResponse:
-        close = self._gateway.closes_connections or may_leak_trailers(request)
+        close = self._gateway.closes_connections or is_last(request)
         record_answer(record, answer)
         if request.transport is not None:
             request.transport.write(answer.to_bytes(self._gateway.date(), close=close))
@@ -287,7 +287,7 @@ class AiohttpLane:
             if transport is None:
                 raise asyncio.CancelledError
             # Half of a request may still be on its way: nobody can tell where the next one begins unless it all arrives.
-            close = self._gateway.closes_connections or (upload is not None and not upload.done()) or may_leak_trailers(request)
+            close = self._gateway.closes_connections or (upload is not None and not upload.done()) or is_last(request)
             pieces = relay.collect(record, self._gateway.date(), close=close)
             if pieces:
                 transport.write(b"".join(pieces))

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from corsproxy import problems
 from corsproxy.config.settings import Listen
+from corsproxy.gateway.closing import drop_new
 
 _log = logging.getLogger("corsproxy")
 
@@ -23,6 +24,8 @@ _BACKLOG: Final = 1024
 _BATCH: Final = 64
 # The system has nothing left for a connection.
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+# How long handshakes under way may take when listening ends: the way to a load balancer and back.
+_HANDSHAKE_S: Final = 0.01
 _EXHAUSTION_PAUSE_S: Final = 0.2
 # What Linux hands out by accept() although it concerns the connection alone (accept(2), "Error handling"), and a firewall's EPERM.
 _CONNECTION_LOST: Final = frozenset(
@@ -283,6 +286,9 @@ class Listeners:
     async def stop(self, *, takes_rest: bool) -> None:
         """Listen no more. `takes_rest`: who is in a queue that is nobody else's is let in first."""
         acceptors, self._acceptors = self._acceptors, {}
+        is_dropping = [drop_new(sock) for sock in self._own if takes_rest]
+        if any(is_dropping):
+            await asyncio.sleep(_HANDSHAKE_S)
         await asyncio.gather(*(each.stop(takes_rest=takes_rest and sock in self._own) for sock, each in acceptors.items()))
         close_all(self._own)
         for sock in self._lent:

@@ -27,13 +27,15 @@ SINGLETONS: Final = (
     b"server",
     b"user-agent",
 )
-# What asks for more than an answer, or what aiohttp refuses (the key of a WebSocket's draft).
-_NEVER_PLAIN: Final = (b"upgrade", b"expect", b"sec-websocket-key1")
+# What asks for more than an answer; what aiohttp refuses (the key of a WebSocket's draft); what llhttp takes for Connection, and HTTP does not.
+_NEVER_PLAIN: Final = (b"upgrade", b"expect", b"sec-websocket-key1", b"proxy-connection")
 
 # One bit for each name. The first is set from the beginning, so that "a second one" and "one at all" are a single question.
 _NEVER: Final = 1
 _HOST: Final = 2
 _FRAMING: Final = 4 | 8
+# aiohttp takes so many times more lines than a head may have, trailers counted.
+_PARSED_EXCESS: Final = 4
 _MARKS: Final = {**{name: 2 << place for place, name in enumerate(SINGLETONS)}, **dict.fromkeys(_NEVER_PLAIN, _NEVER)}
 _AGENT: Final = _MARKS[b"user-agent"]
 
@@ -61,7 +63,6 @@ class PlainHeads:
         "marks",
         "max_bytes",
         "max_lines",
-        "max_trailing_lines",
         "room",
         "user_agent",
     )
@@ -74,8 +75,6 @@ class PlainHeads:
         self.user_agent = b""
         self.max_bytes = 0
         self.max_lines = 0
-        self.max_trailing_lines = 0
-        self.user_agent = b""
         self._parser: httptools.HttpRequestParser | None = None
         self._lines: list[FieldLine] = []
         self._target = b""
@@ -144,7 +143,7 @@ class PlainHeads:
         name, value = framing[0]
         if name == b"transfer-encoding":
             self.is_chunked = True
-            self.room = self.max_trailing_lines - len(lines)
+            self.room = _PARSED_EXCESS * self.max_lines - len(lines)
             return value.lower() == b"chunked"
         length = parse_length([value])
         self.length = length or 0

@@ -300,7 +300,7 @@ class UpstreamPool:
             self._busy.discard(connection)
             connection.close()
             return
-        turn = self._next_turn()
+        turn = self._next_turn() if self._waiters else None
         if turn is not None:
             turn.set_result(connection)
             return

@@ -81,6 +81,7 @@ class Gateway:
         self.closes_connections = False
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
+        self._last_pool: tuple[Upstream | None, UpstreamPool | None] = (None, None)
         self._forgotten = PoolCounts()
         self.rate = RateGate(settings.rate_limit, share=share)
         self._witness = witness
@@ -124,11 +125,16 @@ class Gateway:
 
     def pool(self, upstream: Upstream) -> UpstreamPool:
         """Return the pool of an upstream; routes with the same upstream share it."""
+        last, pool = self._last_pool
+        if last is upstream and pool is not None:
+            return pool
         pool = self.pools.get(upstream)
         if pool is None:
             pool = self.pools[upstream] = UpstreamPool(upstream, self.settings.limits, self._loop)
             # An exchange that began before a reload may still have an attempt to make.
             pool.is_retired = all(route.upstream != upstream for route in self.settings.routes)
+        # To compare upstreams costs more than to find a connection to one.
+        self._last_pool = (upstream, pool)
         return pool
 
     def fresh(self) -> Fresh:
@@ -369,5 +375,6 @@ class Gateway:
             self.pool(upstream).context = context
 
     def _forget_pools(self) -> None:
+        self._last_pool = (None, None)
         for upstream in [upstream for upstream, pool in self.pools.items() if pool.is_retired and pool.is_unused]:
             self._forgotten += self.pools.pop(upstream).counts

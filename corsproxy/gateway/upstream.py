@@ -6,7 +6,6 @@ response at a time, and tells its Exchange what came; it knows no policy and no 
 """
 
 import asyncio
-from contextlib import suppress
 from typing import Final, Protocol, cast
 
 import httptools
@@ -211,15 +210,15 @@ class UpstreamConnection(InPieces):
     def data_received(self, data: bytes) -> None:
         """Read response bytes."""
         exchange = self._exchange
-        if self._pass_on(data):
+        if self._tunnel is not None:
+            self._pass_on(data)
             return
         if exchange is None:
             # Whatever this is, the next request's client must not get it as its answer.
             self._owner.forget(self, unexpected=self.is_open)
             self.abort()
             return
-        self.received = True
-        self.stamp = self._loop.time()
+        self.received, self.stamp = True, self._loop.time()
         try:
             while data and not self._complete and self._exchange is exchange:
                 data = self._read_head(data) if self._body is None else self._read_body(exchange, data)
@@ -235,11 +234,10 @@ class UpstreamConnection(InPieces):
         self._pass_on(data)
         exchange.on_flush()
 
-    def _pass_on(self, data: bytes) -> bool:
+    def _pass_on(self, data: bytes) -> None:
         """Hand bytes to the tunnel, if there is one."""
         if self._tunnel is not None and data:
             self._tunnel.on_data(data)
-        return self._tunnel is not None
 
     # --- the response ---
 
@@ -256,11 +254,12 @@ class UpstreamConnection(InPieces):
 
     def _begin_head(self) -> None:
         self._reason = b""
+        self._is_1_1 = False
         self._lines: list[FieldLine] = []
 
     def _read_head(self, data: bytes) -> bytes:
         """Feed the parser up to the head's end and no further: behind it, the parser is told how the body ends by nobody."""
-        window = self._tail + data
+        window = self._tail + data if self._tail else data
         end = window.find(_HEAD_END)
         taken = data if end < 0 else data[: end + len(_HEAD_END) - len(self._tail)]
         self._head_bytes += len(taken)
@@ -269,8 +268,12 @@ class UpstreamConnection(InPieces):
             return b""
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
-        with suppress(httptools.HttpParserUpgrade):
+        # To ask the parser costs more than it seems; where llhttp takes a head that begins so, it is one of this version.
+        self._is_1_1 = not self._tail and taken[:9] == b"HTTP/1.1 "
+        try:  # noqa: SIM105 - a suppress() for each head costs as much as a field
             self._parser.feed_data(taken)
+        except httptools.HttpParserUpgrade:
+            pass
         if end < 0:
             self._tail = window[-(len(_HEAD_END) - 1) :]
             return b""
@@ -354,7 +357,7 @@ class UpstreamConnection(InPieces):
         """Put the head together."""
         parser = self._parser
         if parser is not None and self._body is None:
-            minor = _MINORS.get(parser.get_http_version(), -1)
+            minor = 1 if self._is_1_1 else _MINORS.get(parser.get_http_version(), -1)
             self._head = ResponseHead(parser.get_status_code(), self._reason, minor, self._lines)
 
     def on_body(self, data: bytes) -> None:

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,3 +196,9 @@ def test_no_pattern_is_possessive_or_atomic(path: Path) -> None:
 
         assert "POSSESSIVE_REPEAT" not in parsed, pattern
         assert "ATOMIC_GROUP" not in parsed, pattern
+
+
+def test_the_graph_of_imports_is_drawn_as_it_is() -> None:
+    done = subprocess.run([sys.executable, ROOT / "tools" / "import-graph", "--check"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")

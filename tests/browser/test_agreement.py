@@ -29,7 +29,8 @@ from tests.browser.agreement import API, CASES, EXTRA, POLICIES, Case, Kind, Pag
 from tests.browser.front import Front
 from tests.browser.sites import Servers
 
-pytestmark = pytest.mark.browser
+# All calls of all pages are made before the first test ends: seconds, and more on a machine that does much else.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 RUN = """async calls => {
     const run = async ({url, init, kind}) => {

@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,20 +50,24 @@ class Family:
     def workers(self) -> list[int]:
         return [child for child in children(self.nursery) if is_alive(child)]
 
-    def owner(self, client: socket.socket) -> int:
-        """The worker that has accepted a client's connection."""
-        local, remote = client.getsockname()[1], client.getpeername()[1]
-        inode = ""
+    def owners(self, clients: Sequence[socket.socket]) -> list[int]:
+        """The workers that have accepted these clients' connections, one for each. It looks once, whatever their number."""
+        inodes: dict[tuple[str, str], str] = {}
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
-            if fields[1].endswith(f":{remote:04X}") and fields[2].endswith(f":{local:04X}"):
-                inode = fields[9]
+            inodes[fields[1].rpartition(":")[2], fields[2].rpartition(":")[2]] = fields[9]
+        workers: dict[str, int] = {}
         for worker in self.workers:
             for entry in Path(f"/proc/{worker}/fd").iterdir():
                 with suppress(OSError):
-                    if str(entry.readlink()) == f"socket:[{inode}]":
-                        return worker
-        raise AssertionError("nobody has accepted it")
+                    workers[str(entry.readlink())] = worker
+        ports = [(f"{client.getpeername()[1]:04X}", f"{client.getsockname()[1]:04X}") for client in clients]
+        return [workers[f"socket:[{inodes[pair]}]"] for pair in ports]
+
+    def owner(self, client: socket.socket) -> int:
+        """The worker that has accepted a client's connection."""
+        (worker,) = self.owners([client])
+        return worker
 
     def all_gone(self, workers: list[int]) -> bool:
         return not any(map(is_alive, (self.supervisor, self.nursery, *workers)))

@@ -98,7 +98,7 @@ def exchanges(draw: st.DrawFn) -> list[tuple[Context, ResponseHead]]:
     exchange = st.builds(
         lambda name, header, public: Exchange(name, header, authority=b"api.example", public=public, is_secure=True, is_cross_site=True),
         st.sampled_from([b"id-1", b"id-2", b"id-3", b""]),
-        st.sampled_from([b"X-Request-Id", b"X-Request-Id", b"X-Correlation-Id"]),
+        st.sampled_from([b"X-Request-Id", b"X-Request-Id", b"X-Correlation-Id", b"Date", b"Vary", b"Connection"]),
         st.sampled_from([b"", b"https://api.example"]),
     )
     contexts = st.builds(
@@ -184,6 +184,21 @@ def test_what_is_common_is_done_in_one_walk(case: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(edits, "receive_anew", None)
 
     assert edits.receive(context, head) == right
+
+
+def test_other_clients_get_what_is_written_line_by_line() -> None:
+    """Of another version, under another policy that made the same decision, named in a field that means something else."""
+    others = [
+        replace(CONTEXT, minor=0),
+        replace(CONTEXT, exchange=Exchange(b"id-1", b"Date")),
+        replace(CONTEXT, exchange=Exchange(b"id-1", b"Vary")),
+        replace(CONTEXT, exchange=Exchange(b"id-1", b"Connection")),
+        *(replace(CONTEXT, cors=cors, route=replace(ROUTE, cors=cors)) for cors in CORS),
+        CONTEXT,
+    ]
+    for context in others:
+        for _, status, lines in COMMON.values():
+            judge(context, ResponseHead(status, b"OK", 1, lines))
 
 
 @pytest.mark.parametrize("case", COMMON)

@@ -168,6 +168,7 @@ TARGETS = [
     b"/api/v2/items?q=%2e",
     b"/apis",
     b"/api/../x",
+    b"/../x",
     b"/a%2fpi",
     b"/api//x",
     b"*",
@@ -254,6 +255,13 @@ COMMON: dict[str, tuple[Settings, bytes, Iterable[FieldLine], Connection]] = {
     "a browser's GET": (Settings((route_of(),)), b"GET", BROWSER, Connection(STRANGER)),
     "over TLS": (Settings((route_of(),)), b"GET", BROWSER, Connection(STRANGER, tls=True)),
     "a POST": (Settings((route_of(),)), b"POST", [*BROWSER, (b"Content-Length", b"12")], Connection(STRANGER)),
+    "a GET with a body": (Settings((route_of(),)), b"GET", [*BROWSER, (b"Content-Length", b"12")], Connection(STRANGER)),
+    "to a path of the upstream": (
+        Settings((replace(route_of(), upstream=Upstream("http://up/v1", "up", 80, b"up", b"/v1")),)),
+        b"GET",
+        BROWSER,
+        Connection(STRANGER),
+    ),
     "an upload in chunks": (Settings((route_of(),)), b"PUT", [*BROWSER, (b"Transfer-Encoding", b"chunked")], Connection(STRANGER)),
     "with an id and a trace": (
         Settings((route_of(),)),

@@ -114,6 +114,19 @@ def test_the_limit_of_the_head_holds_from_memory_to_the_byte(passed: bytes) -> N
     assert refused.status == 431
 
 
+def test_the_limit_of_the_request_line_holds_from_memory_to_the_byte() -> None:
+    settings = fresh_settings(request_line=200)
+    for _ in range(4):
+        ask(settings)
+    spent = len(b"GET  HTTP/1.1\r\n")
+
+    assert decisions(settings) == 1
+    assert isinstance(ask(settings, target=b"/" + b"x" * (199 - spent)), Forward)
+    refused = ask(settings, target=b"/" + b"x" * (200 - spent))
+    assert isinstance(refused, Answer)
+    assert refused.status == 414
+
+
 def test_made_up_values_do_not_make_memory_grow_or_drive_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever decides is another one each time, and comes twice or more, so that it would be kept."""
     settings = fresh_settings()

@@ -224,6 +224,17 @@ async def test_a_trailer_that_speaks_of_framing_or_host_is_refused(front: Proxy,
     assert upstream.requests == []
 
 
+async def test_a_fault_that_comes_with_the_end_of_a_chunk_is_answered_at_once(front: Proxy, upstream: Upstream) -> None:
+    client = await front.connect()
+    await client.send(get(b"/", b"Transfer-Encoding: chunked", method=b"POST") + b"2\r\nhe")
+    served = await upstream.accept()
+    await served.read_until(b"2\r\nhe")
+    await client.send(b"\r\nno chunk\r\n")
+
+    assert (await client.read_response()).status == 400
+    await served.read_until_close()
+
+
 async def test_trailers_of_a_response_do_not_reach_a_client_that_did_not_ask(front: Proxy, upstream: Upstream) -> None:
     answer = head(b"HTTP/1.1 200 OK", b"Transfer-Encoding: chunked", b"Trailer: X-Sum") + chunked(b"x", trailers=[b"X-Sum: 1"])
     client = await front.connect()

@@ -1,0 +1,1 @@
+"""What a request costs each proxy, measured side by side: `make bench`."""
