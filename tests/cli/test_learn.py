@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from corsproxy.cli.learn_watch import so_far
 from corsproxy.cli.main import main
 from corsproxy.config.load import load_text
-from corsproxy.learning.evidence import Evidence
-from tests.cli.test_run import ORIGIN, ask, environment
+from corsproxy.rehearse import HANDSHAKE
+from corsproxy.semantics.websocket import UPGRADE_LINES, accept_of
+from tests.cli.test_run import ORIGIN, ask, environment, silent_upstream
 
 OTHER = "http://localhost:5173"
 TOKEN = "Bearer of-a-secret"
@@ -75,6 +75,24 @@ def learning(*flags: str, cwd: Path, stdout: int = subprocess.PIPE) -> Iterator[
         process.stderr.close()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def _switching() -> list[tuple[bytes, bytes]]:
+    key = dict(HANDSHAKE)[b"Sec-WebSocket-Key"]
+    return [*UPGRADE_LINES, (b"Sec-WebSocket-Accept", accept_of(key))]
+
+
+@contextmanager
+def answered(listener: socket.socket, status: bytes, *lines: bytes) -> Iterator[None]:
+    """Answer the next request with a head, and leave the connection open."""
+    called, _ = listener.accept()
+    with called:
+        called.settimeout(10)
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += called.recv(1000)
+        called.sendall(b"\r\n".join([b"HTTP/1.1 " + status, *lines, b"", b""]))
+        yield
 
 
 def call(port: int) -> None:
@@ -157,6 +175,54 @@ def test_origins_that_are_not_of_the_web_are_never_let_in(api: str, tmp_path: Pa
     assert "refused: 1 request of null" in out
     assert "refused: 1 request of chrome-extension://abcdef" in out
     assert "refused: 1 request of what is no origin" in out
+
+
+def test_what_is_open_when_it_ends_counts_too(tmp_path: Path) -> None:
+    """A WebSocket, and an answer that is not complete."""
+    with silent_upstream() as listener:
+        upstream = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with (
+            learning("--upstream", upstream, cwd=tmp_path) as (process, port),
+            socket.create_connection(("127.0.0.1", port), 10) as page,
+            socket.create_connection(("127.0.0.1", port), 10) as other,
+        ):
+            lines = [b"Origin: https://app.example.com", *[b"%b: %b" % line for line in HANDSHAKE]]
+            page.sendall(b"GET /chat HTTP/1.1\r\nHost: localhost\r\n%b\r\n\r\n" % b"\r\n".join(lines))
+            with answered(listener, b"101 Switching Protocols", *[b"%b: %b" % line for line in _switching()]):
+                assert page.recv(1000).startswith(b"HTTP/1.1 101")
+                other.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:5173\r\n\r\n")
+                with answered(listener, b"200 OK", b"Transfer-Encoding: chunked", b"X-Stream: 1"):
+                    assert other.recv(1000).startswith(b"HTTP/1.1 200")
+                    process.send_signal(signal.SIGINT)
+                    out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, err) == (0, "")
+    policy = load_text(out, "f").settings
+    assert policy is not None
+    assert "    - http://localhost:5173  # 1 call\n" in out
+    assert "  websocket_origins:\n    - https://app.example.com  # 1 WebSocket\n" in out
+    assert "    - X-Stream  # 1 answer\n" in out
+
+
+def test_a_terminal_sees_one_line_that_counts(api: str, tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "corsproxy", "learn", "--listen", "127.0.0.1:0", "--upstream", api]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(NO_COLOR="1"), stdout=subprocess.DEVNULL, stderr=theirs)
+    try:
+        said = b""
+        while not (found := re.search(rb"learning at http://127\.0\.0\.1:(\d+),", said)) or b"seen: 0 calls" not in said:
+            said += os.read(ours, 1000)
+        call(int(found[1]))
+        while b"\r\x1b[Kseen: 1 calls, 1 preflights, 0 WebSockets, 1 origins, 2 headers, 0 refused" not in said:
+            said += os.read(ours, 1000)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+        os.close(theirs)
+        os.close(ours)
 
 
 def test_nothing_seen_is_said_and_nothing_is_written(api: str, tmp_path: Path) -> None:
@@ -264,7 +330,3 @@ def test_a_taken_address_is_said(tmp_path: Path) -> None:
 
     assert ended.returncode == 3
     assert "error[CP504]" in ended.stderr
-
-
-def test_a_terminal_is_told_how_far_it_is() -> None:
-    assert so_far(Evidence()) == "seen: 0 calls, 0 preflights, 0 WebSockets, 0 origins, 0 headers, 0 refused"

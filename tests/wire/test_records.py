@@ -6,6 +6,8 @@ import pytest
 
 from corsproxy import problems
 from corsproxy.config.upstreams import PoolSettings
+from corsproxy.record import ExchangeRecord
+from corsproxy.semantics.fields import RequestHead
 from tests.conftest import ProxyFactory
 from tests.harness import Proxy, Upstream, exchange, get, ok, route, until
 
@@ -74,3 +76,21 @@ async def test_what_is_no_request_is_recorded_too(front: Proxy) -> None:
         b"",
         None,
     )
+
+
+async def test_who_asks_for_it_is_told_of_the_upstreams_final_head(front: Proxy, upstream: Upstream) -> None:
+    told: list[tuple[int, list[bytes]]] = []
+
+    class Curious:
+        def enter(self, head: RequestHead, record: ExchangeRecord) -> RequestHead:
+            record.on_head = lambda answer: told.append((answer.status, [name for name, _ in answer.lines]))
+            return head
+
+    front.gateway.tracer = Curious()
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    await exchange(front, upstream, get(), early + ok(b"ok", b"X-Total-Count: 3", b"Access-Control-Allow-Origin: *"))
+    # An answer of the proxy's own has no such head.
+    await front.ask(get(b"/", b"Origin: https://stranger.example"))
+
+    assert len(await front.recorded(2)) == 2
+    assert [(status, b"X-Total-Count" in names) for status, names in told] == [(200, True)]
