@@ -17,7 +17,6 @@ from corsproxy.config.diagnostics import Diagnostic
 from corsproxy.config.load import Loaded
 from corsproxy.config.render import render, summary
 from corsproxy.config.settings import Listen, Settings
-from corsproxy.cpus import usable_cpus
 from corsproxy.gateway._aiohttp import CannotRun, check_aiohttp
 from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.gateway.listener import address_of
@@ -25,8 +24,9 @@ from corsproxy.gateway.server import CannotListen
 from corsproxy.observe.details import details
 from corsproxy.observe.log import configure_events, resolve_format
 from corsproxy.problems import BAD_INHERITED_SOCKET, CANNOT_LISTEN, Severity
+from corsproxy.processes.cpus import usable_cpus
+from corsproxy.processes.workers import CannotStart, prepare
 from corsproxy.systemd import BadSocket, inherited_sockets
-from corsproxy.workers import CannotStart, prepare
 
 _log = logging.getLogger("corsproxy")
 

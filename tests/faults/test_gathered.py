@@ -91,7 +91,7 @@ def test_a_worker_that_ends_in_order_tells_what_nobody_had_asked_for_yet(tmp_pat
 
 
 def test_it_is_ready_while_one_worker_serves_and_says_how_many_do(tmp_path: Path) -> None:
-    change = "import corsproxy.workers as w; w._FIRST_PAUSE_S = 3600.0; w._LONGEST_PAUSE_S = 3600.0"
+    change = "import corsproxy.processes.workers as w; w._FIRST_PAUSE_S = 3600.0; w._LONGEST_PAUSE_S = 3600.0"
     with watched(tmp_path, change) as (process, port, family, admin, _):
         assert ask(port, "OPTIONS", "/", PREFLIGHT)[0] == 204
         status, text = admin.get("/readyz?verbose")
@@ -115,7 +115,7 @@ def test_it_is_not_ready_while_it_delays_its_end(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_does_not_answer_keeps_no_scrape_waiting(tmp_path: Path) -> None:
-    change = "import corsproxy.gathering as g; g._PATIENCE_S = 0.2"
+    change = "import corsproxy.processes.gathering as g; g._PATIENCE_S = 0.2"
     with watched(tmp_path, change) as (_, port, family, admin, _), connections(port, family) as kept:
         asked = sum(map(len, kept.values()))
         assert admin.figure("corsproxy_requests_total") == asked
@@ -186,7 +186,7 @@ def test_the_inspector_shows_what_all_workers_have_seen_and_keeps_it_when_one_di
 
 
 def test_a_worker_that_is_slow_holds_nobody_back_and_tells_nothing_twice(tmp_path: Path) -> None:
-    change = "import corsproxy.gathering as g; g._LOOK_PATIENCE_S = 0.1; g._FRESH_S = 0.0"
+    change = "import corsproxy.processes.gathering as g; g._LOOK_PATIENCE_S = 0.1; g._FRESH_S = 0.0"
     with watched(tmp_path, change) as (_, port, family, admin, _), connections(port, family) as kept:
         stopped, other = family.workers
         os.kill(stopped, signal.SIGSTOP)

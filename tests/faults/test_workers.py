@@ -95,7 +95,7 @@ def test_a_worker_that_is_killed_disturbs_no_connection_of_the_other_and_is_repl
 
 def test_new_connections_are_served_while_a_worker_is_missing(tmp_path: Path) -> None:
     """No connection is dealt to the dead one's queue."""
-    change = "import corsproxy.workers as w; w._FIRST_PAUSE_S = 3600.0; w._LONGEST_PAUSE_S = 3600.0"
+    change = "import corsproxy.processes.workers as w; w._FIRST_PAUSE_S = 3600.0; w._LONGEST_PAUSE_S = 3600.0"
     with changed_crew(tmp_path, change) as (_, port, family):
         killed, other = family.workers
         os.kill(killed, signal.SIGKILL)
@@ -132,7 +132,7 @@ def changed_crew(cwd: Path, change: str, *arguments: str, **extra: str) -> Itera
 def test_one_that_dies_again_and_again_is_started_ever_more_rarely(tmp_path: Path) -> None:
     """Pauses double; the counts are the supervisor's own, so nothing is timed here."""
     change = """
-import os, corsproxy.worker as worker, corsproxy.workers as w
+import os, corsproxy.processes.worker as worker, corsproxy.processes.workers as w
 w._FIRST_PAUSE_S = 0.01
 begun = []
 restart = w.Supervisor._restart
@@ -161,7 +161,7 @@ worker._Worker.run = dying
 
 
 def test_a_worker_that_cannot_begin_keeps_the_proxy_from_starting(tmp_path: Path) -> None:
-    change = "import os, corsproxy.nursery as n, corsproxy.workers as w; w.work = lambda end, sockets: 9"
+    change = "import os, corsproxy.processes.nursery as n, corsproxy.processes.workers as w; w.work = lambda end, sockets: 9"
     command = [sys.executable, *run_with_a_change(change), *FLAGS, "--listen", "127.0.0.1:0"]
     said = subprocess.run(command, cwd=tmp_path, env=environment(**TWO), capture_output=True, text=True, timeout=30, check=False)
     assert said.returncode == 3
@@ -314,7 +314,7 @@ def test_without_its_nursery_the_proxy_ends_in_order_and_says_so(tmp_path: Path)
 
 
 def test_a_worker_that_does_not_end_is_ended(tmp_path: Path) -> None:
-    change = "import corsproxy.workers as w; w._STOP_S = 0.2"
+    change = "import corsproxy.processes.workers as w; w._STOP_S = 0.2"
     with changed_crew(tmp_path, change) as (process, _, family):
         workers = family.workers
         os.kill(workers[0], signal.SIGSTOP)
@@ -391,7 +391,7 @@ REFUSING = """
 import corsproxy.app as app
 from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy import problems
-import corsproxy.worker as worker
+import corsproxy.processes.worker as worker
 run = worker._Worker.run
 places = []
 async def placed(self, channel, sockets):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corsproxy.cpus import usable_cpus
+from corsproxy.processes.cpus import usable_cpus
 
 ALLOWED = len(os.sched_getaffinity(0))
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from corsproxy.gateway.listener import Sockets
-from corsproxy.messages import Born, Gone, to_frame
+from corsproxy.processes.messages import Born, Gone, to_frame
 
 _log = logging.getLogger("corsproxy")
 

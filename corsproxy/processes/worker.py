@@ -9,13 +9,13 @@ from typing import Any
 
 from corsproxy import problems
 from corsproxy.app import App, run_on_loop
-from corsproxy.channel import Channel
 from corsproxy.config.settings import Settings
 from corsproxy.gateway.contexts import BadTlsFile
 from corsproxy.gateway.listener import Sockets
 from corsproxy.gateway.server import CannotListen
-from corsproxy.messages import Ask, Begin, End, Failed, Look, Ready, Reload, Reloaded, Seen, Stop, Told
 from corsproxy.observe.log import configure_events
+from corsproxy.processes.channel import Channel
+from corsproxy.processes.messages import Ask, Begin, End, Failed, Look, Ready, Reload, Reloaded, Seen, Stop, Told
 from corsproxy.vitals import figures_of_worker, upstream_checks
 
 _log = logging.getLogger("corsproxy")

@@ -8,7 +8,7 @@ import pytest
 
 from corsproxy.config.settings import Listen
 from corsproxy.gateway.listener import CannotListen, bind, close_all
-from corsproxy.reserve import Reserved, reserve
+from corsproxy.processes.reserve import Reserved, reserve
 
 
 @pytest.fixture

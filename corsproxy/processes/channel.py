@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, Self, cast
 
-from corsproxy.messages import BadFrame, Frames, to_frame
+from corsproxy.processes.messages import BadFrame, Frames, to_frame
 
 _log = logging.getLogger("corsproxy")
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from corsproxy.admin.sources import Check, InForce, Readiness, Sources
-from corsproxy.channel import Channel
-from corsproxy.messages import Ask, Look, Seen, Told
 from corsproxy.observe import figures
 from corsproxy.observe.entry import Entry
 from corsproxy.observe.figures import FIGURES, Type
 from corsproxy.observe.ring import MAX_LOOK, Ring
 from corsproxy.observe.snapshot import Snapshot, total
 from corsproxy.observe.writer import lines_dropped
+from corsproxy.processes.channel import Channel
+from corsproxy.processes.messages import Ask, Look, Seen, Told
 from corsproxy.reload import Reloader
 from corsproxy.vitals import figures_of_reloads, reload_check
 

@@ -21,20 +21,20 @@ from corsproxy import problems
 from corsproxy.admin.server import serving_admin
 from corsproxy.admin.sources import InForce
 from corsproxy.app import new_instance, run_on_loop
-from corsproxy.channel import Channel
 from corsproxy.config.load import Loaded
 from corsproxy.config.settings import Listen, Settings
 from corsproxy.gateway.listener import Sockets
-from corsproxy.gathering import Gathering
-from corsproxy.messages import Begin, Born, End, Failed, Gone, Ready, Reload, Reloaded, Seen, Stop, Told, to_frame
-from corsproxy.nursery import Nursery, begin_nursery
 from corsproxy.observe.details import details
 from corsproxy.observe.log import configure_events
 from corsproxy.problems import Problem, catalogue
+from corsproxy.processes.channel import Channel
+from corsproxy.processes.gathering import Gathering
+from corsproxy.processes.messages import Begin, Born, End, Failed, Gone, Ready, Reload, Reloaded, Seen, Stop, Told, to_frame
+from corsproxy.processes.nursery import Nursery, begin_nursery
+from corsproxy.processes.reserve import Reserved, reserve
+from corsproxy.processes.worker import work
 from corsproxy.reload import NotTaken, reloading
-from corsproxy.reserve import Reserved, reserve
 from corsproxy.systemd import READY, STOPPING, notify
-from corsproxy.worker import work
 
 _log = logging.getLogger("corsproxy")
 

@@ -6,7 +6,8 @@ import pytest
 
 from corsproxy.config.load import load_file
 from corsproxy.config.settings import Listen
-from corsproxy.messages import (
+from corsproxy.plan import Connection, Forward, plan
+from corsproxy.processes.messages import (
     MAX_FRAME_BYTES,
     BadFrame,
     Begin,
@@ -23,7 +24,6 @@ from corsproxy.messages import (
     Stop,
     to_frame,
 )
-from corsproxy.plan import Connection, Forward, plan
 from corsproxy.semantics.fields import RequestHead
 from tests.unit.planned import FRESH
 
