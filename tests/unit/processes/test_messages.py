@@ -27,7 +27,7 @@ from corsproxy.processes.messages import (
 from corsproxy.semantics.fields import RequestHead
 from tests.unit.planned import FRESH
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILES = [*sorted((ROOT / "tests/configs/valid").glob("*.yaml")), ROOT / "config.example.yaml", ROOT / "tests/cli/golden/full.yaml"]
 MESSAGES = [
     Ready(),
