@@ -125,9 +125,30 @@ def test_an_empty_environment_needs_what_is_pinned_and_nothing_more(wheel: Path,
     serves_the_demo([program], tmp_path)
 
 
+@pytest.fixture(scope="module")
+def pinned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is pinned, fetched by pip, which knows the machine's index and authorities: the other tools need neither then."""
+    place = tmp_path_factory.mktemp("pinned")
+    fetch: list[str | Path] = [
+        BIN / "python",
+        "-m",
+        "pip",
+        "download",
+        "-q",
+        "--require-hashes",
+        "-r",
+        ROOT / "requirements" / "run.txt",
+        "-d",
+        place,
+    ]
+    subprocess.run(fetch, check=True, capture_output=True, timeout=240)
+    return place
+
+
 @pytest.mark.parametrize("tool", ["pipx", "uvx"])
-def test_it_runs_without_being_installed(tool: str, wheel: Path, tmp_path: Path) -> None:
-    spec = ["run", "--spec"] if tool == "pipx" else ["--from"]
+def test_it_runs_without_being_installed(tool: str, wheel: Path, pinned: Path, tmp_path: Path) -> None:
+    offline = f"--no-index --find-links={pinned}"
+    spec = ["run", f"--pip-args={offline}", "--spec"] if tool == "pipx" else [*offline.split(), "--from"]
     done = subprocess.run(
         [BIN / tool, *spec, wheel, "corsproxy", "version"],
         capture_output=True,
