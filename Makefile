@@ -27,7 +27,7 @@ run: .venv/.run
 test: .venv/.dev
 	@tools/ensure-chromium
 	@tools/ensure-deploy-tools
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
 check: lint types audit
 
