@@ -38,7 +38,7 @@ from corsproxy.config.keys_forwarding import CHANGE_KEYS, CLIENT_KEYS, ROUTE_FOR
 from corsproxy.config.keys_limits import LIMIT_KEYS, RATE_LIMIT_SECTION
 from corsproxy.config.keys_log import LOG_KEYS
 from corsproxy.config.keys_policy import POLICY_KEYS
-from corsproxy.config.keys_process import SHUTDOWN_KEYS, SHUTDOWN_SECTION, WORKERS_KEY
+from corsproxy.config.keys_process import EXPRESS_KEY, SHUTDOWN_KEYS, SHUTDOWN_SECTION, WORKERS_KEY
 from corsproxy.config.keys_tests import TEST_KEYS
 from corsproxy.config.keys_tls import TLS_KEYS, TLS_SECTION, UPSTREAM_TLS_SECTION
 
@@ -254,16 +254,7 @@ KEYS: Final = (
         also=("logging", "logs"),
     ),
     SHUTDOWN_SECTION,
-    Key(
-        FILE,
-        "express",
-        Kind.BOOLEAN,
-        "Whether plain exchanges take the express lane. The other lane does the same for several times the CPU time: for doubt, and for comparison.",
-        default="true",
-        also=("express_lane", "fast", "fast_path"),
-        comment="false: every exchange takes the aiohttp lane (slower, same meaning)",
-        flag="--no-express",
-    ),
+    EXPRESS_KEY,
     Key(
         UPSTREAM,
         "url",
