@@ -31,6 +31,7 @@ def figures_of_gateway(gateway: Gateway) -> Snapshot:
         figures.TUNNELS_OPEN: {(): (gateway.tunnels,)},
         figures.TUNNELS_LIMIT: {(): (limits.tunnels,)},
         figures.UNPARSABLE: {(): (gateway.unparsable,)},
+        figures.EXPRESS: {(): (gateway.express_exchanges,)},
         figures.UPSTREAM_CONNECTIONS: {("idle",): (pools.idle,), ("busy",): (pools.busy,)},
         figures.UPSTREAM_CONNECTS: {(): (pools.connects,)},
         figures.UPSTREAM_REUSES: {(): (pools.reuses,)},

@@ -62,6 +62,7 @@ CORS_DECISIONS: Final = "corsproxy_cors_decisions_total"
 PROBLEMS: Final = "corsproxy_problems_total"
 RATE_LIMITED: Final = "corsproxy_rate_limited_requests_total"
 UNPARSABLE: Final = "corsproxy_unparsable_requests_total"
+EXPRESS: Final = "corsproxy_express_requests_total"
 UPSTREAM_CONNECTIONS: Final = "corsproxy_upstream_connections"
 UPSTREAM_CONNECTS: Final = "corsproxy_upstream_connects_total"
 UPSTREAM_REUSES: Final = "corsproxy_upstream_connection_reuses_total"
@@ -108,6 +109,7 @@ _TABLE: Final = (
         Type.COUNTER,
         "What came from clients and was no request: bad grammar, heads that are too large or too late. Counted among the requests, too.",
     ),
+    Figure(EXPRESS, Type.COUNTER, "Requests that took the express lane; the others took aiohttp's."),
     Figure(UPSTREAM_CONNECTIONS, Type.GAUGE, "Connections to upstreams.", ("state",)),
     Figure(UPSTREAM_CONNECTS, Type.COUNTER, "Connections to upstreams that were made."),
     Figure(UPSTREAM_REUSES, Type.COUNTER, "Requests that went out on a connection that had served before."),

@@ -160,6 +160,16 @@ async def test_what_is_no_request_is_counted_apart(front: Proxy) -> None:
     assert "request_duration_seconds_sum" not in found
 
 
+async def test_what_takes_the_express_lane_is_counted(front: Proxy, upstream: Upstream, lane: str) -> None:
+    upstream.serve(lambda _: ok())
+    for _ in range(2):
+        assert (await front.ask(get())).status == 200
+    # aiohttp serves it on either lane.
+    assert (await front.ask(get(b"http://proxy.test/"))).status == 200
+
+    assert scraped(front).get("express_requests_total", {}).get((), 0) == (2 if lane == "express" else 0)
+
+
 async def test_a_websocket_is_open_and_then_counted_with_its_bytes(front: Proxy, upstream: Upstream) -> None:
     client, served = await open_tunnel(front, upstream, ALLOWED)
     await client.send(b"12345")
