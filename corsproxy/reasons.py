@@ -19,6 +19,7 @@ from corsproxy.cors.pattern import OriginPattern
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.problems import Problem
 from corsproxy.rehearse import Ending, Exchange, Rehearsal
+from corsproxy.semantics.tokens import in_ascii
 
 _ORIGINS: Final = "allow_origins"
 _SOCKETS: Final = "websocket_origins"
@@ -158,7 +159,7 @@ def why_exchange(settings: Settings, exchange: Exchange) -> Why:
         words = _particular(decision, policy) or words
         if key == _ORIGINS and _has_own_list(decision, policy):
             key, words = _SOCKETS, words.replace(_ORIGINS, _SOCKETS)
-    words = words.replace("SUBJECT", _text(decision.subject)).replace("ORIGIN", _text(decision.origin))
+    words = words.replace("SUBJECT", in_ascii(decision.subject)).replace("ORIGIN", in_ascii(decision.origin))
     found = Why(decision.reason, words.replace("ENTRY", entry_in_words(decision.entry)))
     entry = _entry_span(decision, policy, places)
     return replace(found, key=_ORIGINS, span=entry) if entry is not None else _placed(found, key, places, policy)
@@ -174,9 +175,9 @@ def need_in_words(rehearsal: Rehearsal) -> str:
     if rehearsal.need is None:
         if not browser.is_cross_origin(request):
             return "the page is of the proxy's own origin"
-        return _text(request.method) + (" and these headers need no permission" if request.headers else " needs no permission")
-    names = ", ".join(map(_text, browser.unsafe_header_names(request.headers)))
-    method = _text(browser.normalize_method(request.method))
+        return in_ascii(request.method) + (" and these headers need no permission" if request.headers else " needs no permission")
+    names = ", ".join(map(in_ascii, browser.unsafe_header_names(request.headers)))
+    method = in_ascii(browser.normalize_method(request.method))
     return _NEEDS[rehearsal.need].replace("METHOD", method).replace("NAMES", names)
 
 
@@ -186,7 +187,7 @@ def verdict_in_words(verdict: browser.Verdict) -> str:
 
     Spec: Fetch #cors-check, #cors-preflight-fetch.
     """
-    return _VERDICTS[verdict.reason].replace("SUBJECT", f"`{_text(verdict.subject)}`")
+    return _VERDICTS[verdict.reason].replace("SUBJECT", f"`{in_ascii(verdict.subject)}`")
 
 
 def entry_in_words(entry: OriginPattern | str | None) -> str:
@@ -209,7 +210,7 @@ def _particular(decision: Decision, policy: CorsPolicy) -> str:
         if policy.methods is None:
             return "`SUBJECT` is a method that HTTP parsers do not know, so `*` in `allow_methods` does not cover it"
         if subject != subject.upper() and policy.allows_method(subject.upper()):
-            return f"`SUBJECT` is not `{_text(subject.upper())}`: methods are compared by bytes"
+            return f"`SUBJECT` is not `{in_ascii(subject.upper())}`: methods are compared by bytes"
     return ""
 
 
@@ -255,11 +256,7 @@ def _placed(found: Why, key: str, places: PolicyPlaces | None, policy: object) -
 def _default_of(key: str, policy: CorsPolicy) -> str:
     """Say what a list holds that the file does not write out."""
     if key == _METHODS and policy.methods is not None:
-        return f", which is not written here and so is `[{', '.join(map(_text, policy.methods))}]`"
+        return f", which is not written here and so is `[{', '.join(map(in_ascii, policy.methods))}]`"
     if key == _HEADERS and policy.headers is not None:
-        return f", which is not written here and so is `[{', '.join(map(_text, policy.header_list))}]`"
+        return f", which is not written here and so is `[{', '.join(map(in_ascii, policy.header_list))}]`"
     return ""
-
-
-def _text(value: bytes) -> str:
-    return value.decode("ascii", "backslashreplace")

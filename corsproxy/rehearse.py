@@ -267,9 +267,16 @@ def usual_value(name: bytes) -> bytes:
 
 
 def _browser_request(settings: Settings, call: Call) -> BrowserRequest:
-    host = call.host or default_host(settings)
+    return request_to(_url_origin(settings, call.host or default_host(settings), call.origin), call)
+
+
+def request_to(url_origin: bytes, call: Call) -> BrowserRequest:
+    """
+    Return what a browser makes of a call to a URL of this origin.
+
+    Spec: Fetch #requests.
+    """
     headers = (*((name, usual_value(name)) for name in call.headers), *call.fields)
-    url_origin = _url_origin(settings, host, call.origin)
     mode = _MODES[call.credentials]
     return BrowserRequest(call.origin or url_origin, url_origin, call.method, headers, mode, call.upload_listener, call.stream)
 

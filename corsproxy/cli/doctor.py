@@ -16,14 +16,12 @@ from corsproxy.cli.explain import add_call_arguments, call_of, struck
 from corsproxy.cli.loading import source_of
 from corsproxy.cli.term import complain, wants_colour, write_err, write_out
 from corsproxy.config.load import Loaded
-from corsproxy.cors.browser import BrowserRequest, CredentialsMode
 from corsproxy.doctor.judge import diagnose
 from corsproxy.doctor.seen import Visit
 from corsproxy.explanation.explain import Explanation, explain
 from corsproxy.problems import USAGE
-from corsproxy.rehearse import Call
+from corsproxy.rehearse import Call, request_to
 
-_MODES: Final = {None: CredentialsMode.SAME_ORIGIN, False: CredentialsMode.OMIT, True: CredentialsMode.INCLUDE}
 _SECONDS: Final = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)s?")
 # A person who waits longer than this wants to see that something happens.
 _PATIENCE_S: Final = 1.0
@@ -87,19 +85,7 @@ def _load(name: str) -> Loaded | None:
 
 
 async def _visit_all(call: Call, urls: list[str], manner: Manner) -> list[Visit]:
-    return [await visit(_request(call, url), _as_http(url), manner, is_websocket=call.websocket) for url in urls]
-
-
-def _request(call: Call, url: str) -> BrowserRequest:
-    return BrowserRequest(
-        call.origin,
-        origin_of(_as_http(url)),
-        call.method,
-        call.fields,
-        _MODES[call.credentials],
-        call.upload_listener,
-        call.stream,
-    )
+    return [await visit(request_to(origin_of(_as_http(url)), call), _as_http(url), manner, is_websocket=call.websocket) for url in urls]
 
 
 def _examine(made: Visit, call: Call, loaded: Loaded | None) -> Examined:

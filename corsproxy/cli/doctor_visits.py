@@ -29,7 +29,6 @@ _USER_AGENT: Final = "corsproxy-doctor"
 _KEY: Final = b"Y29yc3Byb3h5LWRvY3RvciE="
 # What is read of an answer's body: enough for the connection to end in order, and no download.
 _MAX_BODY_BYTES: Final = 64 * 1024
-_TOKENLESS: Final = (b"connection", b"upgrade")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from corsproxy.explanation.change import Change
 from corsproxy.explanation.curl import is_secret
 from corsproxy.explanation.explain import Explanation
 from corsproxy.rehearse import Ending
+from corsproxy.semantics.tokens import in_ascii
 
 _ENGINES: Final = {"chromium": "Chromium", "firefox": "Firefox", "safari": "Safari"}
 _HUES: Final = {Severity.FAULT: ("FAULT", RED), Severity.RISK: ("risk", YELLOW), Severity.NOTE: ("note", DIM)}
@@ -132,7 +133,7 @@ def _write_explanation(explanation: Explanation, page: Page) -> None:
 def _write_seen(seen: Seen, page: Page) -> None:
     page.heading(f"{_STEPS[seen.step]}: {seen.method.decode('latin-1')} {seen.url}")
     for name, value in seen.fields:
-        page.raw(f"> {_text(name)}: {'...' if is_secret(name) else _text(value)}")
+        page.raw(f"> {in_ascii(name)}: {'...' if is_secret(name) else in_ascii(value)}")
     if seen.response is None:
         page.raw(f"< no answer: {seen.trouble.value if seen.trouble else 'unknown'} ({seen.said})")
         return
@@ -140,7 +141,7 @@ def _write_seen(seen: Seen, page: Page) -> None:
     for name, value in seen.response.fields:
         if name.lower().startswith(tuple(each.encode() for each in _SHOWN)):
             shown = value.partition(b"=")[0] + b"=..." if name.lower() == b"set-cookie" else value
-            page.raw(f"< {_text(name)}: {_text(shown)}")
+            page.raw(f"< {in_ascii(name)}: {in_ascii(shown)}")
 
 
 def as_json(examined: Examined) -> dict[str, Any]:
@@ -189,7 +190,3 @@ def _of_file(explanation: Explanation | None) -> dict[str, Any] | None:
         "place": f"{span.source.name}:{span.line}:{span.column}" if span is not None else None,
         "change": explanation.change.words if isinstance(explanation.change, Change) else None,
     }
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "backslashreplace")

@@ -13,6 +13,7 @@ from corsproxy.explanation.explain import Explanation, Reading
 from corsproxy.explanation.export import mode_in_words, shown_fields, shown_request
 from corsproxy.reasons import need_in_words, verdict_in_words
 from corsproxy.rehearse import Ending, Exchange, Rehearsal
+from corsproxy.semantics.tokens import in_ascii
 
 _HEADLINES: Final = {
     Ending.WORKS: ("works", GREEN),
@@ -102,10 +103,10 @@ def _write_check(check: Check, page: Page) -> None:
 
 def _call_in_lines(rehearsal: Rehearsal) -> Iterator[str]:
     request, call = rehearsal.request, rehearsal.call
-    what = "a WebSocket to" if call.websocket else _text(normalize_method(request.method))
-    yield f"{what} {_text(request.url_origin + call.path)} from {_text(request.origin)}"
+    what = "a WebSocket to" if call.websocket else in_ascii(normalize_method(request.method))
+    yield f"{what} {in_ascii(request.url_origin + call.path)} from {in_ascii(request.origin)}"
     said = [mode_in_words(rehearsal)]
-    names = ", ".join(_text(name) for name, _ in request.headers)
+    names = ", ".join(in_ascii(name) for name, _ in request.headers)
     said += [f"the script sets {names}"] if names else []
     said += ["it watches the upload"] if call.upload_listener else []
     said += ["the body is a stream"] if call.stream else []
@@ -139,15 +140,15 @@ def _sent_in_words(rehearsal: Rehearsal) -> str:
 
 
 def _exchange_in_lines(rehearsal: Rehearsal, exchange: Exchange) -> Iterator[str]:
-    yield f"> {_text(exchange.request.method)} {_text(exchange.request.target)}"
+    yield f"> {in_ascii(exchange.request.method)} {in_ascii(exchange.request.target)}"
     for name, value in shown_request(exchange):
-        yield f"> {_text(name)}: {value.decode('utf-8', 'backslashreplace')}"
+        yield f"> {in_ascii(name)}: {value.decode('utf-8', 'backslashreplace')}"
     if rehearsal.ending is Ending.UPSTREAM_DECIDES:
         yield "< whatever the upstream answers"
         return
     yield f"< {exchange.response.status}, " + ("from the upstream, and of its fields" if exchange.forwarded else "from the proxy")
     for name, value in shown_fields(exchange):
-        yield f"< {_text(name)}: {_text(value)}"
+        yield f"< {in_ascii(name)}: {in_ascii(value)}"
     verdict = rehearsal.outcome.verdict
     if exchange is not rehearsal.decisive:
         yield "the browser goes on"
@@ -159,7 +160,7 @@ def _reading_in_words(reading: Reading) -> str:
     if reading.names is None:
         named = ", which each answer names, for `*` does not count with credentials" if reading.is_per_answer else ""
         return f"status, body, and every header but Set-Cookie{named}"
-    listed = "".join(f"{_text(name)}, " for name in reading.names)
+    listed = "".join(f"{in_ascii(name)}, " for name in reading.names)
     return f"status, body, {listed}Cache-Control, Content-Language, Content-Length, Content-Type, Expires, Last-Modified, Pragma"
 
 
@@ -206,7 +207,3 @@ def _write_hunks(change: Change, page: Page) -> None:
             page.raw(f"{hunk.line + offset:{width}} - {old}", RED)
         for offset, new in enumerate(hunk.new):
             page.raw(f"{hunk.line + offset:{width}} + {new}", GREEN)
-
-
-def _text(value: bytes) -> str:
-    return value.decode("ascii", "backslashreplace")

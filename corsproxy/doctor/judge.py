@@ -21,6 +21,7 @@ from corsproxy.doctor.seen import Seen, Step, Trouble, Visit
 from corsproxy.explanation.cookies import same_site
 from corsproxy.routes import is_local
 from corsproxy.semantics.cookies import CookieFault, cookie_fault, cookie_name
+from corsproxy.semantics.tokens import in_ascii
 
 _TROUBLES: Final = {
     Trouble.UNRESOLVED: faults.UNRESOLVED,
@@ -131,7 +132,7 @@ def _failure(visit: Visit) -> tuple[Finding, Failure | None] | None:
     """Find the first thing that makes a browser fail, and what its console is told of it."""
     if (thrown := browser.script_fault(visit.request)) is not None:
         fault = _REASONS.get(thrown.reason, faults.CALL_THROWS)
-        return Finding(fault, None, _text(thrown.subject)), _told(visit, Stage.SCRIPT, thrown)
+        return Finding(fault, None, in_ascii(thrown.subject)), _told(visit, Stage.SCRIPT, thrown)
     for seen in visit.seen:
         if seen.step not in (Step.PREFLIGHT, Step.ACTUAL, Step.REDIRECTED):
             continue
@@ -152,7 +153,7 @@ def _endless(visit: Visit) -> tuple[Finding, None] | None:
     last = next((seen for seen in reversed(visit.seen) if seen.step in (Step.ACTUAL, Step.REDIRECTED)), None)
     verdict = verdict_of(visit, last) if last is not None else None
     if last is not None and verdict is not None and verdict.reason is Reason.REDIRECT:
-        return Finding(faults.REDIRECT_REFUSED, last.step, _text(verdict.subject)), None
+        return Finding(faults.REDIRECT_REFUSED, last.step, in_ascii(verdict.subject)), None
     return None
 
 
@@ -169,8 +170,8 @@ def _named(seen: Seen, response: BrowserResponse, verdict: Verdict) -> Finding:
         if seen.step is not Step.PREFLIGHT and response.status >= 400:
             return Finding(faults.LOST_ON_ERRORS, seen.step, status)
     if verdict.reason is Reason.ACAO_MULTIPLE and len(_values(response, b"access-control-allow-origin")) > 1:
-        return Finding(faults.ACAO_DUPLICATE, seen.step, f"`{_text(verdict.subject)}`")
-    subject = _text(verdict.subject)
+        return Finding(faults.ACAO_DUPLICATE, seen.step, f"`{in_ascii(verdict.subject)}`")
+    subject = in_ascii(verdict.subject)
     is_quoted = verdict.reason in (
         Reason.ACAO_MULTIPLE,
         Reason.ACAO_MISMATCH,
@@ -229,7 +230,7 @@ def _risks(visit: Visit, readable: Readable | None) -> Iterator[Finding]:
     if preflight is not None and preflight.response is not None:
         ages = _values(preflight.response, b"access-control-max-age")
         if any(not value.isdigit() for value in ages):
-            yield Finding(faults.MAX_AGE, Step.PREFLIGHT, f"`{_text(b', '.join(ages))}`")
+            yield Finding(faults.MAX_AGE, Step.PREFLIGHT, f"`{in_ascii(b', '.join(ages))}`")
     if stranger is not None and stranger.response is not None and _allows_stranger(stranger, stranger.response):
         yield Finding(faults.ANY_ORIGIN, Step.STRANGER)
     if actual is None or actual.response is None:
@@ -276,14 +277,14 @@ def _risks_of_reading(visit: Visit, actual: BrowserResponse, readable: Readable 
     policy = [value.lower() for value in _values(actual, b"cross-origin-resource-policy")]
     is_foreign = not same_site(visit.request.origin, visit.request.url_origin)
     if policy == [b"same-origin"] or (policy == [b"same-site"] and is_foreign):
-        yield Finding(faults.CORP, Step.ACTUAL, _text(policy[0]))
+        yield Finding(faults.CORP, Step.ACTUAL, in_ascii(policy[0]))
     if readable is not None:
         names = {name.lower() for name, _ in actual.fields}
         hidden = sorted(names - readable.names - UNREMARKABLE_RESPONSE_HEADERS)
         is_starred = b"*" in b",".join(_values(actual, b"access-control-expose-headers"))
         if hidden:
             fault = faults.WILDCARD_EXPOSE if is_starred else faults.NOT_EXPOSED
-            yield Finding(fault, Step.ACTUAL, ", ".join(f"`{_text(name)}`" for name in hidden))
+            yield Finding(fault, Step.ACTUAL, ", ".join(f"`{in_ascii(name)}`" for name in hidden))
     if visit.request.credentials is CredentialsMode.INCLUDE:
         yield from _dropped_cookies(visit.request, actual, is_foreign=is_foreign)
 
@@ -295,7 +296,7 @@ def _dropped_cookies(request: BrowserRequest, actual: BrowserResponse, *, is_for
     for value in _values(actual, b"set-cookie"):
         fault = cookie_fault(value, is_secure_transport=is_secure, host=name_of_host, is_cross_site=is_foreign)
         if fault is not None:
-            yield Finding(faults.COOKIE_DROPPED, Step.ACTUAL, f"`{_text(cookie_name(value))}` ({_of_cookie(fault)})")
+            yield Finding(faults.COOKIE_DROPPED, Step.ACTUAL, f"`{in_ascii(cookie_name(value))}` ({_of_cookie(fault)})")
 
 
 def _of_cookie(fault: CookieFault) -> str:
@@ -318,10 +319,6 @@ def _is_public(origin: bytes) -> bool:
 
 def _values(response: BrowserResponse, name: bytes) -> list[bytes]:
     return [value.strip(b" \t") for field, value in response.fields if field.lower() == name]
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "backslashreplace")
 
 
 __all__ = ["MAX_REDIRECTS", "Diagnosis", "Finding", "Severity", "diagnose", "verdict_of"]

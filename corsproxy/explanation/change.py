@@ -22,7 +22,6 @@ from corsproxy.reasons import places_of
 from corsproxy.rehearse import Rehearsal
 
 _ORIGINS: Final = "allow_origins"
-_FLAGS: Final = {_ORIGINS: "--allow-origin", "allow_credentials": "--allow-credentials"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from corsproxy.explanation.safelist import why_unsafe
 from corsproxy.reasons import Why, need_in_words, places_of, verdict_in_words, why_exchange
 from corsproxy.rehearse import Ending, Exchange, Rehearsal
 from corsproxy.routes import is_local
+from corsproxy.semantics.tokens import in_ascii
 
 
 class Result(StrEnum):
@@ -105,7 +106,7 @@ class _Telling:
         if rehearsal.call.websocket:
             yield Check("call", Result.PASSED, "a script may open it", "WebSockets, the constructor")
         else:
-            method = _text(browser.normalize_method(rehearsal.request.method))
+            method = in_ascii(browser.normalize_method(rehearsal.request.method))
             yield Check("call", Result.PASSED, f"a script may send {method}", "Fetch, forbidden method; forbidden request-header")
         yield self._origins(is_cross=is_cross)
         yield from self._local_network()
@@ -123,7 +124,7 @@ class _Telling:
     # --- before the policy ---
 
     def _origins(self, *, is_cross: bool) -> Check:
-        page, there = _text(self.rehearsal.request.origin), _text(self.rehearsal.request.url_origin)
+        page, there = in_ascii(self.rehearsal.request.origin), in_ascii(self.rehearsal.request.url_origin)
         what = "another origin, so CORS applies" if is_cross else "the page's own origin, so CORS has no say"
         rule = "Fetch, main fetch" if not self.rehearsal.call.websocket else "WebSockets, establish a WebSocket connection"
         if self.rehearsal.call.websocket:
@@ -143,15 +144,15 @@ class _Telling:
 
     def _host_and_route(self) -> Iterator[Check]:
         exchange = self._first
-        problem, host = exchange.problem, _text(self.rehearsal.request.url_origin.partition(b"://")[2])
+        problem, host = exchange.problem, in_ascii(self.rehearsal.request.url_origin.partition(b"://")[2])
         if problem is problems.MISDIRECTED:
             yield self._keyed(Check("host", Result.FAILED, f"this proxy does not answer for `{host}`: 421", "RFC 9110, 7.4"), "hosts")
         else:
             yield self._keyed(Check("host", Result.PASSED, f"the proxy answers for `{host}`", "RFC 9110, 7.4"), "hosts")
-        route, path = exchange.planned.context.route, _text(self.rehearsal.call.path)
+        route, path = exchange.planned.context.route, in_ascii(self.rehearsal.call.path)
         rule = "longest path prefix"
         if route is not None:
-            said = f"`{_text(route.path)}` takes `{path}` to {route.upstream.url}"
+            said = f"`{in_ascii(route.path)}` takes `{path}` to {route.upstream.url}"
             yield Check("route", Result.PASSED, said, rule, "routes", str(route.place))
         elif isinstance(exchange.planned, Answer) and problem in _ROUTING:
             yield Check("route", Result.FAILED, _said(exchange), rule)
@@ -169,7 +170,7 @@ class _Telling:
             rule = "Fetch, CORS-safelisted method; CORS-safelisted request-header"
             return Check("preflight", Result.NOTED, f"none is due: {need_in_words(self.rehearsal)}", rule)
         reasons = [need_in_words(self.rehearsal)] if need is not PreflightNeed.HEADERS else []
-        reasons += [f"{_text(name)} ({words})" for name, words in why_unsafe(request.headers)]
+        reasons += [f"{in_ascii(name)} ({words})" for name, words in why_unsafe(request.headers)]
         return Check("preflight", Result.NOTED, f"one is due: {', '.join(reasons)}", _NEED_RULES[need])
 
     def _preflight(self, exchange: Exchange) -> Iterator[Check]:
@@ -185,7 +186,7 @@ class _Telling:
             yield self._credentials(exchange)
         if not isinstance(policy, CorsPolicy):
             return
-        method = _text(browser.normalize_method(request.method))
+        method = in_ascii(browser.normalize_method(request.method))
         if decision.reason in _METHOD_REASONS:
             yield self._checked("method", Result.FAILED, "Fetch, CORS-preflight fetch", why_exchange(self.settings, exchange))
         else:
@@ -197,7 +198,7 @@ class _Telling:
             if is_refused:
                 yield self._checked("headers", Result.FAILED, "Fetch, CORS-preflight fetch", why_exchange(self.settings, exchange))
             else:
-                said = f"`allow_headers` has {', '.join(map(_text, names))}"
+                said = f"`allow_headers` has {', '.join(map(in_ascii, names))}"
                 yield self._policy_key(Check("headers", Result.PASSED, said, "Fetch, CORS-preflight fetch"), "allow_headers")
         if failed and verdict.reason not in (browser.Reason.ACAC_NOT_TRUE, browser.Reason.ACAO_WILDCARD_WITH_CREDENTIALS):
             return
@@ -253,7 +254,7 @@ class _Telling:
         found = why_exchange(self.settings, exchange)
         decision = exchange.planned.context.decision
         if decision is not None and decision.reason in (*_METHOD_REASONS, Reason.PREFLIGHT_HEADER_REFUSED):
-            said = f"`allow_origins` lets `{_text(decision.origin)}` in"
+            said = f"`allow_origins` lets `{in_ascii(decision.origin)}` in"
             return self._policy_key(Check("origin", Result.PASSED, said, "Fetch, CORS check"), "allow_origins")
         words = found.words.removesuffix(", with this method and these headers")
         return Check("origin", Result.PASSED, words, "Fetch, CORS check", found.key, found.place)
@@ -309,9 +310,5 @@ def _memory(policy: CorsPolicy) -> str:
 def _exposed(policy: CorsPolicy) -> str:
     if policy.exposed is None:
         return "the script reads every header but Set-Cookie"
-    listed = "".join(f"{_text(name)}, " for name in policy.exposed)
+    listed = "".join(f"{in_ascii(name)}, " for name in policy.exposed)
     return f"the script reads {listed and f'{listed}and '}the seven headers that are always exposed"
-
-
-def _text(value: bytes) -> str:
-    return value.decode("ascii", "backslashreplace")

@@ -4,7 +4,6 @@ Everything about one call of one page: the model behind `corsproxy explain` and 
 It gathers what its neighbours find out; it knows no terminal and writes no JSON.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,11 +77,6 @@ class Explanation:
         """The exchanges that the browser makes, in order."""
         first = (self.rehearsal.preflight,) if self.rehearsal.preflight is not None else ()
         return (*first, self.rehearsal.actual) if self.rehearsal.outcome.stage is Stage.ACTUAL else first
-
-    @property
-    def by_engine(self) -> Mapping[Engine, Console]:
-        """The consoles by browser."""
-        return {console.engine: console for console in self.consoles}
 
 
 def explain(settings: Settings, call: Call, *, response: ResponseHead = PLAIN, root: Node | None = None) -> Explanation:

@@ -16,6 +16,7 @@ from corsproxy.explanation.curl import is_secret
 from corsproxy.explanation.explain import ALWAYS_EXPOSED, Explanation, Reading
 from corsproxy.reasons import Why, verdict_in_words, why_exchange
 from corsproxy.rehearse import PLAIN, Ending, Exchange, Rehearsal
+from corsproxy.semantics.tokens import in_ascii
 
 # What says nothing of the call: the moment, and what stands for an upstream that is not asked.
 _MOMENT: Final = frozenset({b"date", b"connection"})
@@ -38,10 +39,10 @@ def as_json(settings: Settings, explanation: Explanation) -> dict[str, Any]:
         "because": reason.words,
         "decided_by": _place_as_json(reason),
         "call": {
-            "origin": _text(request.origin),
-            "url": _text(request.url_origin + rehearsal.call.path),
-            "method": _text(normalize_method(request.method)),
-            "headers": [_text(name) for name, _ in request.headers],
+            "origin": in_ascii(request.origin),
+            "url": in_ascii(request.url_origin + rehearsal.call.path),
+            "method": in_ascii(normalize_method(request.method)),
+            "headers": [in_ascii(name) for name, _ in request.headers],
             "credentials": request.credentials.value,
             "websocket": rehearsal.call.websocket,
             "cross_origin": is_cross_origin(request),
@@ -52,7 +53,7 @@ def as_json(settings: Settings, explanation: Explanation) -> dict[str, Any]:
             "ok": verdict.ok,
             "stage": rehearsal.outcome.stage.value,
             "reason": verdict.reason.value,
-            "subject": _text(verdict.subject),
+            "subject": in_ascii(verdict.subject),
             "words": verdict_in_words(verdict),
         },
         "checks": [
@@ -101,8 +102,8 @@ def _exchange_as_json(settings: Settings, exchange: Exchange, rehearsal: Rehears
     is_open = rehearsal.ending is Ending.UPSTREAM_DECIDES
     return found | {
         "request": {
-            "method": _text(exchange.request.method),
-            "target": _text(exchange.request.target),
+            "method": in_ascii(exchange.request.method),
+            "target": in_ascii(exchange.request.target),
             "fields": _fields(shown_request(exchange)),
         },
         "decision": why_exchange(settings, exchange).code,
@@ -132,8 +133,8 @@ def _reading_as_json(reading: Reading | None) -> dict[str, Any] | None:
         return None
     return {
         "any_header": reading.names is None,
-        "headers": [_text(name) for name in reading.names or ()],
-        "always": [_text(name) for name in ALWAYS_EXPOSED],
+        "headers": [in_ascii(name) for name in reading.names or ()],
+        "always": [in_ascii(name) for name in ALWAYS_EXPOSED],
     }
 
 
@@ -155,11 +156,7 @@ def _change_as_json(change: Change | Impossible | None) -> dict[str, Any] | None
 
 
 def _fields(lines: Sequence[tuple[bytes, bytes]]) -> list[list[str]]:
-    return [[_text(name), value.decode("utf-8", "backslashreplace")] for name, value in lines]
-
-
-def _text(value: bytes) -> str:
-    return value.decode("ascii", "backslashreplace")
+    return [[in_ascii(name), value.decode("utf-8", "backslashreplace")] for name, value in lines]
 
 
 def mode_in_words(rehearsal: Rehearsal) -> str:

@@ -19,13 +19,12 @@ _NS = 1_000_000_000
 
 class RateGate:
     """
-    Counts what goes upstream. `refused` is a plain count since the start.
+    Counts what goes upstream.
 
     `share`: how many processes divide the limit among them. `clock` is in nanoseconds, and never goes back.
     """
 
     def __init__(self, limit: RateLimit | None, *, share: int = 1, clock: Callable[[], int] = time.monotonic_ns) -> None:
-        self.refused = 0
         self._share = share
         self._clock = clock
         self._limit: RateLimit | None = None
@@ -55,7 +54,6 @@ class RateGate:
         wait_ns = buckets.take(planned.context.exchange.rate_key, self._clock())
         if not wait_ns:
             return None
-        self.refused += 1
         wait_s = -(-wait_ns // _NS)
         # How long an empty bucket takes to fill.
         window_s = -(-limit.burst * limit.rate.period_s // limit.rate.count)

@@ -13,6 +13,7 @@ from corsproxy.cors import names
 from corsproxy.cors.pattern import OriginPattern, parse_pattern
 from corsproxy.explanation.file_edits import quoted
 from corsproxy.learning.evidence import Counts, Evidence, is_writable
+from corsproxy.semantics.tokens import in_ascii
 
 # A line that is written: the text, and what speaks for it.
 _Entry = tuple[str, str]
@@ -77,7 +78,7 @@ def _summary(evidence: Evidence) -> str:
 
 
 def _origin_lines(evidence: Evidence, callers: Sequence[bytes], closed: frozenset[bytes]) -> Iterator[str]:
-    yield from _listed("allow_origins", _ORIGINS, [(each, _said_of_origin(evidence, each)) for each in map(_text, callers)], closed)
+    yield from _listed("allow_origins", _ORIGINS, [(each, _said_of_origin(evidence, each)) for each in map(in_ascii, callers)], closed)
 
 
 def _said_of_origin(evidence: Evidence, text: str) -> str:
@@ -89,7 +90,7 @@ def _said_of_origin(evidence: Evidence, text: str) -> str:
 def _name_lines(evidence: Evidence) -> Iterator[str]:
     methods = sorted({*evidence.sent.ranked(), *evidence.asked.ranked()} - names.SAFELISTED_METHODS)
     if methods:
-        yield from _listed("allow_methods", _METHODS, [(_text(each), _said_of_method(evidence, each)) for each in methods])
+        yield from _listed("allow_methods", _METHODS, [(in_ascii(each), _said_of_method(evidence, each)) for each in methods])
     else:
         yield f"  allow_methods: [GET, HEAD, POST]  # {_NO_METHODS}"
     headers = [name for name in sorted(evidence.headers.ranked()) if _is_listable(name)]
@@ -99,7 +100,7 @@ def _name_lines(evidence: Evidence) -> Iterator[str]:
         yield f"  allow_headers: []  # {_NO_HEADERS}"
     exposed = sorted(evidence.exposable.ranked())
     if exposed:
-        said = [(_text(evidence.spelled[name]), _counted(evidence.exposable[name], "answer")) for name in exposed]
+        said = [(in_ascii(evidence.spelled[name]), _counted(evidence.exposable[name], "answer")) for name in exposed]
         yield from _listed("expose_headers", _EXPOSED, said)
 
 
@@ -127,7 +128,7 @@ def _socket_lines(evidence: Evidence, callers: Sequence[bytes], closed: frozense
 
 
 def _entries(listed: Iterable[bytes], counts: Counts, what: str) -> list[_Entry]:
-    return [(_text(name), _counted(counts[name], what)) for name in listed]
+    return [(in_ascii(name), _counted(counts[name], what)) for name in listed]
 
 
 def _listed(key: str, about: str, entries: Sequence[_Entry], closed: frozenset[bytes] = frozenset()) -> Iterator[str]:
@@ -168,7 +169,7 @@ def _unseen(evidence: Evidence, run: Run) -> Iterator[str]:
 def _impossible(evidence: Evidence) -> Iterator[str]:
     if evidence.odd:
         yield f"{_counted(evidence.odd, 'preflight')} asked for what no policy allows, as a method in lower case"
-    unlisted = [_text(name) for name in evidence.headers.ranked() if not _is_listable(name)]
+    unlisted = [in_ascii(name) for name in evidence.headers.ranked() if not _is_listable(name)]
     if unlisted:
         yield f"headers that cannot be let in, because they are none of requests: {', '.join(sorted(unlisted))}"
 
@@ -186,11 +187,11 @@ def _refused(evidence: Evidence, run: Run) -> Iterator[str]:
         yield f"only these origins were let in: {', '.join(run.origins)}"
     for origin in evidence.refused.ranked():
         # What is no serialized origin has no name here.
-        yield f"refused: {_counted(evidence.refused[origin], 'request')} of {_text(origin) if origin else 'what is no origin'}"
+        yield f"refused: {_counted(evidence.refused[origin], 'request')} of {in_ascii(origin) if origin else 'what is no origin'}"
 
 
 def _is_insecure(origin: bytes) -> bool:
-    pattern = parse_pattern(_text(origin))
+    pattern = parse_pattern(in_ascii(origin))
     return isinstance(pattern, OriginPattern) and pattern.is_insecure
 
 
@@ -201,7 +202,3 @@ def _joined(parts: Iterable[str]) -> str:
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _text(value: bytes) -> str:
-    return value.decode("ascii", "backslashreplace")

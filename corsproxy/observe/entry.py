@@ -22,6 +22,7 @@ from corsproxy.reasons import Why
 from corsproxy.record import ExchangeRecord
 from corsproxy.rehearse import Exchange
 from corsproxy.semantics.fields import RequestHead
+from corsproxy.semantics.tokens import in_ascii
 
 # What one exchange may take of the memory: a client that sends long ones must not fill it.
 MAX_TARGET_BYTES: Final = 1024
@@ -165,7 +166,7 @@ def entry_of(record: ExchangeRecord, name: str, settings: Settings) -> Entry:
     return Entry(
         id=name,
         time=record.time,
-        method=_text(record.method),
+        method=in_ascii(record.method),
         path=shown_target(record.target),
         outcome=outcome_of(record).value,
         status=record.status,
@@ -176,15 +177,15 @@ def entry_of(record: ExchangeRecord, name: str, settings: Settings) -> Entry:
         line=line,
         part=part,
         kind=decision.kind.value if decision is not None else "",
-        origin=_text(decision.origin) if decision is not None else "",
-        host=_text(exchange.authority),
-        public=_text(exchange.public),
+        origin=in_ascii(decision.origin) if decision is not None else "",
+        host=in_ascii(exchange.authority),
+        public=in_ascii(exchange.public),
         is_secure=exchange.is_secure,
-        asked_method=_text(decision.requested_method) if decision is not None else "",
+        asked_method=in_ascii(decision.requested_method) if decision is not None else "",
         asked_headers=_names(decision),
         has_cookie=exchange.has_cookie,
         has_authorization=exchange.has_authorization,
-        route=_text(route.path) if route is not None else "",
+        route=in_ascii(route.path) if route is not None else "",
         policy=route.policy_name if route is not None else "",
         problem=problem.code if problem is not None else "",
         title=problem.title if problem is not None else "",
@@ -210,7 +211,7 @@ def shown_target(target: bytes) -> str:
 
     What stands in a query without `=` may be a value, too.
     """
-    text = _text(target[:MAX_TARGET_BYTES]) + (_CUT if len(target) > MAX_TARGET_BYTES else "")
+    text = in_ascii(target[:MAX_TARGET_BYTES]) + (_CUT if len(target) > MAX_TARGET_BYTES else "")
     path, mark, query = text.partition("?")
     path = _USERINFO.sub("", _BEFORE_PATH.sub("", path)) if not path.startswith("/") else path
     names = [name + "=" + _MASKED if equals else _MASKED for name, equals, _ in (each.partition("=") for each in query.split("&"))]
@@ -240,7 +241,7 @@ def _why(record: ExchangeRecord, context: Context, settings: Settings) -> Why:
 def _names(decision: Decision | None) -> tuple[str, ...]:
     if decision is None:
         return ()
-    return tuple(_cut(_text(name)) for name in decision.requested[:MAX_NAMES])
+    return tuple(_cut(in_ascii(name)) for name in decision.requested[:MAX_NAMES])
 
 
 def _milliseconds(record: ExchangeRecord, moment: float) -> float | None:
@@ -249,7 +250,3 @@ def _milliseconds(record: ExchangeRecord, moment: float) -> float | None:
 
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + _CUT
-
-
-def _text(value: bytes) -> str:
-    return value.decode("ascii", "backslashreplace")

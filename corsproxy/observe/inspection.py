@@ -22,6 +22,7 @@ from corsproxy.plan import Connection
 from corsproxy.reasons import why, why_exchange
 from corsproxy.rehearse import Call, Exchange, Rehearsal
 from corsproxy.semantics.fields import RequestHead
+from corsproxy.semantics.tokens import in_ascii
 
 # What of an answer speaks to a browser's CORS protocol, or to caches about it.
 _SHOWN: Final = frozenset({b"vary", b"timing-allow-origin", b"cross-origin-resource-policy"})
@@ -121,7 +122,7 @@ def _sent(entry: Entry, again: Exchange | None) -> dict[str, Any] | None:
     return {
         "status": entry.status,
         "from_upstream": again.forwarded,
-        "fields": [[_text(name), _text(value)] for name, value in _cors_fields(again)],
+        "fields": [[in_ascii(name), in_ascii(value)] for name, value in _cors_fields(again)],
     }
 
 
@@ -149,23 +150,19 @@ def _command(entry: Entry, call: Call | None, rehearsal: Rehearsal | None, setti
 
 def _flags(call: Call) -> Iterator[str]:
     """Write a call as the flags of `corsproxy explain`; a value that begins with `-` must not be taken for a flag."""
-    yield f"--origin={_text(call.origin)}"
+    yield f"--origin={in_ascii(call.origin)}"
     if call.websocket:
         yield "--websocket"
     elif call.method != b"GET":
-        yield f"--method={_text(call.method)}"
-    yield f"--path={_text(call.path)}"
+        yield f"--method={in_ascii(call.method)}"
+    yield f"--path={in_ascii(call.path)}"
     if call.host:
-        yield f"--host={_text(call.host)}"
+        yield f"--host={in_ascii(call.host)}"
     for name in call.headers:
-        yield f"--header={_text(name)}"
+        yield f"--header={in_ascii(name)}"
     if call.credentials is not None and not call.websocket:
         yield "--credentials=include"
 
 
 def _about_problem(entry: Entry) -> str:
     return shlex.join(["corsproxy", "explain-code", entry.problem]) if entry.problem else ""
-
-
-def _text(value: bytes) -> str:
-    return value.decode("ascii", "backslashreplace")

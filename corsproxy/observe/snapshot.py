@@ -6,7 +6,7 @@ It knows how two figures become one; what they are called, and what they mean, s
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from corsproxy.observe.figures import FIGURES, Merge, Type
 
@@ -37,17 +37,6 @@ class Snapshot:
     def number(self, name: str, *labels: str) -> float:
         """Return one number: that of a counter or gauge, or how much a histogram has observed; 0 if there is none."""
         return sum(self.values.get(name, {}).get(labels, (0.0,))[: -1 if name in _HISTOGRAMS else None])
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return it as JSON, pickle or marshal take it."""
-        values = {name: [[list(labels), list(value)] for labels, value in found.items()] for name, found in self.values.items()}
-        return {"values": values, "processes": list(self.processes)}
-
-    @staticmethod
-    def from_plain(plain: Mapping[str, Any]) -> "Snapshot":
-        """Make it from what `to_plain` returned, whatever that went through."""
-        values = {name: {tuple(labels): tuple(value) for labels, value in found} for name, found in plain["values"].items()}
-        return Snapshot(values, tuple(plain["processes"]))
 
 
 def total(snapshots: Iterable[Snapshot]) -> Snapshot:

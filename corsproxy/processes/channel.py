@@ -44,13 +44,6 @@ class Channel(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(frame)
 
-    def offer(self, message: object) -> bool:
-        """Send a message unless too much waits already; tells whether it was."""
-        if self._transport is None or self._transport.get_write_buffer_size() > _ROOM_BYTES:
-            return False
-        self.send(message)
-        return True
-
     def close(self) -> None:
         """Send what waits, and close."""
         if self._transport is not None:

@@ -20,6 +20,15 @@ def is_token(value: bytes) -> bool:
     return bool(value) and not value.translate(None, TCHARS)
 
 
+def in_ascii(value: bytes) -> str:
+    """
+    Write bytes that somebody sent for people: ASCII as it is, everything else escaped. Pure; control characters stay.
+
+    Spec: RFC 9110 5.5 (obs-text has no charset that anybody could know).
+    """
+    return value.decode("ascii", "backslashreplace")
+
+
 def list_elements(values: Iterable[bytes]) -> list[bytes]:
     """
     Split a list-based field's lines into elements: OWS trimmed, empty elements left out.

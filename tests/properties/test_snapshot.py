@@ -1,15 +1,11 @@
 """Figures of any processes: the order in which they are added up means nothing, and a pipe changes none."""
 
-import json
-import marshal
-import pickle
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corsproxy.observe.figures import DURATION_BOUNDS, FIGURES, Figure, Type
 from corsproxy.observe.snapshot import Snapshot, Value, total
+from corsproxy.processes.messages import Frames, to_frame
 
 COUNTS = st.integers(0, 2**40)
 
@@ -35,8 +31,5 @@ def test_the_order_in_which_they_are_added_up_means_nothing(one: Snapshot, two: 
 
 
 @given(snapshots())
-@pytest.mark.parametrize("through", [json, pickle, marshal], ids=lambda module: module.__name__)
-def test_it_goes_through_a_pipe(through: object, snapshot: Snapshot) -> None:
-    sent = through.dumps(snapshot.to_plain())  # type: ignore[attr-defined]
-
-    assert Snapshot.from_plain(through.loads(sent)) == snapshot  # type: ignore[attr-defined]
+def test_it_goes_from_one_process_to_another(snapshot: Snapshot) -> None:
+    assert list(Frames().feed(to_frame(snapshot))) == [snapshot]

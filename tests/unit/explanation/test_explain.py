@@ -93,11 +93,11 @@ def test_an_answer_of_the_proxys_own_can_be_read_by_an_allowed_page() -> None:
     assert b"x-request-id" in found.reading.names
 
 
-def test_consoles_are_by_engine() -> None:
-    found = explained(Call(EVIL))
+def test_each_browser_has_its_console() -> None:
+    consoles = explained(Call(EVIL)).consoles
 
-    assert set(found.by_engine) == set(Engine)
-    assert found.by_engine[Engine.CHROMIUM].messages[0].startswith("Access to fetch at 'http://localhost:8080/' from origin ")
+    assert [console.engine for console in consoles] == list(Engine)
+    assert consoles[0].messages[0].startswith("Access to fetch at 'http://localhost:8080/' from origin ")
 
 
 def test_an_upstream_that_redirects_is_followed() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from corsproxy.semantics.tokens import TCHARS, is_token, list_elements
+from corsproxy.semantics.tokens import TCHARS, in_ascii, is_token, list_elements
 
 
 def table(cases: Mapping[str, object]) -> pytest.MarkDecorator:
@@ -54,3 +54,7 @@ def test_list_elements(case: Any) -> None:
     values, expected = case
 
     assert list_elements(values) == expected
+
+
+def test_bytes_are_shown_in_ascii() -> None:
+    assert in_ascii(b"caf\xc3\xa9 \xff") == r"caf\xc3\xa9 \xff"
