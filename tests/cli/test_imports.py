@@ -37,10 +37,26 @@ admin: {listen: "127.0.0.1:0"}
 log: {access: false}
 cors: {allow_origins: [https://a.example], allow_methods: [PUT], allow_credentials: true}
 """
+# What only some proxies need, or somebody who asks the admin, or a mistake in a file.
 UNUSED = {
     "aiohttp.client",
     "aiohttp.connector",
+    "corsproxy.cors.browser",
+    "corsproxy.explanation.explain",
+    "corsproxy.observe.inspection",
+    "corsproxy.policy_tests",
+    "corsproxy.processes.workers",
+    "corsproxy.reasons",
+    "corsproxy.rehearse",
+    "decimal",
+    "difflib",
     "frozenlist._frozenlist",
+    "importlib.metadata",
+    "opentelemetry",
+    "pickle",
+    "prometheus_client",
+    "publicsuffixlist",
+    "zipfile",
 }
 
 
