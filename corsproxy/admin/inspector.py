@@ -20,9 +20,7 @@ from corsproxy import __version__
 from corsproxy.admin.sources import Sources
 from corsproxy.config.nodes import Node
 from corsproxy.config.settings import Settings
-from corsproxy.observe.inspection import inspect
 from corsproxy.observe.ring import MAX_LOOK, Look, Ring
-from corsproxy.rehearse import default_host
 
 _STATIC: Final = (
     ("/", "inspector.html", "text/html"),
@@ -88,6 +86,8 @@ def inspected(sources: Sources, ring: Ring) -> Inspected:
 
 def _address(settings: Settings) -> str:
     """Say under which URL people reach the proxy."""
+    from corsproxy.rehearse import default_host  # noqa: PLC0415 - as below
+
     if settings.own_origins:
         return settings.own_origins[0].decode()
     return f"{'https' if settings.tls is not None else 'http'}://{default_host(settings).decode()}"
@@ -124,6 +124,8 @@ class Inspector:
         return self._json(_exchanges(self._ring.since(self._number(after)), self._ring.name) | {"counts": self._ring.counts()})
 
     async def _explain(self, request: web.Request) -> web.Response:
+        from corsproxy.observe.inspection import inspect  # noqa: PLC0415 - all that explains a call is loaded when somebody asks
+
         await self._look()
         entry = self._ring.find(request.match_info["name"])
         if entry is None:

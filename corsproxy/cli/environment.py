@@ -1,6 +1,5 @@
 """The environment variables that speak to corsproxy."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -48,4 +47,6 @@ def _is_service_link(name: str, value: str) -> bool:
 
 def nearest(stranger: str) -> str:
     """Return the known variable that a misspelt one was most likely meant for, or nothing."""
+    import difflib  # noqa: PLC0415 - for mistakes alone
+
     return next(iter(difflib.get_close_matches(stranger, [CONFIG, *KEYS], 1, 0.8)), "")

@@ -1,7 +1,6 @@
 """The parser of one verb: argparse, with messages that suggest."""
 
 import argparse
-import difflib
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,6 +63,8 @@ class Parser(argparse.ArgumentParser):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the known word that a misspelt one was most likely meant for, or nothing."""
+    import difflib  # noqa: PLC0415 - for mistakes alone
+
     return next(iter(difflib.get_close_matches(word, list(known), 1)), "")
 
 

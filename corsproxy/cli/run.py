@@ -25,7 +25,6 @@ from corsproxy.observe.details import details
 from corsproxy.observe.log import configure_events, resolve_format
 from corsproxy.problems import BAD_INHERITED_SOCKET, CANNOT_LISTEN, Severity
 from corsproxy.processes.cpus import usable_cpus
-from corsproxy.processes.workers import CannotStart, prepare
 from corsproxy.systemd import BadSocket, inherited_sockets
 
 _log = logging.getLogger("corsproxy")
@@ -59,7 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded], lent: Sequence[socket.socket]) -> int:
     configure_events(settings.log, sys.stderr)
-    count = settings.workers or usable_cpus()
 
     def announce(listening: Sequence[Listen]) -> None:
         first, *lines = map(loaded.secrets.strike, summarize(settings, listening, are_lent=bool(lent)))
@@ -67,16 +65,12 @@ def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded], lent:
 
     try:
         check_aiohttp()
-        # Workers are forked from a process in which nothing has begun yet, no log either.
-        supervisor = prepare(settings, count, lent) if count > 1 else None
+        if (settings.workers or usable_cpus()) > 1:
+            return _run_workers(settings, loaded, announce, load, lent)
         _warn(settings, loaded.diagnostics)
-        if supervisor is not None:
-            return supervisor.run(loaded, announce, load)
         return app.run(loaded, announce, load, lent)
     except CannotListen as error:
         complain(CANNOT_LISTEN, f"cannot listen on {error}", error.help)
-    except CannotStart as error:
-        complain(error.problem, str(error), error.help)
     except BadTlsFile as error:
         # It was sound when it was checked, a moment ago.
         complain(error.problem, str(error), error.help)
@@ -84,6 +78,25 @@ def _start(settings: Settings, loaded: Loaded, load: Callable[[], Loaded], lent:
     except CannotRun as error:
         complain(error.problem, str(error))
     return EXIT_STARTUP
+
+
+def _run_workers(
+    settings: Settings,
+    loaded: Loaded,
+    announce: Callable[[Sequence[Listen]], None],
+    load: Callable[[], Loaded],
+    lent: Sequence[socket.socket],
+) -> int:
+    from corsproxy.processes.workers import CannotStart, prepare  # noqa: PLC0415 - one process needs no supervisor
+
+    try:
+        # Workers are forked from a process in which nothing has begun yet, no log either.
+        supervisor = prepare(settings, settings.workers or usable_cpus(), lent)
+        _warn(settings, loaded.diagnostics)
+        return supervisor.run(loaded, announce, load)
+    except CannotStart as error:
+        complain(error.problem, str(error), error.help)
+        return EXIT_STARTUP
 
 
 def _warn(settings: Settings, diagnostics: Sequence[Diagnostic]) -> None:

@@ -4,7 +4,6 @@ Single values, read by the table of keys.
 It knows how each kind of single value is written, and what to write instead of a wrong one.
 """
 
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -46,6 +45,8 @@ _OTHER_FALSE: Final = frozenset({"no", "off", "n", "false"})
 
 def nearest(text: str, known: Any) -> tuple[str, float]:
     """Return the name that is most like the text, and how much it is; an empty name if none is alike."""
+    import difflib  # noqa: PLC0415 - for mistakes alone
+
     found = difflib.get_close_matches(text[:100], list(known), n=1, cutoff=ALIKE)
     return (found[0], difflib.SequenceMatcher(None, text[:100], found[0]).ratio()) if found else ("", 0.0)
 

@@ -5,11 +5,13 @@ It knows how durations and sizes are spelled and why a bare number is neither; i
 """
 
 import re
-from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from corsproxy import problems
 from corsproxy.problems import Fault
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 # What people write elsewhere, and what it is called here.
@@ -138,26 +140,35 @@ def parse_size(text: str) -> int | Fault:
     if match is None:
         return Fault(problems.BAD_UNIT, (), f"`{text}` is not a size", _meant_size(text))
     digits, unit = match.groups()
-    if not unit and Decimal(digits) == 0:
+    if not unit and not digits.strip("0."):
         return 0
     if not unit:
         return Fault(problems.BAD_UNIT, (), f"`{text}` lacks a unit", f"write `{digits}B` or `{digits}KiB`")
     if unit in _BYTES and " " not in text:
-        number = Decimal(digits) * _BYTES[unit]
-        if number != int(number):
-            return Fault(problems.BAD_UNIT, (), f"`{text}` is no whole number of bytes", f"write `{max(1, round(number))}B`")
-        return int(number)
+        whole, _, part = digits.partition(".")
+        scale: int = 10 ** len(part)
+        size, rest = divmod(int(whole + part) * _BYTES[unit], scale)
+        if rest:
+            nearest = max(1, round(_times(digits, _BYTES[unit])))
+            return Fault(problems.BAD_UNIT, (), f"`{text}` is no whole number of bytes", f"write `{nearest}B`")
+        return size
     if unit.lower() in _OTHER_SIZES:
         meant = " or ".join(f"`{digits}{name}`" for name in _OTHER_SIZES[unit.lower()])
         return Fault(problems.BAD_UNIT, (), f"`{text}` is not how a size is spelled", f"write {meant}")
     likely = {"m": "MB", "g": "GB"}.get(unit[0].lower(), "KiB")
-    meant = f"{Decimal(digits) * 1000:f}GB" if unit.lower() in ("t", "tb") else digits + likely
+    meant = f"{_times(digits, 1000):f}GB" if unit.lower() in ("t", "tb") else digits + likely
     return Fault(
         problems.BAD_UNIT,
         (),
         f"`{unit}` is not a unit of size",
         f"write `{meant}`; the units are `B`, `KB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`",
     )
+
+
+def _times(digits: str, factor: int) -> "Decimal":
+    from decimal import Decimal  # noqa: PLC0415 - half a MiB, for mistakes alone
+
+    return Decimal(digits) * factor
 
 
 def _meant_size(text: str) -> str:

@@ -5,7 +5,6 @@ It knows the names that other programs have for the same things, and where a key
 wrong; it reads no values.
 """
 
-import difflib
 import re
 from typing import Final
 
@@ -137,6 +136,8 @@ def _listed(text: str, section: str) -> str:
         return f"take it out; the only key here is {names[0]}"
     if len(names) <= _MAX_LISTED:
         return f"take it out; the keys here are {', '.join(names)}"
+    import difflib  # noqa: PLC0415 - for mistakes alone
+
     alike = [f"`{name}`" for name in difflib.get_close_matches(_plain(text)[:100], known, n=3, cutoff=_HINT)]
     most = f"the {'names' if alike[1:] else 'name'} most like it {'are' if alike[1:] else 'is'} {', '.join(alike)}; " if alike else ""
     return f"take it out; {most}docs/configuration.md lists all keys"

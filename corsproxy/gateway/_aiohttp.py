@@ -8,6 +8,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
+# Before aiohttp.
+from corsproxy.gateway import _no_client  # noqa: F401
+
+# isort: split
 import aiohttp
 from aiohttp import hdrs, http_exceptions, http_parser, web
 from aiohttp.abc import AbstractStreamWriter

@@ -7,22 +7,22 @@ It knows what of a record may show and how it is classed for a browser's eyes; i
 import re
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from corsproxy import reasons
 from corsproxy.answers import Answer, Context
 from corsproxy.config.diagnostics import Span, shown_line
 from corsproxy.config.settings import Settings
-from corsproxy.cors import browser
-from corsproxy.cors.browser import BrowserResponse
 from corsproxy.cors.decide import Decision, Kind, Reason
+from corsproxy.cors.outcome import BrowserResponse
+from corsproxy.cors.outcome import Reason as Verdict
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.problems import INTERNAL_ERROR
-from corsproxy.reasons import Why
 from corsproxy.record import ExchangeRecord
-from corsproxy.rehearse import Exchange
 from corsproxy.semantics.fields import RequestHead
 from corsproxy.semantics.tokens import in_ascii
+
+if TYPE_CHECKING:
+    from corsproxy.reasons import Why
 
 # What one exchange may take of the memory: a client that sends long ones must not fill it.
 MAX_TARGET_BYTES: Final = 1024
@@ -118,7 +118,7 @@ def is_fine(record: ExchangeRecord) -> bool:
     return record.problem is None and (decision is None or (decision.reason in FINE and not lacks_credentials(record)))
 
 
-def lacks_credentials(record: ExchangeRecord) -> browser.Reason | None:
+def lacks_credentials(record: ExchangeRecord) -> Verdict | None:
     """
     Return the browser's reason if it hides an answer because the script sent cookies and the policy does not say `allow_credentials`.
 
@@ -131,7 +131,7 @@ def lacks_credentials(record: ExchangeRecord) -> browser.Reason | None:
     is_granted = decision is not None and decision.kind is Kind.ACTUAL and decision.reason is Reason.ORIGIN_ALLOWED
     if not is_granted or not isinstance(policy, CorsPolicy) or policy.credentials:
         return None
-    return browser.Reason.ACAO_WILDCARD_WITH_CREDENTIALS if policy.is_public else browser.Reason.ACAC_NOT_TRUE
+    return Verdict.ACAO_WILDCARD_WITH_CREDENTIALS if policy.is_public else Verdict.ACAC_NOT_TRUE
 
 
 def reason_of(record: ExchangeRecord) -> str:
@@ -229,7 +229,10 @@ def shown_part(span: Span | None) -> tuple[str, tuple[int, int]]:
     return (text, (start, end)) if 0 <= start < end <= len(text) else (text, (0, 0))
 
 
-def _why(record: ExchangeRecord, context: Context, settings: Settings) -> Why:
+def _why(record: ExchangeRecord, context: Context, settings: Settings) -> "Why":
+    from corsproxy import reasons  # noqa: PLC0415 - the words, and the model browser with them, are for those who look
+    from corsproxy.rehearse import Exchange  # noqa: PLC0415
+
     answer = Answer(context, record.status, b"", problem=record.problem, reason=record.reason)
     exchange = Exchange(RequestHead(record.method, b"/", 1, ()), answer, BrowserResponse(record.status))
     hidden = lacks_credentials(record)

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 from corsproxy import __version__, problems
@@ -23,6 +22,8 @@ from corsproxy.semantics.fields import FieldLine, RequestHead
 from corsproxy.semantics.trace import begin, parse_traceparent
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -220,6 +221,8 @@ def _provider(name: str) -> "TracerProvider":
 
 
 def _exporter(name: str) -> "SpanExporter":
+    from importlib.metadata import entry_points  # noqa: PLC0415 - it brings zipfile and csv, and most proxies send no spans
+
     found: list[EntryPoint] = list(entry_points(group=_GROUP, name=name))
     if not found:
         raise _Unavailable(f"the variables OTEL_* ask for the exporter {name}, which is not installed")
