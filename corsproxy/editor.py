@@ -16,6 +16,9 @@ from corsproxy.config.settings import Route
 from corsproxy.cors import respond
 from corsproxy.cors.decide import Decision
 from corsproxy.cors.policy import CorsPolicy
+from corsproxy.meanings import Judge
+from corsproxy.memo import Memo, Sights
+from corsproxy.response_layouts import LENGTH_CUT, ResponseLayouts
 from corsproxy.rewrite import Notice, rewrite_cookie
 from corsproxy.semantics.acts import CLOSING, CODING, COOKIE, DATE, DOUBT, LENGTH, PASS, SETTLED, SKIP, VARY, ResponseNames
 from corsproxy.semantics.fields import FieldLine, ResponseHead
@@ -25,6 +28,9 @@ from corsproxy.semantics.rules import NO_RULES
 _REASON_BYTES: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 # What is longer is not remembered.
 _MAX_REMEMBERED_BYTES: Final = 256
+_MAX_HEADS: Final = 128
+_MAX_HEAD_BYTES: Final = 1024
+_MAX_ALIKES: Final = 64
 _CONNECTIONS: Final = SETTLED[b"connection"]
 _CODED: Final = b"Transfer-Encoding: chunked\r\n"
 
@@ -42,7 +48,7 @@ class Received:
     what the moment says of the connection. `notices` are what the operator should know of it.
     """
 
-    head: ResponseHead
+    status: int
     body: Body
     client_body: Body
     reusable: bool
@@ -50,6 +56,50 @@ class Received:
     after: bytes
     has_date: bool
     notices: tuple[Notice, ...] = ()
+
+
+class Prepared:
+    """
+    A head that was edited, but for the id of its exchange: `before`, the id, `behind`, a Date unless it `has_date`, and `after`. The rest as in Received.
+
+    `length` is how many bytes of content the upstream sends, -1 where its head does not say. Nobody changes one; it is written for many clients.
+    """
+
+    __slots__ = ("after", "before", "behind", "body", "end", "has_date", "length", "reusable", "status")
+
+    def __init__(self, status: int, framing: tuple[Body, bool], pieces: tuple[bytes, bytes, bytes], *, has_date: bool) -> None:
+        """`framing` are the body and whether the connection is reusable, `pieces` are `before`, `behind` and `after`."""
+        before, behind, after = pieces
+        self.status = status
+        self.body, self.reusable = framing
+        self.length = self.body.length if self.body.kind in (BodyKind.LENGTH, BodyKind.NONE) else -1
+        self.has_date = has_date
+        self.before = before
+        self.behind = behind
+        self.after = after
+        # What is left to write for a client that stays, where there is a Date.
+        self.end = behind + after + b"\r\n"
+
+    def received(self, name: bytes) -> Received:
+        """Return it for an exchange that goes by this id."""
+        before = b"".join((self.before, name, self.behind))
+        return Received(self.status, self.body, self.body, self.reusable, before, self.after, self.has_date)
+
+
+class Alike:
+    """Edits the answers to requests that were decided alike. It is equal to itself alone. A caller in a hurry asks `heads.young`."""
+
+    __slots__ = ("_editor", "granted", "heads", "is_head")
+
+    def __init__(self, editor: "Editor", granted: bytes, is_head: bool) -> None:  # noqa: FBT001
+        self._editor = editor
+        self.heads = editor.heads
+        self.granted = granted
+        self.is_head = is_head
+
+    def recall(self, raw: bytes, judge: Judge) -> Prepared | None:
+        """Edit a head that is not taken apart, less its last two line ends; None where it takes a parser."""
+        return self.heads.find((self, raw)) or self._editor.prepare(self, raw, judge)
 
 
 class Editor:
@@ -64,27 +114,58 @@ class Editor:
         neighbours = respond.replaced_neighbours(self._policy) if self._policy is not None else frozenset[bytes]()
         own, rules, keep_cors = id_header.lower(), route.response_headers, cors is CorsMode.PASSTHROUGH
         self._names = ResponseNames(neighbours | {own}, rules, keep_cors=keep_cors)
+        self.layouts = ResponseLayouts(self._names, merges_vary=self._merges_vary)
         bare = ResponseNames(neighbours, NO_RULES, keep_cors=keep_cors)
         # Rules about what is read here, or written here, are for whoever goes line by line.
         touched = [name.lower() for name, _ in rules.lines]
         self._is_plain = own not in touched and all(bare.act(name) == PASS for name in (own, *touched))
         self._is_plain = self._is_plain and not any(map(rules.drops, (b"date", b"content-length")))
         self._own = b"".join([b"\r\n%b: %b" % line for line in rules.lines]) + b"\r\n" + id_header + b": "
+        self._alikes: dict[tuple[bytes, bool], Alike] = {}
+        # Whole heads, as long as they come again: most often within the second that their Date says.
+        self.heads: Memo[tuple[Alike, bytes], Prepared] = Memo(_MAX_HEADS)
+        self._sights = Sights()
 
-    def receive(self, context: Context, head: ResponseHead) -> Received | None:  # noqa: C901 - as `_walk`
+    def alike(self, context: Context) -> "Alike | None":
+        """Return who edits the answers to requests of this decision by their lines; None where each takes a closer look."""
+        granted = self._granted(context)
+        if granted is None:
+            return None
+        key = (granted, context.method == b"HEAD")
+        found = self._alikes.get(key)
+        if found is None:
+            if len(self._alikes) >= _MAX_ALIKES:
+                self._alikes.clear()
+            found = self._alikes[key] = Alike(self, *key)
+        return found
+
+    def prepare(self, alike: "Alike", raw: bytes, judge: Judge) -> "Prepared | None":
+        """Edit a head that is not taken apart, less its last two line ends; None where it takes a parser."""
+        lines = raw.split(b"\r\n")
+        found = self.layouts.find(lines, judge)
+        if found is None:
+            return None
+        status, layout = found
+        before = b"\r\n".join(layout.pick(lines)) + self._own
+        behind = b"%b%b\r\n" % (layout.vary, alike.granted)
+        framing, after = (CLOSE_DELIMITED, False), b""
+        if status == 304 or alike.is_head:
+            framing = (NO_BODY, not layout.closes)
+        elif layout.length >= 0:
+            framing = (_new(Body, (BodyKind.LENGTH, int(lines[layout.length][LENGTH_CUT:]))), not layout.closes)
+        elif layout.is_coded:
+            framing, after = (CHUNKED_BODY, not layout.closes), _CODED
+        made = Prepared(status, framing, (before, behind, after), has_date=layout.has_date)
+        key = (alike, raw)
+        if len(raw) <= _MAX_HEAD_BYTES and self._sights.is_second(key):
+            self.heads.put(key, made)
+        return made
+
+    def receive(self, context: Context, head: ResponseHead) -> Received | None:
         """Judge the head of a final response and write the client's; None where it takes a closer look."""
         status, reason, minor, lines = head
-        request_id, policy = context.exchange.request_id, self._policy
-        granted: bytes | None = b""
-        if minor != 1 or context.minor != 1 or not 200 <= status <= 599 or status == 204 or not self._is_plain or not request_id:
-            return None
-        if policy is not None:
-            decision = context.decision
-            if decision is None:
-                return None
-            written = decision.written
-            granted = written[1] if written and written[0] is policy else _grant(policy, decision)
-        if granted is None:
+        granted = self._granted(context)
+        if granted is None or minor != 1 or not 200 <= status <= 599 or status == 204:
             return None
         out = [_status_line(status, reason) if len(reason) <= _MAX_REMEMBERED_BYTES else status_line(head)]
         notices: list[Notice] = []
@@ -92,7 +173,7 @@ class Editor:
         if walked is None:
             return None
         length, coding, vary, has_date, closes = walked
-        out += (self._own, request_id)
+        out += (self._own, context.exchange.request_id)
         if self._merges_vary:
             if not vary:
                 out.append(b"\r\nVary: Origin")
@@ -108,8 +189,21 @@ class Editor:
         elif length:
             body = _new(Body, (BodyKind.LENGTH, int(length)))
         else:
-            return Received(head, CLOSE_DELIMITED, CLOSE_DELIMITED, False, before, b"", has_date, tuple(notices))
-        return Received(head, body, body, not closes, before, after, has_date, tuple(notices) if notices else ())
+            return Received(status, CLOSE_DELIMITED, CLOSE_DELIMITED, False, before, b"", has_date, tuple(notices))
+        return Received(status, body, body, not closes, before, after, has_date, tuple(notices) if notices else ())
+
+    def _granted(self, context: Context) -> bytes | None:
+        """Return what the policy writes into every response of a request; None where there is anything rare about it."""
+        policy = self._policy
+        if context.minor != 1 or not self._is_plain or not context.exchange.request_id:
+            return None
+        if policy is None:
+            return b""
+        decision = context.decision
+        if decision is None:
+            return None
+        written = decision.written
+        return written[1] if written and written[0] is policy else _grant(policy, decision)
 
     def _walk(  # noqa: C901 - to call for a line costs as much as the line
         self, context: Context, lines: Sequence[FieldLine], out: list[bytes], notices: list[Notice]

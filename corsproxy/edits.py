@@ -13,7 +13,7 @@ from corsproxy.answers import Context
 from corsproxy.config.choices import CorsMode
 from corsproxy.cors import respond
 from corsproxy.cors.policy import CorsPolicy
-from corsproxy.editor import Editor, Received, status_line
+from corsproxy.editor import Alike, Editor, Prepared, Received, status_line
 from corsproxy.rewrite import Notice, rewrite
 from corsproxy.semantics.fields import GUARDED, FieldLine, ResponseHead, Survey, serialize, survey_response, without
 from corsproxy.semantics.framing import (
@@ -28,7 +28,19 @@ from corsproxy.semantics.framing import (
 )
 from corsproxy.semantics.websocket import UPGRADE_LINES, switch_fault
 
-__all__ = ["Received", "Switched", "keeps_connection", "receive", "receive_switch", "render", "render_end", "render_interim"]
+__all__ = [
+    "Alike",
+    "Prepared",
+    "Received",
+    "Switched",
+    "alike",
+    "keeps_connection",
+    "receive",
+    "receive_switch",
+    "render",
+    "render_end",
+    "render_interim",
+]
 
 _VARY: Final = frozenset({b"vary"})
 _NO_TRAILERS: Final = GUARDED | {
@@ -61,15 +73,24 @@ def receive(context: Context, head: ResponseHead) -> Received | Refusal:
 
     Pure; never raises. What `receive_anew` says, sooner where there is nothing rare in the head.
     """
+    editor = _editor(context)
+    return (editor.receive(context, head) if editor is not None else None) or receive_anew(context, head)
+
+
+def alike(context: Context) -> Alike | None:
+    """Return who edits the answers to requests that were decided like this one, by their lines; None where each takes a closer look."""
+    editor = _editor(context)
+    return editor.alike(context) if editor is not None else None
+
+
+def _editor(context: Context) -> Editor | None:
     route = context.route
-    if route is not None:
-        editor: Editor | None = route.kept.by_edits
-        if editor is None or editor.cors is not context.cors or editor.id_header != context.exchange.request_id_header:
-            editor = route.kept.by_edits = Editor(route, context.cors, context.exchange.request_id_header)
-        received = editor.receive(context, head)
-        if received is not None:
-            return received
-    return receive_anew(context, head)
+    if route is None:
+        return None
+    editor: Editor | None = route.kept.by_edits
+    if editor is None or editor.cors is not context.cors or editor.id_header != context.exchange.request_id_header:
+        editor = route.kept.by_edits = Editor(route, context.cors, context.exchange.request_id_header)
+    return editor
 
 
 def receive_anew(context: Context, head: ResponseHead) -> Received | Refusal:
@@ -106,7 +127,7 @@ def receive_anew(context: Context, head: ResponseHead) -> Received | Refusal:
         if context.trailers:
             after += [(b"Trailer", value) for value in survey.noted.get(b"trailer", ())]
     has_date = b"date" in survey.noted
-    return Received(head, body, client_body, reusable, before, serialize(after), has_date, tuple(notices))
+    return Received(head.status, body, client_body, reusable, before, serialize(after), has_date, tuple(notices))
 
 
 def render(context: Context, received: Received, date: bytes, *, close: bool) -> bytes:

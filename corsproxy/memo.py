@@ -69,8 +69,9 @@ class Sights:
 class Kept:
     """A place in a frozen value for what higher floors have worked out from it; it goes when the value goes."""
 
-    __slots__ = ("by_edits", "by_plan")
+    __slots__ = ("by_edits", "by_lines", "by_plan")
 
     def __init__(self) -> None:
         self.by_plan: Any = None
+        self.by_lines: Any = None
         self.by_edits: Any = None

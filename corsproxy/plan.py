@@ -17,8 +17,10 @@ from corsproxy.cors.decide import Decision, Facts, Kind, Reason, decide, decide_
 from corsproxy.cors.names import FORBIDDEN_METHODS
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.forward import Forward, Request, Tunnel, forward, sent_host
+from corsproxy.meanings import Judge
 from corsproxy.problems import Problem
 from corsproxy.recall import Recall
+from corsproxy.request_layouts import Found, RequestLayouts
 from corsproxy.resilience.bucket import key_of
 from corsproxy.semantics.accept import worth_keeping
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, RequestHead, Survey, survey_request
@@ -29,7 +31,7 @@ from corsproxy.semantics.target import Target, TargetForm, parse_target
 from corsproxy.semantics.trace import is_request_id, parse_traceparent
 from corsproxy.semantics.websocket import Handshake, read_handshake
 
-__all__ = ["Connection", "Forward", "Fresh", "Plan", "Tunnel", "plan"]
+__all__ = ["Connection", "Forward", "Found", "Fresh", "Plan", "Tunnel", "layouts_of", "plan"]
 
 # A client that sends too much is not listened to any longer.
 _OVERSIZE = (problems.TARGET_TOO_LONG, problems.HEAD_TOO_LARGE, problems.BODY_TOO_LARGE)
@@ -73,10 +75,25 @@ def plan(settings: Settings, head: RequestHead, connection: Connection, fresh: F
 
     Pure: same arguments, same answer. Never raises for client input. What `plan_anew` says, sooner where it was asked alike before.
     """
-    recall: Recall | None = settings.kept.by_plan
-    if recall is None:
-        recall = settings.kept.by_plan = Recall(settings, plan_anew)
+    recall: Recall = settings.kept.by_plan or _recall(settings)
     return recall.plan(head, connection, fresh)
+
+
+def layouts_of(settings: Settings, judge: Judge) -> RequestLayouts:
+    """
+    Return who finds what happens to a request whose head was not taken apart, and says the same as `plan`.
+
+    `judge` parses what is new in a head. One `settings` is asked with the same judge each time, or with one that judges alike.
+    """
+    layouts: RequestLayouts | None = settings.kept.by_lines
+    if layouts is None:
+        layouts = settings.kept.by_lines = RequestLayouts(settings, settings.kept.by_plan or _recall(settings), judge)
+    return layouts
+
+
+def _recall(settings: Settings) -> Recall:
+    recall = settings.kept.by_plan = Recall(settings, plan_anew)
+    return recall
 
 
 def plan_anew(settings: Settings, head: RequestHead, connection: Connection, fresh: Fresh) -> Plan:

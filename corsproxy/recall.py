@@ -14,10 +14,24 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from corsproxy import routes
-from corsproxy.answers import Answer, Context, Exchange
+from corsproxy.answers import Answer
 from corsproxy.config.settings import Route, Settings
 from corsproxy.forward import Forward
-from corsproxy.known import COPIED, CUT, CUT_ID, CUT_PARENT, CUT_TRACE, Client, KnownAnswer, KnownForward, Site, cut
+from corsproxy.known import (
+    COPIED,
+    CUT,
+    CUT_ID,
+    CUT_PARENT,
+    CUT_TRACE,
+    Client,
+    Copied,
+    KnownAnswer,
+    KnownForward,
+    Recalled,
+    Site,
+    cut,
+    opening_of,
+)
 from corsproxy.memo import Memo, Sights
 from corsproxy.resilience.bucket import key_of
 from corsproxy.semantics.accept import MAX_BYTES as MAX_ACCEPT_BYTES
@@ -38,9 +52,9 @@ from corsproxy.semantics.acts import (
 )
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, FieldLine, RequestHead, serialize
 from corsproxy.semantics.forwarded import Hop, forwarded_lines, read_client
-from corsproxy.semantics.framing import MAX_LENGTH_DIGITS, Body, BodyKind
+from corsproxy.semantics.framing import is_plain_length
 from corsproxy.semantics.target import has_one_form
-from corsproxy.semantics.trace import is_request_id, parse_traceparent
+from corsproxy.semantics.trace import is_request_id
 
 if TYPE_CHECKING:
     from corsproxy.plan import Connection, Fresh, Plan
@@ -75,46 +89,46 @@ class Recall:
         self._settings = settings
         self._anew = anew
         forwarding, limits = settings.forwarding, settings.limits
-        self._trusts = forwarding.trusts if forwarding.trusted else None
-        self._names = RequestNames(forwarding.request_id_header, forwarding.ids, trusted=False)
-        self._trusted_names = RequestNames(forwarding.request_id_header, forwarding.ids, trusted=True)
+        self.trusts = forwarding.trusts if forwarding.trusted else None
+        self.names = RequestNames(forwarding.request_id_header, forwarding.ids, trusted=False)
+        self.trusted_names = RequestNames(forwarding.request_id_header, forwarding.ids, trusted=True)
         self._id_header = forwarding.request_id_header
-        self._passes_id = forwarding.request_id_header.lower() == DEFAULT_REQUEST_ID
+        self.passes_id = forwarding.request_id_header.lower() == DEFAULT_REQUEST_ID
         self._trusts_id = forwarding.trusts_request_id
         self._begins = forwarding.begins_trace
         self._rate = settings.rate_limit
         self._max_lines, self._max_head = limits.header_count, limits.request_head
-        self._max_target = limits.request_line - 12 - MAX_METHOD_BYTES
+        self.max_target = limits.request_line - 12 - MAX_METHOD_BYTES
         self._numbers = {id(route): number for number, route in enumerate(settings.routes)}
         table = settings.table
         self._anywhere = None if table.exact or table.suffixes else self._number(table.anywhere)
         only = table.anywhere[0] if len(table.anywhere) == 1 else None
         # Where one route takes everything as it is, no reading of a path leads elsewhere.
-        self._is_simple = self._anywhere is not None and only is not None and only.path == b"/" and not only.paths.base
+        self.is_simple = self._anywhere is not None and only is not None and only.path == b"/" and not only.paths.base
         self._places: Memo[bytes, _Places] = Memo(MAX_SITES)
-        self._clients: Memo[_Case, Client] = Memo(MAX_CLIENTS)
+        self.clients: Memo[_Case, Client] = Memo(MAX_CLIENTS)
         self._sites: Memo[_Case, Site] = Memo(MAX_SITES)
-        self._known: Memo[_Case, KnownForward | KnownAnswer] = Memo(MAX_DECISIONS)
+        self.known: Memo[_Case, KnownForward | KnownAnswer] = Memo(MAX_DECISIONS)
         self._sights = Sights()
 
     def plan(self, head: RequestHead, connection: "Connection", fresh: "Fresh") -> "Plan":
         """Say what happens to a request, as `plan_anew` does."""
         method, target, minor, lines = head
         read = None
-        if minor == 1 and len(target) <= self._max_target and len(lines) <= self._max_lines and _TARGET.fullmatch(target) is not None:
-            read = self._read(lines, self._names if self._trusts is None or not self._trusts(connection.peer) else self._trusted_names)
+        if minor == 1 and len(target) <= self.max_target and len(lines) <= self._max_lines and _TARGET.fullmatch(target) is not None:
+            read = self._read(lines, self.names if self.trusts is None or not self.trusts(connection.peer) else self.trusted_names)
         if read is None:
             return self._anew(self._settings, head, connection, fresh)
         _, host, length, named, parent, key, told, _, _ = read
-        number = 0 if self._is_simple else self._find(host, target)
+        number = 0 if self.is_simple else self.find_route(host, target)
         asked = (connection, number, host, *told) if told else (connection, number, host)
-        client = self._clients.young.get(asked) or self._clients.find(asked) or self._meet(asked, connection)
+        client = self.clients.young.get(asked) or self.clients.find(asked) or self._meet(asked, connection)
         if client is None:
             return self._anew(self._settings, head, connection, fresh)
         # What is copied decides by being there, or not.
         size = 0 if length is None else 1 if length == b"0" else 2
-        case = (client.site, method, size, parent is None, named != b"" and self._passes_id) + tuple(key)  # noqa: RUF005 - dearer
-        known = self._known.young.get(case) or self._known.find(case)
+        case = (client.site, method, size, parent is None, named != b"" and self.passes_id) + tuple(key)  # noqa: RUF005 - dearer
+        known = self.known.young.get(case) or self.known.find(case)
         if known is not None:
             return self._repeat(known, client, read, head, fresh) or self._anew(self._settings, head, connection, fresh)
         planned = self._anew(self._settings, head, connection, fresh)
@@ -125,8 +139,7 @@ class Recall:
     def _read(self, lines: Sequence[FieldLine], names: RequestNames) -> _Read | None:  # noqa: C901 - to call for a line costs as much as the line
         """Walk over the lines once. None for what is rare or in doubt, whatever will come of it."""
         passed, acts = names.passed, names.acts
-        # The first three places are for what stands before the lines.
-        out: list[bytes] = [b"", b"", b""]
+        out: list[bytes] = []
         key: list[bytes] = []
         told: list[bytes] = []
         accept: list[bytes] = []
@@ -161,7 +174,7 @@ class Recall:
                         note(lower)
                         note(value)
                     elif act == LENGTH:
-                        if length is not None or not _is_plain_length(value):
+                        if length is not None or not is_plain_length(value):
                             return None
                         length = value
                     elif act == ID:
@@ -170,7 +183,7 @@ class Recall:
                         has_id = True
                         if self._trusts_id and is_request_id(value):
                             named = value
-                            if self._passes_id:
+                            if self.passes_id:
                                 put(written)
                                 put(value)
                     elif act == TELL:
@@ -182,7 +195,7 @@ class Recall:
             put(value)
         return None if host is None else (out, host, length, named, parent, key, told, accept, extra)
 
-    def _find(self, host: bytes, target: bytes) -> int:
+    def find_route(self, host: bytes, target: bytes) -> int:
         """Return the number of the route, or -1 where it takes a closer look."""
         path = target.partition(b"?")[0]
         if not has_one_form(path):
@@ -218,47 +231,31 @@ class Recall:
             site = Site(route)
             self._sites.put(seen, site)
         client = Client(facts.address, serialize(lines), site)
-        self._clients.put(asked, client)
+        self.clients.put(asked, client)
         return client
 
     def _repeat(self, known: KnownForward | KnownAnswer, client: Client, read: _Read, head: RequestHead, fresh: "Fresh") -> "Plan | None":
         """Make the plan of a known decision; None where a limit takes a closer look."""
-        out, _, length, named, parent, _, _, accept, extra = read
-        old, site = known.context, client.site
-        trace = begins = b""
-        if parent is not None:
-            found = parse_traceparent((parent,))
-            trace = found.trace_id if found else b""
-        elif self._begins:
-            trace, begins = fresh.trace_id, fresh.parent_id
-        name, kept = named or fresh.request_id, named != b"" and self._passes_id
+        passed, _, length, named, parent, _, _, accept, extra = read
+        site = client.site
         counted = b"" if self._rate is None else key_of(self._rate, client.address, head.lines)
-        exchange = _new(Exchange, (name, self._id_header, kept, trace, begins, client.address, counted) + known.tail)  # noqa: RUF005 - dearer
-        context = Context(
-            old.method, 1, old.persistent, old.route, old.cors, old.decision, old.trailers, exchange, old.sent_host, accept or ()
-        )
-        if isinstance(known, KnownAnswer):
-            return Answer(context, known.status, known.head, b"", False, None, known.reason)
-        if site.sifts:
-            extra += sum(map(len, out))
-            out = site.sift(out)
-        out[0], out[1], out[2] = known.start, site.cut(head.target) if site.stripped else head.target, known.host
-        out += (known.before, client.lines, known.between)
-        if known.behind_id is not None:
-            out += (name, known.behind_id)
-        if known.behind_trace is not None:
-            out += (trace, known.behind_trace, begins, known.behind_parent)
-        body = known.body
-        if length is not None:
-            body = _new(Body, (BodyKind.LENGTH, int(length)))
-            if known.body_limit is not None and body.length > known.body_limit:
-                return None
-            out += (length, known.behind_length)
-        written = b"".join(out)
-        # All that came is in the head, or counted; where that is near the limit, it is counted exactly.
-        if len(written) + extra + site.margin > self._max_head:
+        if site.sifts and isinstance(known, KnownForward):
+            extra += sum(map(len, passed))
+            passed = site.sift(passed)
+        copied = Copied(named, parent, length, accept or (), counted)
+        if length is not None and not self.allows(known, length):
             return None
-        return Forward(context, site.route, written, body, known.body_limit, known.head_limit, known.reuse_upstream)
+        recalled = Recalled(known, client, copied, self._id_header, begins=self._begins and parent is None)
+        found = recalled.plan(fresh, opening_of(known, client, head.target, b"".join(passed)))
+        # All that came is in the head, or counted; where that is near the limit, it is counted exactly.
+        if isinstance(found, Forward) and len(found.head) + extra + site.margin > self._max_head:
+            return None
+        return found
+
+    @staticmethod
+    def allows(known: KnownForward | KnownAnswer, length: bytes) -> bool:
+        """Tell whether a request may have so much content."""
+        return not isinstance(known, KnownForward) or known.body_limit is None or int(length) <= known.body_limit
 
     def _learn(self, case: _Case, client: Client, read: _Read, asked: "tuple[RequestHead, Connection, Fresh]", planned: "Plan") -> None:
         """Remember a decision, if it can be: cut at what is copied, it has to give back the plan that was made anew."""
@@ -275,12 +272,7 @@ class Recall:
         elif type(probe) is Forward:
             known = cut(probe, client, read[2])
         if known is not None and self._repeat(known, client, read, head, fresh) == planned:
-            self._known.put(case, known)
-
-
-def _is_plain_length(value: bytes) -> bool:
-    """Tell whether a length is written as we would write it."""
-    return value.isdigit() and len(value) <= MAX_LENGTH_DIGITS and (value[:1] != b"0" or value == b"0")
+            self.known.put(case, known)
 
 
 def _bytes_of(case: _Case) -> int:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from corsproxy.answers import Context
 from corsproxy.cors.decide import Decision
+from corsproxy.known import Recalled
 from corsproxy.problems import Problem
 from corsproxy.rewrite import Notice
 from corsproxy.semantics.fields import ResponseHead
@@ -14,14 +15,15 @@ from corsproxy.semantics.fields import ResponseHead
 MAX_USER_AGENT: Final = 256
 
 
-@dataclass(slots=True)
+# Neither slots nor a constructor for each field: most fields of most records are as they are by default, and one is made for each exchange.
+@dataclass(init=False)
 class ExchangeRecord:
     """
     One exchange. Times are in seconds of `time.perf_counter` but `time`, which is since the epoch.
 
     `target` is raw, with its query. `status` is what the client got (0: nothing). `received` and `sent` count body
     bytes from and to the client; `notices` are worth a line in the log, once; `reads_until_close`: only the connection's end tells the client that the body is complete. `failure` is a sentence for the operator: it may name addresses, never secrets.
-    `context` is what the plan found out; None if there was none. `placed` is when there was a place in the pool of the upstream, `connected` when there was a
+    `recalled` is what a plan from memory was made of. `placed` is when there was a place in the pool of the upstream, `connected` when there was a
     connection. `is_tls` tells of the client's connection; `span` is what tracing holds of it until it has ended, and `span_id` names it, where spans are sent. `on_head`
     is told of the upstream's final head, where somebody has asked for it.
     """
@@ -33,7 +35,7 @@ class ExchangeRecord:
     client: str
     status: int = 0
     decision: Decision | None = None
-    context: Context | None = None
+    _context: Context | None = None
     reason: str = ""
     problem: Problem | None = None
     failure: str = ""
@@ -55,6 +57,28 @@ class ExchangeRecord:
     span_id: str = ""
     span: Any = None
     on_head: Callable[[ResponseHead], None] | None = None
+    recalled: Recalled | None = None
+
+    def __init__(self, time: float, started: float, method: bytes, target: bytes, client: str, **others: Any) -> None:
+        self.time = time
+        self.started = started
+        self.method = method
+        self.target = target
+        self.client = client
+        if others:
+            for name, value in others.items():
+                setattr(self, name, value)
+
+    @property
+    def context(self) -> Context | None:
+        """What the plan found out. Of a request that was recalled, it is put together when somebody asks for it."""
+        if self._context is None and self.recalled is not None:
+            self._context = self.recalled.context(self.request_id.encode("ascii"))
+        return self._context
+
+    @context.setter
+    def context(self, context: Context | None) -> None:
+        self._context = context
 
     @property
     def is_tunnel(self) -> bool:

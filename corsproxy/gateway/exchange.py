@@ -13,12 +13,13 @@ from corsproxy import edits, problems
 from corsproxy.answers import Answer, Context, problem_answer
 from corsproxy.config.settings import Settings
 from corsproxy.config.upstreams import Upstream
-from corsproxy.edits import Received
+from corsproxy.edits import Prepared, Received
 from corsproxy.gateway._aiohttp import ClientConnection
 from corsproxy.gateway.pool import UpstreamPool
 from corsproxy.gateway.rate import RateGate
 from corsproxy.gateway.tunnel import End
 from corsproxy.gateway.upstream import UpstreamConnection
+from corsproxy.meanings import Judge
 from corsproxy.plan import Forward, Fresh
 from corsproxy.problems import Problem, Stage
 from corsproxy.record import ExchangeRecord
@@ -49,16 +50,17 @@ class Tracer(Protocol):
 
 
 class House(Protocol):
-    """The gateway, as far as every lane knows it. `tracer` is None where no spans are made."""
+    """
+    The gateway, as far as every lane knows it. `tracer` is None where no spans are made; `in_flight` counts exchanges, the one that asks
+    included, and more than `most_in_flight` there may not be.
+    """
 
     settings: Settings
     rate: RateGate
     closes_connections: bool
+    in_flight: int
+    most_in_flight: int
     tracer: Tracer | None
-
-    @property
-    def is_overloaded(self) -> bool:
-        """Whether more exchanges are in flight than may be; the one that asks is counted."""
 
     def date(self) -> bytes:
         """Return the HTTP-date of this second."""
@@ -91,7 +93,7 @@ def record_connection(record: ExchangeRecord, connection: UpstreamConnection, *,
 
 def admit(house: House, planned: Forward) -> Answer | None:
     """Say why a request does not go upstream although the rules would let it; None if it may."""
-    if house.is_overloaded:
+    if house.in_flight > house.most_in_flight:
         return problem_answer(planned.context, problems.OVERLOADED, close=planned.body != NO_BODY)
     return house.rate.refuse(planned)
 
@@ -138,22 +140,26 @@ class Incoming:
         "context",
         "ended",
         "failure",
+        "head",
         "interims",
         "keep_alive",
+        "needs_head",
         "problem",
         "queued",
         "received",
         "trailers",
     )
 
-    def __init__(self, context: Context, connection: UpstreamConnection) -> None:
-        self.expect(context, connection)
+    def __init__(self, context: Context, connection: UpstreamConnection, *, needs_head: bool) -> None:
+        self.expect(context, connection, needs_head=needs_head)
 
-    def expect(self, context: Context, connection: UpstreamConnection) -> None:
-        """Wait for the response to one attempt."""
+    def expect(self, context: Context, connection: UpstreamConnection, *, needs_head: bool) -> None:
+        """Wait for the response to one attempt. `needs_head`: somebody wants to see its head taken apart."""
         self.context = context
         self.connection = connection
+        self.needs_head = needs_head
         self.received: Received | None = None
+        self.head: ResponseHead | None = None
         self.interims: list[ResponseHead] = []
         self.chunks: list[bytes] = []
         self.queued = 0
@@ -165,8 +171,7 @@ class Incoming:
 
     def forget(self) -> None:
         """Keep nothing of what was: it holds settings that may be no longer in force, and their pools."""
-        self.context = _NOBODYS
-        self.connection = self.received = self.problem = None  # type: ignore[assignment]
+        self.expect(_NOBODYS, None, needs_head=False)  # type: ignore[arg-type]
 
     # --- what the upstream connection says ---
 
@@ -176,8 +181,25 @@ class Incoming:
         if isinstance(received, Refusal):
             self.problem, self.failure = received.problem, f"the answer's head is refused: {received.reason}"
             return None
-        self.received = received
+        self.received, self.head = received, head
         return received
+
+    def on_lines(self, raw: bytes, judge: Judge) -> Prepared | None:
+        """Judge the final head by its lines, if they are known."""
+        alike = None if self.needs_head else edits.alike(self.context)
+        prepared = alike.recall(raw, judge) if alike is not None else None
+        if prepared is not None:
+            self.received = prepared.received(self.context.exchange.request_id)
+        return prepared
+
+    def on_whole(self, content: bytes) -> None:
+        """Take a whole body at once, and the end."""
+        if content:
+            # However much it is, no more comes; and the connection is somebody else's already.
+            self.chunks.append(content)
+            self.queued += len(content)
+        self.on_end()
+        self.on_flush()
 
     def on_interim(self, head: ResponseHead) -> None:
         """Queue a 1xx response."""
@@ -194,6 +216,10 @@ class Incoming:
         self.queued += len(data)
         if self.queued >= HIGH_WATER_BYTES:
             self.connection.pause_reading()
+
+    def on_flush(self) -> None:
+        """Act on what came; each lane does in its own way."""
+        raise NotImplementedError
 
     def on_trailers(self, lines: list[FieldLine]) -> None:
         """Keep the trailer section."""
@@ -225,10 +251,10 @@ class Incoming:
             # If it fails, nothing has been said to the client yet.
             pieces.append(edits.render(context, received, date, close=close))
             self.keep_alive = edits.keeps_connection(context, received, close=close)
-            record.status, record.head = received.head.status, time.perf_counter()
+            record.status, record.head = received.status, time.perf_counter()
             record.notices = received.notices
-            if record.on_head is not None:
-                record.on_head(received.head)
+            if record.on_head is not None and self.head is not None:
+                record.on_head(self.head)
             record.reads_until_close = received.client_body.kind is BodyKind.UNTIL_CLOSE
         if self.chunks:
             chunks, self.chunks, self.queued = self.chunks, [], 0

@@ -7,35 +7,45 @@ says why no request can mean one thing to this lane and another to the upstream.
 """
 
 import asyncio
+import logging
+from collections.abc import Callable
 from typing import Final, Protocol
 
-import httptools
-
 from corsproxy import problems
+from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway._aiohttp import ClientConnection
 from corsproxy.gateway.chunked import ChunkedBody
 from corsproxy.gateway.exchange import HIGH_WATER_BYTES, House
 from corsproxy.gateway.express_exchange import ExpressExchange
-from corsproxy.gateway.plain import HEAD_END, PlainHeads
+from corsproxy.gateway.known_exchange import KnownExchange
+from corsproxy.gateway.last_head import LastHead
+from corsproxy.gateway.plain import HEAD_END, PlainHeads, Probe
+from corsproxy.gateway.pool import UpstreamPool
+from corsproxy.plan import Found
+from corsproxy.request_layouts import RequestLayouts
 from corsproxy.semantics.fields import RequestHead
+
+_log = logging.getLogger("corsproxy")
 
 # What is received behind a request that is still being served: from here on, no more is read.
 _MAX_HELD_BYTES: Final = 64 * 1024
+# How long an idle connection remembers its last head.
+_FORGETTING_S: Final = 5.0
 
 
 class ExpressHouse(House, Protocol):
-    """The gateway, as this lane knows it. `heads` reads for all connections; `express_exchanges` counts."""
+    """
+    The gateway, as this lane knows it. `heads` reads for all connections; `express_exchanges` counts. `next_id` makes a request's id, and
+    `last_pool` is an upstream's that was asked for last.
+    """
 
     draining: bool
+    next_id: Callable[[], bytes]
+    last_pool: tuple[Upstream | None, UpstreamPool | None]
     heads: PlainHeads
+    layouts: RequestLayouts
     express_exchanges: int
 
-
-class _Deaf:
-    """Nobody: a parser with this only says whether it has met a fault."""
-
-
-_DEAF: Final = _Deaf()
 
 # What a connection is about.
 _READING: Final = 0  # a head is awaited, or has come in part
@@ -59,6 +69,8 @@ class ExpressLane:
         "_idle_since",
         "_is_paused",
         "_is_taking",
+        "_known",
+        "_last",
         "_linger",
         "_loop",
         "_probe",
@@ -77,13 +89,15 @@ class ExpressLane:
         self.body_fault = ""
         self._loop = loop
         self._exchange = ExpressExchange(house, self, loop)
+        self._known = KnownExchange(house, self, self._exchange)
         self._state = _READING
         self._idle_since = loop.time()
+        self._last = LastHead()
         # The part of a head that has come, or what came behind a request.
         self._held = b""
         # How much of a part of a head the probe has seen.
         self._fed = 0
-        self._probe: httptools.HttpRequestParser | None = None
+        self._probe: Probe | None = None
         self._remaining = 0
         self._chunked: ChunkedBody | None = None
         self._is_paused = False
@@ -97,13 +111,31 @@ class ExpressLane:
     def on_data(self, data: bytes) -> None:
         """Take bytes of the client."""
         if self._state == _READING and not self.connection.blocked_since:
-            self._take_heads(self._held + data if self._held else data)
-        elif self._state == _BUSY:
+            house = self.house
+            found = None if self._held else self._last.find(data, house.settings, self.connection.peer)
+            if found is None:
+                self._take_heads(self._held + data if self._held else data)
+            elif len(data) - self._last.size != found.recalled.length:
+                self._take_again(found, data)
+            else:
+                house.express_exchanges += 1
+                self._state = _BUSY
+                self.connection.exchanges += 1
+                content = data[self._last.size :]
+                if not self._known.start(found, content):
+                    self.content = [content] if content else []
+                    self._exchange.start_found(found)
+        else:
+            self._take_later(data)
+
+    def _take_later(self, data: bytes) -> None:
+        """Take what does not begin a request whose turn has come."""
+        if self._state == _BUSY:
             behind = self._take_body(data)
             if behind and not self.may_be_misread:
                 self._hold(behind)
             if self.content or self.has_body_ended or self.body_fault:
-                self._exchange.on_content()
+                self._current().on_content()
         elif self._state == _LINGERING:
             self._take_body(data)
             self.content.clear()
@@ -115,11 +147,11 @@ class ExpressLane:
 
     def on_blocked(self) -> None:
         """Take note that the client reads slower than we write."""
-        self._exchange.on_client_blocked()
+        self._current().on_client_blocked()
 
     def on_writable(self) -> None:
         """Take note that it has caught up."""
-        self._exchange.on_client_writable()
+        self._current().on_client_writable()
         self._go_on()
 
     def on_lost(self) -> None:
@@ -128,11 +160,11 @@ class ExpressLane:
         self._held = b""
         if self._linger is not None:
             self._linger.cancel()
-        self._exchange.on_client_lost()
+        self._current().on_client_lost()
 
     def cancel(self) -> None:
         """Give the exchange in flight up, as if the client had left."""
-        self._exchange.cancel()
+        self._current().cancel()
 
     def expire(self, now: float) -> None:
         """Look at the deadlines that are this lane's to keep. `now` is the loop's clock."""
@@ -141,8 +173,12 @@ class ExpressLane:
             if not self._is_paused:
                 self._exchange.expire(now)
             return
-        is_idle = self._state == _READING and not self._held and not connection.blocked_since
-        if is_idle and now - self._idle_since > connection.keepalive_timeout:
+        if self._state != _READING or self._held or connection.blocked_since:
+            return
+        idle_s = now - self._idle_since
+        if idle_s > _FORGETTING_S:
+            self._last.forget()
+        if idle_s > connection.keepalive_timeout:
             self._state = _DONE
             connection.close_if_idle()
 
@@ -166,15 +202,21 @@ class ExpressLane:
                 self._hold_part(data)
                 break
             size = end + len(HEAD_END)
-            head = house.heads.read(data if size == len(data) else data[:size])
-            if head is None or not self._begin_body(data, size):
-                self._hand_over(data)
-                break
+            found = head = None
+            if house.tracer is None and size <= house.heads.max_bytes:
+                found = self._last.learn(data, size, house.layouts, house.settings, self.connection.peer)
+            if found is not None:
+                self._remaining, self._chunked = found.recalled.length, None
+            else:
+                head = house.heads.read(data if size == len(data) else data[:size])
+                if head is None or not self._begin_body(data, size):
+                    self._hand_over(data)
+                    break
             self._held, self._fed, self._probe = b"", 0, None
             self.connection.head_since = 0.0
             # Where a chunked body ended in what was read nobody knows: the connection ends with this exchange.
-            data = b"" if self._chunked is not None else self._take_body(data[size:])
-            self._begin(head)
+            data = b"" if self._chunked is not None or size == len(data) else self._take_body(data[size:])
+            self._begin(found, head)
             if self._state != _READING or self.connection.blocked_since:
                 if data and self._state in (_READING, _BUSY):
                     self._hold(data)
@@ -190,11 +232,31 @@ class ExpressLane:
             self._take_body(data[size:])
         return not self.body_fault
 
-    def _begin(self, head: RequestHead) -> None:
+    def _take_again(self, found: Found, data: bytes) -> None:
+        """Take a request that was found by the last one, and what came behind its head."""
+        self._remaining = found.recalled.length
+        behind = self._take_body(data[self._last.size :])
+        if behind:
+            self._hold(behind)
+        self._begin(found, None)
+
+    def _begin(self, found: Found | None, head: RequestHead | None) -> None:
+        """Serve a request that is known, or whose head was taken apart."""
         self.house.express_exchanges += 1
         self._state = _BUSY
         self.connection.exchanges += 1
-        self._exchange.start(head)
+        if found is not None:
+            # Taken before: an answer at once may bring the next request's.
+            pieces = self.take_content()
+            if self._remaining or not self._known.start(found, b"".join(pieces)):
+                self.content = pieces
+                self._exchange.start_found(found)
+        elif head is not None:
+            self._exchange.start(head)
+
+    def _current(self) -> ExpressExchange:
+        """Return who has to do with whatever is out of the ordinary."""
+        return self._exchange if self._known.record is None else self._known.hand_over()
 
     def _hold_part(self, data: bytes) -> None:
         """Keep the part of a head that has come, unless it is too long to be plain, or broken already."""
@@ -202,10 +264,8 @@ class ExpressLane:
             self._hand_over(data)
             return
         if self._probe is None:
-            self._probe = httptools.HttpRequestParser(_DEAF)
-        try:
-            self._probe.feed_data(data[self._fed :])
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._probe = Probe(self.house.heads)
+        if not self._probe.feed(data[self._fed :]):
             self._hand_over(data)
             return
         self._held, self._fed = data, len(data)
@@ -288,14 +348,22 @@ class ExpressLane:
 
     # --- the end of an exchange ---
 
+    def end_known(self) -> None:
+        """Go on to the next request: all of this one came, and its answer is written."""
+        self._state = _READING
+        self._idle_since = self._loop.time()
+        if (self._held or self._is_paused) and not self._is_taking:
+            self._go_on()
+
     def end_exchange(self, *, keep_alive: bool, is_cut: bool) -> None:
         """Go on to the next request, or end the connection; `is_cut`: that has been seen to."""
         connection = self.connection
-        self.content = []
+        if self.content:
+            self.content = []
         if keep_alive and self.has_body_ended:
             self._state, self._chunked = _READING, None
             self._idle_since = self._loop.time()
-            if not self._is_taking:
+            if not self._is_taking and (self._held or self._is_paused):
                 self._go_on()
             return
         self._held = b""

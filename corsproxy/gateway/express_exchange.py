@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from corsproxy import problems
 from corsproxy.answers import Answer, Context, problem_answer
+from corsproxy.edits import Received
 from corsproxy.gateway.exchange import Incoming, admit, identify, is_too_large, is_tried_again, record_answer, record_connection
 from corsproxy.gateway.pool import UpstreamUnavailable
 from corsproxy.gateway.tunnel import break_off
 from corsproxy.gateway.upstream import UpstreamConnection
-from corsproxy.plan import Forward, plan
+from corsproxy.plan import Forward, Found, Plan, plan
 from corsproxy.problems import Problem
 from corsproxy.record import MAX_USER_AGENT, ExchangeRecord
 from corsproxy.semantics.fields import RequestHead
@@ -47,14 +48,12 @@ class ExpressExchange(Incoming):
         self._has_ended = False
         # When something of the request's body came last.
         self._stamp = 0.0
+        self.forget()
 
     def start(self, head: RequestHead) -> None:
         """Serve a request, whatever happens."""
-        house, connection = self._house, self._lane.connection
-        peer = connection.peer
-        record = self._record = ExchangeRecord(time.time(), time.perf_counter(), head.method, head.target, peer.peer)
-        record.is_tls, record.user_agent = peer.tls, house.heads.user_agent[:MAX_USER_AGENT]
-        house.enter(connection)
+        house, peer = self._house, self._lane.connection.peer
+        record = self._enter(head.method, head.target, house.heads.user_agent)
         context: Context | None = None
         try:
             if house.tracer is not None:
@@ -62,18 +61,49 @@ class ExpressExchange(Incoming):
             planned = plan(house.settings, head, peer, house.fresh())
             context = self.context = planned.context
             identify(record, context)
-            answer = planned if isinstance(planned, Answer) else admit(house, planned)
-            if answer is not None:
-                self._answer(record, answer)
-            elif isinstance(planned, Forward):
-                route = planned.route
-                connection.body_idle_timeout = route.limits.body_idle_timeout
-                record.upstream = route.upstream.url
-                self._planned = planned
-                self._attempt(record, planned)
+            self._follow(record, planned)
         except Exception as error:  # noqa: BLE001 - a mistake of ours must still be an answer
             self.context = context or Context(head.method, head.minor, persistent=False)
             self._confess(error)
+
+    def start_found(self, found: Found) -> None:
+        """Serve a request whose plan is in memory, whatever happens."""
+        record = self._enter(found.method, found.target, found.agent)
+        context: Context | None = None
+        try:
+            planned = found.plan(self._house.fresh())
+            context = self.context = planned.context
+            identify(record, context)
+            self._follow(record, planned)
+        except Exception as error:  # noqa: BLE001
+            self.context = context or Context(found.method, 1, persistent=False)
+            self._confess(error)
+
+    def take_over(self, record: ExchangeRecord, planned: Forward, connection: UpstreamConnection, received: Received | None) -> None:
+        """Go on with an exchange whose request is written upstream; `received` is what came of its answer."""
+        self._record, self._planned = record, planned
+        self.expect(planned.context, connection, needs_head=False)
+        self.received = received
+        self._has_begun = self._has_ended = True
+
+    def _enter(self, method: bytes, target: bytes, agent: bytes) -> ExchangeRecord:
+        connection = self._lane.connection
+        peer = connection.peer
+        record = self._record = ExchangeRecord(time.time(), time.perf_counter(), method, target, peer.peer)
+        record.is_tls, record.user_agent = peer.tls, agent[:MAX_USER_AGENT]
+        self._house.enter(connection)
+        return record
+
+    def _follow(self, record: ExchangeRecord, planned: Plan) -> None:
+        answer = planned if isinstance(planned, Answer) else admit(self._house, planned)
+        if answer is not None:
+            self._answer(record, answer)
+        elif isinstance(planned, Forward):
+            route = planned.route
+            self._lane.connection.body_idle_timeout = route.limits.body_idle_timeout
+            record.upstream = route.upstream.url
+            self._planned = planned
+            self._attempt(record, planned)
 
     # --- attempts ---
 
@@ -116,15 +146,8 @@ class ExpressExchange(Incoming):
 
     def _begin(self, record: ExchangeRecord, planned: Forward, connection: UpstreamConnection) -> None:
         """Write the head with whatever of the body is here already."""
-        self.expect(planned.context, connection)
-        timeouts = planned.route.timeouts
-        connection.begin(
-            self,
-            max_head_bytes=planned.head_limit,
-            response_timeout=timeouts.response,
-            idle_timeout=timeouts.idle,
-            reusable=planned.reuse_upstream,
-        )
+        self.expect(planned.context, connection, needs_head=record.on_head is not None)
+        connection.begin(self, planned)
         self._has_begun = True
         if planned.body == NO_BODY:
             self._has_ended = True
@@ -271,6 +294,13 @@ class ExpressExchange(Incoming):
             return
         break_off(lane.connection.wire, reads_until_close=record.reads_until_close)
         self._end(record, keep_alive=False, is_cut=True)
+
+    def confess(self, record: ExchangeRecord | None, error: Exception) -> None:
+        """Answer a mistake that was made elsewhere in an exchange; without a record, it has ended."""
+        self._record, self._has_begun = record, False
+        if record is not None:
+            self.context = record.context or Context(record.method, 1, persistent=False)
+        self._confess(error)
 
     def _confess(self, error: BaseException) -> None:
         """Answer a mistake of ours."""

@@ -2,26 +2,33 @@
 
 import secrets
 import time
+from collections.abc import Callable
+from itertools import count
+from typing import Final
 
 from corsproxy.plan import Fresh
 from corsproxy.semantics.dates import http_date
 
+_new: Final = tuple.__new__
+
 
 class Mint:
-    """Makes ids. Request ids are unique, and no secret: a random start and a count."""
+    """
+    Makes ids, of traces too where one `begins_trace`. Request ids are unique, and no secret: a random start and a count.
+
+    `next_id` makes a request's id; it is called for nearly every exchange, so nothing of it is Python.
+    """
 
     def __init__(self) -> None:
-        self._prefix = secrets.token_hex(8).encode()
-        self._count = 0
+        self.begins_trace = False
+        self.next_id: Callable[[], bytes] = map((secrets.token_hex(8) + "%08x").encode().__mod__, count(1)).__next__
 
-    def fresh(self, *, begins_trace: bool) -> Fresh:
+    def fresh(self) -> Fresh:
         """Return the ids of one exchange."""
-        self._count += 1
-        request_id = b"%b%08x" % (self._prefix, self._count & 0xFFFFFFFF)
-        if not begins_trace:
-            return Fresh(request_id, b"", b"")
+        if not self.begins_trace:
+            return _new(Fresh, (self.next_id(), b"", b""))
         # > All bytes as zero is considered an invalid value (Trace Context 3.2.2.3); chance makes none.
-        return Fresh(request_id, secrets.token_hex(16).encode(), secrets.token_hex(8).encode())
+        return Fresh(self.next_id(), secrets.token_hex(16).encode(), secrets.token_hex(8).encode())
 
 
 class DateClock:

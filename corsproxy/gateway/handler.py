@@ -168,19 +168,13 @@ class AiohttpLane:
         client = request.protocol
         assert isinstance(client, ClientConnection)  # noqa: S101 - Front makes nothing else
         switch = self._switch(client, planned, record) if isinstance(planned, Tunnel) else None
-        relay = Relay(planned.context, connection, self._loop, switch)
+        relay = Relay(planned.context, connection, self._loop, switch, needs_head=record.on_head is not None)
         if switch is not None:
             if client.has_early_bytes:
                 connection.abort()
                 raise _AttemptFailed(problems.BAD_REQUEST, _EARLY, connection)
             client.on_early_bytes = lambda: _give_up(connection, relay, problems.BAD_REQUEST, _EARLY)
-        connection.begin(
-            relay,
-            max_head_bytes=planned.head_limit,
-            response_timeout=timeouts.response,
-            idle_timeout=timeouts.idle,
-            reusable=planned.reuse_upstream,
-        )
+        connection.begin(relay, planned)
         upload = self._start_upload(request, planned, connection, relay, record)
         try:
             return await self._download(request, planned, relay, record, upload)

@@ -9,6 +9,7 @@ from typing import Final
 
 import httptools
 
+from corsproxy.gateway.judge import request_judge
 from corsproxy.semantics.fields import FieldLine, RequestHead
 from corsproxy.semantics.framing import parse_length
 
@@ -49,7 +50,7 @@ class PlainHeads:
     Reads whole heads, one after another, and keeps nothing from one to the next. One for all connections of a loop.
 
     After `read` has returned a head, `length` is that of its body, and `is_chunked` tells that the length will show. `marks` are those of
-    its fields, `user_agent` is the value of one, and `room` is how many trailers may follow.
+    its fields, `user_agent` is the value of one, and `room` is how many trailers may follow. `judge` reads single lines alike.
     A head has at most `max_bytes` and `max_lines`.
     """
 
@@ -59,6 +60,7 @@ class PlainHeads:
         "_spellings",
         "_target",
         "is_chunked",
+        "judge",
         "length",
         "marks",
         "max_bytes",
@@ -75,6 +77,7 @@ class PlainHeads:
         self.user_agent = b""
         self.max_bytes = 0
         self.max_lines = 0
+        self.judge = request_judge(self.mark, _NEVER)
         self._parser: httptools.HttpRequestParser | None = None
         self._lines: list[FieldLine] = []
         self._target = b""
@@ -163,3 +166,30 @@ class PlainHeads:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a field line. llhttp takes off the whitespace before a value and not that behind it."""
         self._lines.append((name, value.rstrip(b" \t") if value[-1:] in (b" ", b"\t") else value))
+
+
+class Probe:
+    """Sees the part of a head that has come."""
+
+    __slots__ = ("_heads", "_is_doubtful", "_marks", "_parser")
+
+    def __init__(self, heads: PlainHeads) -> None:
+        self._heads = heads
+        self._marks = _NEVER
+        self._is_doubtful = False
+        self._parser = httptools.HttpRequestParser(self)
+
+    def feed(self, part: bytes) -> bool:
+        """Tell whether the head may still become a plain one."""
+        try:
+            self._parser.feed_data(part)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            return False
+        return not self._is_doubtful
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Look for what no plain head has, or has two of."""
+        del value
+        mark = self._heads.mark(name)
+        self._is_doubtful = self._is_doubtful or bool(self._marks & mark)
+        self._marks |= mark

@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from typing import Final, NamedTuple, cast
 
 import aiohappyeyeballs
@@ -19,6 +19,7 @@ from corsproxy import problems
 from corsproxy.config.settings import Limits
 from corsproxy.config.upstreams import Upstream
 from corsproxy.gateway.contexts import BadTlsFile, client_context
+from corsproxy.gateway.judge import response_judge
 from corsproxy.gateway.listener import EXHAUSTED
 from corsproxy.gateway.reading import read_buffer
 from corsproxy.gateway.tls import TlsFailed, TlsStream
@@ -74,16 +75,19 @@ class UpstreamPool:
         self.is_retired = False
         self._loop = loop
         self._max_connections = upstream.pool.max_connections or limits.in_flight + limits.tunnels
+        self._idle_timeout_s = upstream.pool.idle_timeout
         self._opening = 0
+        self._has_surplus = False
         self._waiters: deque[asyncio.Future[UpstreamConnection | None]] = deque()
         # Ordered by the time of going idle: reuse takes from the end, expiry from the beginning.
-        self._idle: OrderedDict[UpstreamConnection, None] = OrderedDict()
+        self._idle: dict[UpstreamConnection, None] = {}
         self._busy: set[UpstreamConnection] = set()
         # Made at the first connection, if nobody brings one.
         self.context: ssl.SSLContext | None = None
         self._infos: _AddrInfos = []
         self._infos_until = 0.0
         self._buffer = read_buffer()
+        self._judge = response_judge()
         self.connects = 0
         self.reuses = 0
         self.unexpected = 0
@@ -118,14 +122,12 @@ class UpstreamPool:
         return connection, False
 
     def take(self) -> UpstreamConnection | None:
-        """Return an idle connection at once; None where there is none, or where others wait for one."""
-        return None if self._waiters else self.take_idle()
-
-    def take_idle(self) -> UpstreamConnection | None:
-        """Return the connection that went idle last, or None."""
-        while self._idle:
-            connection, _ = self._idle.popitem()
-            if connection.is_open and self._loop.time() - connection.stamp < self.upstream.pool.idle_timeout:
+        """Return the connection that went idle last, at once; None where there is none, or where others wait for one."""
+        idle = self._idle
+        while idle and not self._waiters:
+            connection, _ = idle.popitem()
+            transport = connection.transport
+            if transport is not None and not transport.is_closing() and self._loop.time() - connection.stamp < self._idle_timeout_s:
                 self.reuses += 1
                 self._busy.add(connection)
                 return connection
@@ -177,6 +179,7 @@ class UpstreamPool:
         self._max_connections = self.upstream.pool.max_connections or limits.in_flight + limits.tunnels
         while self._idle and (is_retired or self._taken > self._max_connections):
             self._drop_oldest()
+        self._mind_surplus()
         while self._waiters and not self._is_full():
             self._pass_place_on()
 
@@ -189,8 +192,13 @@ class UpstreamPool:
     def _is_full(self) -> bool:
         return self._taken >= self._max_connections
 
+    def _mind_surplus(self) -> None:
+        """Look whether settings in force allow fewer connections than there are."""
+        self._has_surplus = self._taken > self._max_connections
+
     def _drop_oldest(self) -> None:
-        oldest, _ = self._idle.popitem(last=False)
+        oldest = next(iter(self._idle))
+        del self._idle[oldest]
         oldest.close()
 
     async def _wait_turn(self) -> UpstreamConnection | None:
@@ -235,7 +243,7 @@ class UpstreamPool:
         loop, upstream = self._loop, self.upstream
 
         def protocol() -> UpstreamConnection:
-            return UpstreamConnection(self, loop, self._buffer)
+            return UpstreamConnection(self, loop, self._buffer, self._judge)
 
         if upstream.unix_path:
             _, connection = await loop.create_unix_connection(protocol, upstream.unix_path)
@@ -296,16 +304,14 @@ class UpstreamPool:
 
     def take_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection that may serve another request, or hand it to whoever waits first."""
-        if self._taken > self._max_connections:
-            self._busy.discard(connection)
-            connection.close()
-            return
-        turn = self._next_turn() if self._waiters else None
+        if self._has_surplus:
+            self._mind_surplus()
+        turn = self._next_turn() if self._waiters and not self._has_surplus else None
         if turn is not None:
             turn.set_result(connection)
             return
         self._busy.discard(connection)
-        if self.is_retired:
+        if self.is_retired or self._has_surplus:
             connection.close()
         else:
             self._idle[connection] = None

@@ -38,6 +38,11 @@ class RateGate:
             self._buckets = Buckets(limit, share=self._share) if limit is not None else None
 
     @property
+    def is_on(self) -> bool:
+        """Whether there is a limit."""
+        return self._buckets is not None
+
+    @property
     def keys(self) -> int:
         """How many clients are remembered."""
         return len(self._buckets) if self._buckets is not None else 0

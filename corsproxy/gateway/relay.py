@@ -27,9 +27,15 @@ class Relay(Incoming):
     """
 
     def __init__(
-        self, context: Context, connection: UpstreamConnection, loop: asyncio.AbstractEventLoop, switch: Switch | None = None
+        self,
+        context: Context,
+        connection: UpstreamConnection,
+        loop: asyncio.AbstractEventLoop,
+        switch: Switch | None = None,
+        *,
+        needs_head: bool,
     ) -> None:
-        super().__init__(context, connection)
+        super().__init__(context, connection, needs_head=needs_head)
         self.tunnel: Tunnel | None = None
         self._switch = switch
         self._loop = loop

@@ -32,7 +32,7 @@ from corsproxy.gateway.rate import RateGate
 from corsproxy.gateway.tls import ServerSide
 from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.gateway.tunnels import Tunnels
-from corsproxy.plan import Connection, Fresh
+from corsproxy.plan import Connection, layouts_of
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
 
@@ -76,12 +76,13 @@ class Gateway:
         self._is_crowded = False
         self.draining = False
         self.in_flight = 0
+        self.most_in_flight = settings.limits.in_flight
         self.express_exchanges = 0
         self.heads = PlainHeads()
         self.closes_connections = False
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
-        self._last_pool: tuple[Upstream | None, UpstreamPool | None] = (None, None)
+        self.last_pool: tuple[Upstream | None, UpstreamPool | None] = (None, None)
         self._forgotten = PoolCounts()
         self.rate = RateGate(settings.rate_limit, share=share)
         self._witness = witness
@@ -97,21 +98,19 @@ class Gateway:
         self._room = asyncio.Event()
         self._room.set()
         self._none_in_flight = asyncio.Event()
-        self._none_in_flight.set()
         self._tunnels = Tunnels(witness)
         self._sweep_interval_s = sweep_interval(settings)
         self._is_reconfigured = asyncio.Event()
         self._listeners = Listeners()
         self._sweeping: asyncio.Task[None] | None = None
         self._mint = Mint()
+        self._mint.begins_trace = settings.forwarding.begins_trace
+        self.layouts = layouts_of(settings, self.heads.judge)
+        # The ids of one exchange, and a request's alone.
+        self.fresh, self.next_id = self._mint.fresh, self._mint.next_id
         self.date = DateClock().date
 
     # --- what lanes ask ---
-
-    @property
-    def is_overloaded(self) -> bool:
-        """Whether more exchanges are in flight than may be; the one that asks is counted."""
-        return self.in_flight > self.settings.limits.in_flight
 
     @property
     def tunnels(self) -> int:
@@ -125,7 +124,7 @@ class Gateway:
 
     def pool(self, upstream: Upstream) -> UpstreamPool:
         """Return the pool of an upstream; routes with the same upstream share it."""
-        last, pool = self._last_pool
+        last, pool = self.last_pool
         if last is upstream and pool is not None:
             return pool
         pool = self.pools.get(upstream)
@@ -134,30 +133,32 @@ class Gateway:
             # An exchange that began before a reload may still have an attempt to make.
             pool.is_retired = all(route.upstream != upstream for route in self.settings.routes)
         # To compare upstreams costs more than to find a connection to one.
-        self._last_pool = (upstream, pool)
+        self.last_pool = (upstream, pool)
         return pool
-
-    def fresh(self) -> Fresh:
-        """Return the ids of one exchange."""
-        return self._mint.fresh(begins_trace=self.settings.forwarding.begins_trace)
 
     def enter(self, connection: ClientConnection) -> None:
         """Take note of an exchange that begins."""
         self._idle.pop(connection, None)
         self.in_flight += 1
-        self._none_in_flight.clear()
 
     def leave(self, connection: ClientConnection, record: ExchangeRecord) -> None:
         """Take note of an exchange that ended."""
         if connection in self._connections:
             self._idle[connection] = 0.0
-        self._end_exchange()
+        self.in_flight -= 1
+        if self.draining:
+            self._tell_idle()
         self._witness(record)
 
-    def _end_exchange(self) -> None:
-        self.in_flight -= 1
+    def _tell_idle(self) -> None:
         if not self.in_flight:
             self._none_in_flight.set()
+
+    async def _wait_idle(self) -> None:
+        """Wait until no exchange is in flight; only while draining somebody says so."""
+        while self.in_flight:
+            self._none_in_flight.clear()
+            await self._none_in_flight.wait()
 
     def handshake(self, record: ExchangeRecord) -> AbstractContextManager[None]:
         """Count a handshake among the tunnels; one that becomes a tunnel is counted until that ends."""
@@ -166,7 +167,8 @@ class Gateway:
     def open_tunnel(self, client: ClientConnection, upstream: asyncio.Transport, idle_timeout: float, record: ExchangeRecord) -> Tunnel:
         """Join a client's connection to an upstream's. The exchange is none any more; its record is told when both are gone."""
         tunnel = self._tunnels.join(client, upstream, idle_timeout, record)
-        self._end_exchange()
+        self.in_flight -= 1
+        self._tell_idle()
         return tunnel
 
     # --- what operators ask ---
@@ -265,6 +267,9 @@ class Gateway:
             for connection in tuple(self._connections):
                 connection.forget_certificate()
         self.settings = settings
+        self.most_in_flight = settings.limits.in_flight
+        self._mint.begins_trace = settings.forwarding.begins_trace
+        self.layouts = layouts_of(settings, self.heads.judge)
         self.rate.reconfigure(settings.rate_limit)
         self._front.reconfigure(**front_options(settings.limits))
         bound_heads(self.heads, settings.limits)
@@ -301,7 +306,7 @@ class Gateway:
         try:
             async with asyncio.timeout(grace_s):
                 await self._hear_the_fresh()
-                await self._none_in_flight.wait()
+                await self._wait_idle()
                 await self._tunnels.wait_ended()
         except TimeoutError:
             await self._tunnels.close()
@@ -333,7 +338,7 @@ class Gateway:
             connection.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(_CANCELLATION_S):
-                await self._none_in_flight.wait()
+                await self._wait_idle()
         self._front.pre_shutdown()
         await self._front.shutdown(_SHUTDOWN_TIMEOUT_S)
         for pool in self.pools.values():
@@ -375,6 +380,6 @@ class Gateway:
             self.pool(upstream).context = context
 
     def _forget_pools(self) -> None:
-        self._last_pool = (None, None)
+        self.last_pool = (None, None)
         for upstream in [upstream for upstream, pool in self.pools.items() if pool.is_retired and pool.is_unused]:
             self._forgotten += self.pools.pop(upstream).counts

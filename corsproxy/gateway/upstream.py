@@ -6,70 +6,29 @@ response at a time, and tells its Exchange what came; it knows no policy and no 
 """
 
 import asyncio
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import httptools
 
 from corsproxy import problems
-from corsproxy.edits import Received
+from corsproxy.edits import Prepared, Received
+from corsproxy.gateway.judge import LineJudge
 from corsproxy.gateway.reading import InPieces
 from corsproxy.gateway.tls import TlsFailed
 from corsproxy.gateway.tunnel import End
+from corsproxy.gateway.upstream_neighbours import Exchange, Owner, Terms
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, ResponseHead
 from corsproxy.semantics.framing import BodyKind, Refusal
 
 _HEAD_END: Final = b"\r\n\r\n"
+# What a parser is told of a head that it did not get.
+_CHUNKED_HEAD: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _MINORS: Final = {"1.0": 0, "1.1": 1}
 # Bytes of chunk sizes, extensions and trailers that may pass beyond what honest chunks need: 16 for each, and twice its content.
 # Precedent: Go net/http/internal/chunked.go ("chunked encoding contains too much non-data").
 _MAX_CHUNK_OVERHEAD: Final = 64 * 1024
 _HONEST_CHUNK_OVERHEAD: Final = 16
-
-
-class Exchange(Protocol):
-    """
-    The other side of an upstream connection: whoever waits for the response.
-
-    `on_flush` is called once after each batch of the others, so that head and first body bytes can be written together.
-    """
-
-    def on_head(self, head: ResponseHead) -> Received | None:
-        """Judge the final head; None gives the exchange up."""
-
-    def on_interim(self, head: ResponseHead) -> None:
-        """Take a 1xx response."""
-
-    def on_switch(self, head: ResponseHead, transport: asyncio.Transport) -> End | Refusal:
-        """Judge a 101. Whoever is returned gets every byte behind it, and the connection is no longer the exchange's."""
-
-    def on_body(self, data: bytes) -> None:
-        """Take content, transfer coding undone."""
-
-    def on_trailers(self, lines: list[FieldLine]) -> None:
-        """Take the trailer section of a chunked body, just before its end."""
-
-    def on_end(self) -> None:
-        """Take note that the response is complete. The connection is no longer the exchange's."""
-
-    def on_failure(self, problem: Problem, text: str) -> None:
-        """Take note that the response will not be complete. The connection is no longer the exchange's."""
-
-    def on_flush(self) -> None:
-        """Act on what came."""
-
-    def on_writable(self) -> None:
-        """Take note that the upstream takes request bytes again."""
-
-
-class Owner(Protocol):
-    """Whoever keeps idle connections."""
-
-    def take_back(self, connection: "UpstreamConnection") -> None:
-        """Keep a connection that may serve another request."""
-
-    def forget(self, connection: "UpstreamConnection", *, unexpected: bool) -> None:
-        """Drop a connection that is gone; `unexpected`: bytes came while it was idle."""
 
 
 class UpstreamConnection(InPieces):
@@ -80,16 +39,20 @@ class UpstreamConnection(InPieces):
     `on_failure` the connection has gone back to its owner, or is closed.
     """
 
-    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop, buffer: memoryview) -> None:
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop, buffer: memoryview, judge: LineJudge) -> None:
         super().__init__(buffer)
         self._owner = owner
+        self._judge = judge
         self._loop = loop
-        self._max_head_bytes = 0
-        self._transport: asyncio.Transport | None = None
+        # There from the first exchange on.
+        self._terms: Terms
+        self._reusable = self._request_ended = self.received = self._reading_paused = False
+        self.transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._tunnel: End | None = None
         self._parser: httptools.HttpResponseParser | None = None
-        self.blocked = False
+        self.blocked = self._complete = False
+        self._is_fresh = True
         self.stamp = loop.time()
         # When its opening began, by `time.perf_counter`; its owner knows.
         self.began = 0.0
@@ -97,23 +60,29 @@ class UpstreamConnection(InPieces):
 
     # --- the request ---
 
-    def begin(self, exchange: Exchange, *, max_head_bytes: int, response_timeout: float, idle_timeout: float, reusable: bool) -> None:
-        """Take an exchange. `reusable`: the connection may serve another one after it. Timeouts in seconds."""
+    def begin(self, exchange: Exchange, terms: Terms) -> None:
+        """Take an exchange."""
         self._exchange = exchange
-        self._max_head_bytes = max_head_bytes
-        self._response_timeout = response_timeout
-        self._idle_timeout = idle_timeout
-        self._reusable = reusable
-        self._request_ended = False
-        self.received = False
-        self._reading_paused = False
-        self._begin_response()
+        self._terms = terms
+        self._reusable = terms.reuse_upstream
+        self._request_ended = self.received = self._reading_paused = False
         self.stamp = self._loop.time()
+
+    def send(self, exchange: Exchange, terms: Terms, request: bytes) -> None:
+        """Take an exchange whose request is complete."""
+        self._exchange = exchange
+        self._terms = terms
+        self._reusable = terms.reuse_upstream
+        self._request_ended = True
+        self.received = self._reading_paused = False
+        self.stamp = self._loop.time()
+        if self.transport is not None:
+            self.transport.write(request)
 
     def write(self, data: bytes) -> None:
         """Send request bytes. Watch `blocked`: while it is true, more would only fill memory."""
-        if self._transport is not None:
-            self._transport.write(data)
+        if self.transport is not None:
+            self.transport.write(data)
 
     def end_request(self) -> None:
         """Say that the request is complete: from now on the upstream owes an answer."""
@@ -122,54 +91,54 @@ class UpstreamConnection(InPieces):
 
     def pause_reading(self) -> None:
         """Stop reading the response until `resume_reading`."""
-        if not self._reading_paused and self._transport is not None:
+        if not self._reading_paused and self.transport is not None:
             self._reading_paused = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read on."""
-        if self._reading_paused and self._transport is not None:
+        if self._reading_paused and self.transport is not None:
             self._reading_paused = False
             self.stamp = self._loop.time()
-            self._transport.resume_reading()
+            self.transport.resume_reading()
 
     def abort(self) -> None:
         """Give the exchange up without a word to it, and close."""
         self._exchange = None
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     def close(self) -> None:
         """Close an idle connection."""
-        if self._transport is not None:
-            self._transport.close()
+        if self.transport is not None:
+            self.transport.close()
 
     @property
     def is_open(self) -> bool:
         """Whether bytes can still be written."""
-        return self._transport is not None and not self._transport.is_closing()
+        return self.transport is not None and not self.transport.is_closing()
 
     def expire(self, now: float) -> None:
         """Fail the exchange if a deadline has passed. `now` is the loop's clock."""
         if self._exchange is None or self._reading_paused:
             return
-        waited = now - self.stamp
+        waited, timeouts = now - self.stamp, self._terms.route.timeouts
         if self._body is not None or not self._request_ended:
             # While the client owes request bytes and the upstream takes them, nothing is the upstream's fault.
-            if waited > self._idle_timeout and (self._body is not None or self.blocked):
-                self._fail(problems.UPSTREAM_IDLE_TIMEOUT, f"no bytes moved for {self._idle_timeout:g} s")
-        elif waited > self._response_timeout:
-            self._fail(problems.UPSTREAM_RESPONSE_TIMEOUT, f"no answer within {self._response_timeout:g} s")
+            if waited > timeouts.idle and (self._body is not None or self.blocked):
+                self._fail(problems.UPSTREAM_IDLE_TIMEOUT, f"no bytes moved for {timeouts.idle:g} s")
+        elif waited > timeouts.response:
+            self._fail(problems.UPSTREAM_RESPONSE_TIMEOUT, f"no answer within {timeouts.response:g} s")
 
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
-        self._transport = cast("asyncio.Transport", transport)
+        self.transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell an orderly end from a cut."""
-        self._transport = None
+        self.transport = None
         self._owner.forget(self, unexpected=False)
         if self._tunnel is not None:
             self._tunnel.on_lost(exc)
@@ -210,15 +179,26 @@ class UpstreamConnection(InPieces):
     def data_received(self, data: bytes) -> None:
         """Read response bytes."""
         exchange = self._exchange
-        if self._tunnel is not None:
-            self._pass_on(data)
-            return
         if exchange is None:
-            # Whatever this is, the next request's client must not get it as its answer.
-            self._owner.forget(self, unexpected=self.is_open)
-            self.abort()
+            self._take_unasked(data)
             return
         self.received, self.stamp = True, self._loop.time()
+        if self._is_fresh:
+            # As most answers are: a head that is known, in one piece with all of the content.
+            end = data.find(_HEAD_END)
+            size = end + len(_HEAD_END)
+            found = exchange.on_lines(data[:end], self._judge) if end > 0 and size <= self._terms.head_limit else None
+            self._is_fresh = False
+            if found is not None:
+                data = data[size:]
+                may_go_on = found.reusable and self._reusable and self._request_ended and not self._reading_paused
+                if len(data) == found.length and may_go_on and self.is_open:
+                    self._exchange, self._is_fresh = None, True
+                    self._owner.take_back(self)
+                    exchange.on_whole(data)
+                    return
+                self._head_bytes = size
+                self._begin_known_body(found)
         try:
             while data and not self._complete and self._exchange is exchange:
                 data = self._read_head(data) if self._body is None else self._read_body(exchange, data)
@@ -233,6 +213,14 @@ class UpstreamConnection(InPieces):
             self._finish()
         self._pass_on(data)
         exchange.on_flush()
+
+    def _take_unasked(self, data: bytes) -> None:
+        """Take what no exchange waits for: a tunnel's bytes, or whatever else it is; the next request's client must not get it as its answer."""
+        if self._tunnel is not None:
+            self._pass_on(data)
+        else:
+            self._owner.forget(self, unexpected=self.is_open)
+            self.abort()
 
     def _pass_on(self, data: bytes) -> None:
         """Hand bytes to the tunnel, if there is one."""
@@ -249,6 +237,8 @@ class UpstreamConnection(InPieces):
         self._overhead = 0
         self._complete = False
         self._stray = False
+        # Nothing of an answer has come.
+        self._is_fresh = True
         self._head: ResponseHead | None = None
         self._begin_head()
 
@@ -263,8 +253,8 @@ class UpstreamConnection(InPieces):
         end = window.find(_HEAD_END)
         taken = data if end < 0 else data[: end + len(_HEAD_END) - len(self._tail)]
         self._head_bytes += len(taken)
-        if self._head_bytes > self._max_head_bytes:
-            self._fail(problems.UPSTREAM_BAD_HEAD, f"the answer's head is over {self._max_head_bytes} bytes")
+        if self._head_bytes > self._terms.head_limit:
+            self._fail(problems.UPSTREAM_BAD_HEAD, f"the answer's head is over {self._terms.head_limit} bytes")
             return b""
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
@@ -299,7 +289,16 @@ class UpstreamConnection(InPieces):
         received = exchange.on_head(head)
         if received is None:
             self.abort()
-            return
+        else:
+            self._begin_body(received)
+
+    def _begin_known_body(self, found: Prepared) -> None:
+        if found.body.kind is BodyKind.CHUNKED:
+            self._parser = httptools.HttpResponseParser(self)
+            self._parser.feed_data(_CHUNKED_HEAD)
+        self._begin_body(found)
+
+    def _begin_body(self, received: Received | Prepared) -> None:
         self._reusable = self._reusable and received.reusable
         kind = received.body.kind
         self._body = kind
@@ -313,9 +312,9 @@ class UpstreamConnection(InPieces):
             self._complete = True
 
     def _switch(self, exchange: Exchange, head: ResponseHead) -> None:
-        if self._transport is None:
+        if self.transport is None:
             return
-        found = exchange.on_switch(head, self._transport)
+        found = exchange.on_switch(head, self.transport)
         if isinstance(found, Refusal):
             self._fail(found.problem, f"status 101 is refused: {found.reason}")
         else:
@@ -383,9 +382,10 @@ class UpstreamConnection(InPieces):
         if self._request_ended and self._reusable and not self._stray and self.is_open:
             self.resume_reading()
             self.stamp = self._loop.time()
+            self._begin_response()
             self._owner.take_back(self)
-        elif self._transport is not None:
-            self._transport.abort()
+        elif self.transport is not None:
+            self.transport.abort()
         exchange.on_end()
 
     def _fail(self, problem: Problem, text: str) -> None:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, Final
 
 from corsproxy.config.settings import Settings
-from corsproxy.observe.entry import FINE, MAX_TARGET_BYTES, Entry, Outcome, entry_of, is_fine, reason_of
+from corsproxy.observe.entry import MAX_TARGET_BYTES, Entry, Outcome, entry_of, is_fine, reason_of
 from corsproxy.record import ExchangeRecord
 
 SIZE: Final = 500
@@ -114,15 +114,15 @@ class Ring:
             record = replace(record, target=record.target[: MAX_TARGET_BYTES + 1])
         kept = (number, record)
         self._recent.append(kept)
-        decision, context = record.decision, record.context
-        if (
-            record.problem is None
-            and (decision is None or decision.reason in FINE)
-            and (context is None or not context.exchange.has_cookie or is_fine(record))
-        ):
-            bad, reason = 0, decision.reason if decision is not None else record.reason
-        else:
-            bad, reason = 1, reason_of(record)
+        decision, recalled = record.decision, record.recalled
+        # What went well of what is known is the same each time.
+        told = recalled.known.told if recalled is not None and record.problem is None else None
+        if told is None:
+            told = (0 if is_fine(record) else 1, reason_of(record))
+            if recalled is not None and record.problem is None:
+                recalled.known.told = told
+        bad, reason = told
+        if bad:
             self.bad += 1
             self._bad.append(kept)
         try:

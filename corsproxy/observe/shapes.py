@@ -12,6 +12,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
+from corsproxy.answers import Exchange
 from corsproxy.cors.decide import Decision
 from corsproxy.observe import fields
 from corsproxy.observe.fields import MAX_TEXT, Value, attributes, cut, nanoseconds, text_of
@@ -35,7 +36,9 @@ def format_json(record: ExchangeRecord) -> str:
 
     What went well is put together here; the rest is rare, or folded, and is written the plain way.
     """
-    context, decision, head, connected = record.context, record.decision, record.head, record.connected
+    recalled, decision, head, connected = record.recalled, record.decision, record.head, record.connected
+    # What is written of it is the same for all that are known alike.
+    context = record.context if recalled is None else recalled.known.context
     if context is None or decision is None or record.problem is not None or record.failure or not (record.status and record.ended):
         return _json({"@timestamp": timestamp(record.time), "event.dataset": DATASET, **attributes(record)})
     exchange, target, started, placed = context.exchange, record.target, record.started, record.placed
@@ -44,22 +47,31 @@ def format_json(record: ExchangeRecord) -> str:
         durations = '%d,"corsproxy.wait_duration":%d,"corsproxy.head_duration":%d' % values  # noqa: UP031 - three times as fast
     else:
         durations = _durations(record)
-    decided = _decisions.get(id(decision))
-    if decided is None or decided[0] is not decision or decided[1] != record.reason:
-        decided = _decide(decision, record.reason)
+    said = None if recalled is None else recalled.said
+    if said is None:
+        said = _known(record, exchange, context.minor, decision)
+        if recalled is not None:
+            recalled.said = said
     return (
         f'{{"@timestamp":"{timestamp(record.time)}","event.dataset":"corsproxy.access"'
         f"{_asked(record.method, target) if len(target) <= _MAX_KEPT_BYTES else _asked.__wrapped__(record.method, target)}"
         f""","http.response.status_code":{record.status},"event.duration":{durations}"""
         f"""{f',"http.request.id":{quoted(record.request_id)}' if record.request_id else ""}"""
         f"{_trace(record) if record.trace_id else ''}"
-        f"{_client(record.client, record.user_agent[:_CUT], exchange.authority, exchange.public, context.minor, record.is_tls)}"
-        f"{decided[2]}"
-        f"{_upstream(record.upstream) if record.upstream else ''}"
+        f"{said}"
         f"""{f',"corsproxy.retries":{record.retries}' if record.retries else ""}"""
         f"""{f',"http.request.body.size":{record.received}' if record.received else ""}"""
         f"""{f',"http.response.body.size":{record.sent}}}' if record.sent else "}"}"""
     )
+
+
+def _known(record: ExchangeRecord, exchange: Exchange, minor: int, decision: Decision) -> str:
+    """Write what is the same for all requests of these bytes from this client."""
+    decided = _decisions.get(id(decision))
+    if decided is None or decided[0] is not decision or decided[1] != record.reason:
+        decided = _decide(decision, record.reason)
+    client = _client(record.client, record.user_agent[:_CUT], exchange.authority, exchange.public, minor, record.is_tls)
+    return f"{client}{decided[2]}{_upstream(record.upstream) if record.upstream else ''}"
 
 
 def format_logfmt(record: ExchangeRecord) -> str:

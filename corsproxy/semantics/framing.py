@@ -85,6 +85,11 @@ _NEVER_NOMINATED = GUARDED - {b"connection", b"keep-alive", b"proxy-connection",
 MAX_LENGTH_DIGITS: Final = 18
 
 
+def is_plain_length(value: bytes) -> bool:
+    """Tell whether a length is written as this proxy would write it."""
+    return value.isdigit() and len(value) <= MAX_LENGTH_DIGITS and (value[:1] != b"0" or value == b"0")
+
+
 def request_body(head: RequestHead, survey: Survey) -> Body | Refusal:
     """
     Say how a request's body ends, or why the request is refused.

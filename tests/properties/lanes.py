@@ -15,6 +15,7 @@ import httptools
 from aiohttp import web  # noqa: F401 - the gateway's own import, made once before anything is measured
 
 from corsproxy.config.settings import Settings
+from corsproxy.gateway.judge import response_judge
 from corsproxy.gateway.pool import UpstreamPool
 from corsproxy.gateway.server import Gateway
 from corsproxy.gateway.upstream import UpstreamConnection
@@ -325,13 +326,13 @@ async def play(lane: str, settings: Settings, script: Script, methods: list[byte
         made += 1
         return Fresh(b"%016d" % made, b"a" * 32, b"b" * 16)
 
-    gateway.fresh = fresh  # type: ignore[method-assign]
+    gateway.fresh, gateway.next_id = fresh, lambda: fresh().request_id
     gateway.date = lambda: _DATE
     upstreams: list[ScriptedUpstream] = []
     tries: dict[bytes, int] = {}
 
     async def connect(pool: UpstreamPool) -> UpstreamConnection:
-        connection = UpstreamConnection(pool, loop, memoryview(bytearray(1)))
+        connection = UpstreamConnection(pool, loop, memoryview(bytearray(1)), response_judge())
         transport = MemoryTransport(connection, loop)
         connection.connection_made(transport)
         upstreams.append(ScriptedUpstream(transport, script, tries))

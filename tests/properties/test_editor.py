@@ -13,11 +13,13 @@ from corsproxy.config.settings import Route
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.decide import Facts, decide, decide_without_cors
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
+from corsproxy.gateway.judge import response_judge
 from corsproxy.semantics.cookies import CookieRules
 from corsproxy.semantics.fields import FieldLine, ResponseHead
 from corsproxy.semantics.rules import compile_rules
 
 BOUNDED = settings(deadline=None)
+LINES = response_judge()
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 APP = "https://app.example"
 
@@ -136,15 +138,25 @@ def judge(context: Context, head: ResponseHead) -> None:
     received, right = edits.receive(context, head), edits.receive_anew(context, head)
 
     assert received == right
+    recalled = recalled_by_lines(context, head)
+    assert recalled is None or recalled == right
     if isinstance(received, edits.Received) and isinstance(right, edits.Received):
         for close in (False, True):
             assert edits.render(context, received, DATE, close=close) == edits.render(context, right, DATE, close=close)
 
 
+def recalled_by_lines(context: Context, head: ResponseHead) -> edits.Received | None:
+    """Edit the same as bytes, without the last two line ends."""
+    raw = b"\r\n".join([b"HTTP/1.%d %d %b" % (head.minor, head.status, head.reason), *(b"%b: %b" % line for line in head.lines)])
+    alike = edits.alike(context)
+    prepared = alike.recall(raw, LINES) if alike is not None else None
+    return prepared.received(context.exchange.request_id) if prepared is not None else None
+
+
 @BOUNDED
 @given(exchanges())
 def test_one_walk_says_what_is_said_line_by_line(asked: list[tuple[Context, ResponseHead]]) -> None:
-    for context, head in [*asked, *asked]:
+    for context, head in asked * 4:
         judge(context, head)
 
 
@@ -184,6 +196,15 @@ def test_what_is_common_is_done_in_one_walk(case: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(edits, "receive_anew", None)
 
     assert edits.receive(context, head) == right
+
+
+@pytest.mark.parametrize("case", sorted(COMMON.keys() - {"with cookies"}))
+def test_what_is_common_is_known_by_its_lines(case: str) -> None:
+    context, status, lines = COMMON[case]
+    for number in range(4):
+        judge(context, ResponseHead(status, b"OK", 1, [*lines, (b"X-Unique", b"%d" % number)]))
+
+    assert recalled_by_lines(context, ResponseHead(status, b"OK", 1, [*lines, (b"X-Unique", b"new")])) is not None
 
 
 def test_other_clients_get_what_is_written_line_by_line() -> None:

@@ -15,7 +15,9 @@ from corsproxy.config.settings import ForwardingSettings, HostRules, Limits, Rou
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
 from corsproxy.forward import Forward
-from corsproxy.plan import Connection, Fresh, Plan, plan, plan_anew
+from corsproxy.gateway.plain import PlainHeads
+from corsproxy.plan import Connection, Fresh, Plan, layouts_of, plan, plan_anew
+from corsproxy.record import MAX_USER_AGENT
 from corsproxy.semantics.fields import FieldLine, RequestHead
 from corsproxy.semantics.forwarded import ForwardedMode
 from corsproxy.semantics.networks import parse_network
@@ -209,12 +211,29 @@ def lines_of(name: bytes) -> st.SearchStrategy[FieldLine]:
 def judge(chosen: Settings, asked: list[tuple[RequestHead, Connection, Fresh]]) -> None:
     """Ask everything so often that all of it is remembered that can be, each time among all the others."""
     expected = [plan_anew(chosen, *one) for one in asked]
-    for _ in range(4):
+    for _ in range(6):
         for one, right in zip(asked, expected, strict=True):
             planned = plan(chosen, *one)
 
             assert type(planned) is type(right)
             assert planned == right, one
+            judge_by_lines(chosen, one, right)
+
+
+def judge_by_lines(chosen: Settings, asked: tuple[RequestHead, Connection, Fresh], right: Plan) -> None:
+    """Ask for the same as bytes: whatever is found is the same plan, of a request that the express lane would have taken."""
+    (method, target, minor, lines), connection, fresh = asked
+    raw = b"\r\n".join([b"%b %b HTTP/1.%d" % (method, target, minor), *(b"%b: %b" % line for line in lines)])
+    heads = PlainHeads()
+    heads.max_bytes, heads.max_lines = chosen.limits.request_head, chosen.limits.header_count
+    found = layouts_of(chosen, heads.judge).find(raw, connection)
+    if found is None:
+        return
+    whole = heads.read(raw + b"\r\n\r\n")
+    assert whole == asked[0], raw
+    assert found.plan(fresh) == right, raw
+    assert (found.method, found.target, found.agent) == (method, target, heads.user_agent[:MAX_USER_AGENT])
+    assert (found.recalled.length, False) == (heads.length, heads.is_chunked)
 
 
 @pytest.mark.timeout(300)
@@ -301,6 +320,19 @@ def test_what_is_common_is_remembered(case: str, monkeypatch: pytest.MonkeyPatch
     chosen, method, lines, connection = COMMON[case]
 
     assert is_remembered(chosen, RequestHead(method, b"/api/items?page=1", 1, list(lines)), connection, monkeypatch)
+
+
+@pytest.mark.parametrize("case", sorted(COMMON.keys() - {"an upload in chunks"}))
+def test_what_is_common_is_known_by_its_lines(case: str) -> None:
+    chosen, method, lines, connection = COMMON[case]
+    fresh = Fresh(b"fresh-id-1", b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7")
+    head = RequestHead(method, b"/api/items?page=1", 1, list(lines))
+    judge(chosen, [(head, connection, fresh)])
+    another = head._replace(target=b"/api/items/2", lines=[*head.lines, (b"X-Unique", b"7")])
+    judge(chosen, [(another, connection, fresh)])
+    raw = b"\r\n".join([b"%b /api/items/3 HTTP/1.1" % method, *(b"%b: %b" % line for line in head.lines), b"X-Unique: 8"])
+
+    assert layouts_of(chosen, PlainHeads().judge).find(raw, connection) is not None
 
 
 @pytest.mark.parametrize("case", COMMON)

@@ -17,7 +17,7 @@ from corsproxy.semantics.rules import compile_rules
 
 ROUTE = Route(b"/api", Upstream("http://up/v1", "up", 80, b"up", b"/v1"), CorsMode.NONE)
 CONTEXT = Context(b"POST", 1, persistent=True, exchange=Exchange(CUT_ID), sent_host=b"up")
-OUT = [b"", b"", b"", b"\r\nOrigin: ", b"https://app.example", b"\r\nX_Debug: ", b"1", b"\r\nCookie: ", b"a=1"]
+OUT = [b"\r\nOrigin: ", b"https://app.example", b"\r\nX_Debug: ", b"1", b"\r\nCookie: ", b"a=1"]
 TOLD = b"X-Forwarded-For: 192.0.2.1\r\n"
 
 
@@ -80,7 +80,7 @@ def test_what_cannot_be_told_for_certain_is_not_cut(probe: tuple[str, Forward]) 
 def test_a_site_takes_off_what_its_route_takes_off(route: Route, kept: list[bytes]) -> None:
     site = Site(route)
     for _ in range(2):
-        assert site.sift(OUT)[3::2] == kept
+        assert site.sift(OUT)[::2] == kept
     assert site.sifts == (len(kept) < 3)
 
 
@@ -98,8 +98,8 @@ def test_the_prefix_is_taken_off(target: bytes, rest: bytes) -> None:
 def test_verdicts_on_made_up_names_are_few_and_short() -> None:
     site = Site(replace(ROUTE, request_headers=compile_rules([b"X-Debug"])))
     for number in range(MAX_VERDICTS + 5):
-        site.sift([b"", b"", b"", b"\r\nx-%d: " % number, b"", b"\r\n" + b"y" * MAX_NAME_BYTES + b"%d: " % number, b""])
+        site.sift([b"\r\nx-%d: " % number, b"", b"\r\n" + b"y" * MAX_NAME_BYTES + b"%d: " % number, b""])
 
     assert len(site._verdicts) == MAX_VERDICTS
     assert max(map(len, site._verdicts)) <= MAX_NAME_BYTES + 4
-    assert site.sift([b"", b"", b"", b"\r\nX.Debug: ", b"1"]) == [b"", b"", b""]
+    assert site.sift([b"\r\nX.Debug: ", b"1"]) == []

@@ -36,7 +36,7 @@ def recall_of(settings: Settings) -> Recall:
 
 
 def decisions(settings: Settings) -> int:
-    return len(recall_of(settings)._known)
+    return len(recall_of(settings).known)
 
 
 def test_a_decision_is_kept_when_it_is_asked_for_again() -> None:
@@ -144,8 +144,8 @@ def test_made_up_values_do_not_make_memory_grow_or_drive_others_out(monkeypatch:
             )
             assert isinstance(planned, Forward)
         ask(settings, APP)
-        assert len(recall._known) <= 2 * MAX_DECISIONS
-        assert len(recall._clients) <= 2 * MAX_CLIENTS
+        assert len(recall.known) <= 2 * MAX_DECISIONS
+        assert len(recall.clients) <= 2 * MAX_CLIENTS
         assert len(recall._sites) <= 2 * MAX_SITES
     assert decisions(settings) > MAX_DECISIONS
     # The honest one is still there.

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conftest import ErrorLog
-from tests.harness import Proxy, Upstream, get, head, put, until
+from tests.harness import ORIGIN, Proxy, Upstream, get, head, ok, put, until
 
 LANE_MODULES = {"aiohttp": "corsproxy.gateway.handler", "express": "corsproxy.gateway.express_exchange"}
 
@@ -60,3 +60,36 @@ async def test_a_mistake_in_the_middle_of_an_answer_does_not_look_complete(
     assert front.records[0].problem is not None
     assert quiet_loop.lines
     quiet_loop.lines.clear()
+
+
+@pytest.mark.parametrize(
+    ("request_", "broken"),
+    [
+        (get(), "corsproxy.gateway.upstream.UpstreamConnection.send"),
+        (
+            get(b"/", b"Origin: " + ORIGIN, b"Access-Control-Request-Method: PUT", method=b"OPTIONS"),
+            "corsproxy.known.KnownAnswer.to_bytes",
+        ),
+    ],
+    ids=["get", "preflight"],
+)
+async def test_a_mistake_in_an_exchange_that_is_known_is_an_answer(
+    front: Proxy, lane: str, upstream: Upstream, quiet_loop: ErrorLog, monkeypatch: pytest.MonkeyPatch, request_: bytes, broken: str
+) -> None:
+    upstream.serve(lambda _: ok())
+    client = await front.connect()
+    for _ in range(6):
+        await client.ask(request_)
+    monkeypatch.setattr(broken, fail)
+    got = await client.ask(request_)
+
+    if lane == "express":
+        assert got.status == 500
+        records = await front.recorded(7)
+        assert (records[-1].failure, records[-1].problem and records[-1].problem.code) == ("RuntimeError('a mistake')", "CP501")
+        assert front.gateway.in_flight == 0
+        assert quiet_loop.lines
+    quiet_loop.lines.clear()
+    # Whoever asks the next time is served.
+    monkeypatch.undo()
+    assert (await client.ask(request_)).status == (200 if request_.startswith(b"GET") else 204)

@@ -39,9 +39,11 @@ def everything() -> Snapshot:
             for refused in (True, False):
                 for status in (0, 101, 200, 304, 403, 502):
                     decision = Decision(kind, reason, refused=refused)
-                    counters.add(ExchangeRecord(0, 1.0, b"GET", b"/", "", status, decision, head=1.1, ended=1.2, sent=1, received=2))
+                    counters.add(
+                        ExchangeRecord(0, 1.0, b"GET", b"/", "", status=status, decision=decision, head=1.1, ended=1.2, sent=1, received=2)
+                    )
     for problem in problems.catalogue().values():
-        counters.add(ExchangeRecord(0, 1.0, b"GET", b"/", "", problem.status, problem=problem, ended=9.0, retries=1))
+        counters.add(ExchangeRecord(0, 1.0, b"GET", b"/", "", status=problem.status, problem=problem, ended=9.0, retries=1))
     snapshot = counters.snapshot()
     rest = {
         name: {tuple("x" for _ in figure.labels): (2.0,)}
@@ -127,7 +129,7 @@ def test_a_histogram_is_cumulative_and_ends_in_its_count(accept: str) -> None:
     counters = Counters()
     for seconds in (0.001, 0.005, 0.02, 0.02, 3.0, 100.0):
         decision = Decision(Kind.ACTUAL, Reason.ORIGIN_ALLOWED, granted=True)
-        counters.add(ExchangeRecord(0, 100.0, b"GET", b"/", "", 200, decision, ended=100.0 + seconds))
+        counters.add(ExchangeRecord(0, 100.0, b"GET", b"/", "", status=200, decision=decision, ended=100.0 + seconds))
     (metric,) = [each for each in parsed(counters.snapshot(), accept) if each.name == figures.DURATION]
     buckets = {float(each.labels["le"]): each.value for each in metric.samples if each.name.endswith("_bucket")}
 
