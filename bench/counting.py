@@ -27,7 +27,7 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
 
 def record(status: int, decision: Decision, problem: problems.Problem | None = None) -> ExchangeRecord:
-    return ExchangeRecord(0, 100.0, b"GET", b"/", "", status, decision, problem=problem, ended=100.003, sent=1000)
+    return ExchangeRecord(0, 100.0, b"GET", b"/", "", status=status, decision=decision, problem=problem, ended=100.003, sent=1000)
 
 
 RECORDS = {

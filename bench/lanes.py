@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from corsproxy.app import App
 from corsproxy.config.load import load_text
+from corsproxy.gateway.judge import response_judge
 from corsproxy.gateway.pool import UpstreamPool
 from corsproxy.gateway.upstream import UpstreamConnection
 
@@ -83,7 +84,7 @@ class Lane:
 
     async def _connect(self) -> UpstreamConnection:
         (pool,) = self._gateway.pools.values()
-        self._upstream = UpstreamConnection(pool, self._loop, memoryview(bytearray(1)))
+        self._upstream = UpstreamConnection(pool, self._loop, memoryview(bytearray(1)), response_judge())
         self._upstream.connection_made(Wire())
         return self._upstream
 

@@ -26,7 +26,9 @@ def judged(settings: Settings, origin: bytes) -> ExchangeRecord:
     """Return the record of a request that a policy has judged, with all that the inspector wants to know of it."""
     head = RequestHead(b"GET", b"/orders/1?page=2", 1, [(b"Host", b"localhost:8080"), (b"Origin", origin)])
     context = plan(settings, head, Connection("192.0.2.1"), Fresh(b"1" * 16, b"1" * 32, b"1" * 16)).context
-    made = ExchangeRecord(0, 100.0, head.method, head.target, "192.0.2.1", 200, context.decision, context=context, ended=100.003)
+    made = ExchangeRecord(
+        0, 100.0, head.method, head.target, "192.0.2.1", status=200, decision=context.decision, context=context, ended=100.003
+    )
     if context.decision is not None and context.decision.refused:
         made.status, made.problem, made.reason = 403, problems.ORIGIN_REFUSED, context.decision.reason
     return made

@@ -20,10 +20,10 @@ class Bench:
     programs: Path
     upstream: int
 
-    def write(self, name: str, port: int = 0, extra: str = "") -> Path:
+    def write(self, name: str, port: int = 0, extra: str = "", **others: str) -> Path:
         """Write a file of `conf` with its marks filled in; JavaScript goes beside the modules that it needs."""
         text = (HERE / "conf" / name).read_text() + extra
-        marks = {"DIR": self.place, "PORT": port, "UPSTREAM": self.upstream, "ORIGIN": ORIGIN}
+        marks = {**others, "DIR": self.place, "PORT": port, "UPSTREAM": self.upstream, "ORIGIN": ORIGIN}
         for mark, value in marks.items():
             text = text.replace(f"@{mark}@", str(value))
         where = (self.programs / "node" if name.endswith(".js") else self.place) / name
@@ -52,6 +52,10 @@ def find(contestant: Contestant, bench: Bench) -> Path | None:
     return Path(found) if found else None
 
 
+def _nginx(log: str) -> Callable[[Bench, Path, int], Command]:
+    return lambda bench, program, port: [program, "-e", bench.place / "nginx.err", "-c", bench.write("nginx.conf", port, LOG=log)]
+
+
 def _corsproxy(extra: str) -> Callable[[Bench, Path, int], Command]:
     def command(bench: Bench, program: Path, port: int) -> Command:
         return [program, "--config", bench.write("corsproxy.yaml", port, extra)]
@@ -69,7 +73,8 @@ def _node(script: str) -> Callable[[Bench, Path, int], Command]:
 
 
 CONTESTANTS: Final = {
-    "nginx": Contestant("nginx", lambda b, program, port: [program, "-e", b.place / "nginx.err", "-c", b.write("nginx.conf", port)]),
+    "nginx": Contestant("nginx", _nginx("off")),
+    "nginx-log": Contestant("nginx", _nginx("@DIR@/access.log json buffer=64k flush=1s")),
     "haproxy": Contestant("haproxy", lambda b, program, port: [program, "-db", "-f", b.write("haproxy.cfg", port)]),
     "envoy": Contestant(
         "envoy",

@@ -11,6 +11,8 @@ from typing import Final
 from bench.side_by_side.measure import SCENARIOS, Row
 
 BASE: Final = "nginx"
+# With an access log, which is compared with nginx's.
+_LOG: Final = "-log"
 _BAR: Final = 22
 _LEFT, _RIGHT, _TOP = 150, 90, 56
 
@@ -34,7 +36,7 @@ def table(rows: Sequence[Row], scenarios: Sequence[str], rounds: int) -> str:
     names = list(dict.fromkeys(row.name for row in rows))
     units = ["s/GiB" if SCENARIOS[scenario].per_gib else "µs" for scenario in scenarios]
     lines = [
-        f"Processor time for each request, medians of {rounds} rounds, and the ratio to {BASE} in the same run. {machine()}.",
+        f"Processor time for each request, medians of {rounds} rounds, and the ratio to {BASE} in the same run, with a log to {BASE} with one. {machine()}.",
         "",
         "| | " + " | ".join(f"{scenario}, {unit}" for scenario, unit in zip(scenarios, units, strict=True)) + " | RSS, MiB |",
         "|---" * (len(scenarios) + 2) + "|",
@@ -47,7 +49,10 @@ def table(rows: Sequence[Row], scenarios: Sequence[str], rounds: int) -> str:
 
 
 def _cell(rows: Sequence[Row], name: str, scenario: str) -> str:
-    cost, base = median(rows, name, scenario), median(rows, BASE, scenario)
+    cost, base = median(rows, name, scenario), None
+    if name.endswith(_LOG) and name != BASE + _LOG:
+        base = median(rows, BASE + _LOG, scenario)
+    base = base or median(rows, BASE, scenario)
     if cost is None:
         return "-"
     shown = f"{cost:.2f}" if SCENARIOS[scenario].per_gib else f"{cost:.1f}"
