@@ -47,12 +47,12 @@ class ErrorLog(logging.Handler):
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Put the browser tests last.
+    Put the faults first, which wait in real time so that the others can fill the gaps, and the browser tests last.
 
     Playwright's synchronous interface leaves a loop running in its thread until the session ends, so no asynchronous test can
     follow it in the same process. pytest-xdist hands tests out in this order, so none does there either.
     """
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    items.sort(key=lambda item: 2 if item.get_closest_marker("browser") is not None else "faults" not in item.path.parts)
 
 
 @pytest.fixture
