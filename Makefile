@@ -5,11 +5,12 @@ JOBS ?= 2
 SOAK_MINUTES ?= 10
 SOAK_WORKERS ?= 1
 
-.PHONY: run test audit sbom packages image-test check lint types fuzz differential bench-liveness sync lock clean help soak bench profile
+.PHONY: run test browser audit sbom packages image-test check lint types fuzz differential bench-liveness sync lock clean help soak bench profile
 
 help:
 	@echo 'make run    try it: a sample API, the proxy in front of it, and a page that calls both'
 	@echo 'make test   install what the tests need, and run all of them'
+	@echo 'make browser LANE=aiohttp  the browser tests alone, on the other lane'
 	@echo 'make check  lint, formatting, types, and known vulnerabilities where a service can be asked'
 	@echo 'make packages  wheel and sdist; make sbom  what is in them (CycloneDX)'
 	@echo 'make image-test  build the container image without a Docker engine, and prove that it serves (root, Debian)'
@@ -28,6 +29,11 @@ test: .venv/.dev
 	@tools/ensure-chromium
 	@tools/ensure-deploy-tools
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+# The browser tests alone, on a lane: make browser LANE=aiohttp
+browser: .venv/.dev
+	@tools/ensure-chromium
+	CORSPROXY_TEST_LANE=$(or $(LANE),express) $(BIN)/python -m pytest -n $(JOBS) tests/browser $(PYTEST_ARGS)
 
 check: lint types audit
 

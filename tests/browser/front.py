@@ -1,7 +1,9 @@
 """A proxy on a thread of its own: playwright's synchronous interface holds the main thread's loop."""
 
 import asyncio
+import os
 import threading
+from dataclasses import replace
 from typing import Self
 
 from corsproxy.config.load import load_text
@@ -10,11 +12,14 @@ from corsproxy.config.settings import Settings
 from corsproxy.gateway.server import Gateway
 from corsproxy.record import ExchangeRecord
 
+# `make browser LANE=aiohttp` runs all browser tests on the other lane; twice in each run would take too long.
+IS_EXPRESS = os.environ.get("CORSPROXY_TEST_LANE", "express") == "express"
+
 
 def settings_of(text: str) -> Settings:
     loaded = load_text(text, "f")
     assert loaded.settings is not None, render(loaded.diagnostics)
-    return loaded.settings
+    return replace(loaded.settings, express=IS_EXPRESS)
 
 
 class Front:
