@@ -7,6 +7,7 @@ A lane decides when bytes are read and written. What is admitted, tried again, r
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from typing import Final, Protocol
 
 from corsproxy import edits, problems
@@ -127,7 +128,7 @@ def is_tried_again(planned: Forward, record: ExchangeRecord, problem: Problem, c
     return True
 
 
-class Incoming:
+class Incoming(ABC):
     """
     A response as it comes: the part of an Exchange that is the same on every lane.
 
@@ -217,9 +218,9 @@ class Incoming:
         if self.queued >= HIGH_WATER_BYTES:
             self.connection.pause_reading()
 
+    @abstractmethod
     def on_flush(self) -> None:
         """Act on what came; each lane does in its own way."""
-        raise NotImplementedError
 
     def on_trailers(self, lines: list[FieldLine]) -> None:
         """Keep the trailer section."""
