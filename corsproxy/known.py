@@ -13,7 +13,7 @@ from corsproxy.config.choices import CorsMode, OriginHeader
 from corsproxy.config.settings import Route
 from corsproxy.forward import Forward
 from corsproxy.semantics.acts import MAX_NAME_BYTES
-from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, FieldLine, serialize
+from corsproxy.semantics.fields import FieldLine, serialize
 from corsproxy.semantics.framing import Body, BodyKind
 from corsproxy.semantics.trace import parse_traceparent
 
@@ -169,9 +169,9 @@ class Recalled:
     trace, it is not, and `plan` writes it.
     """
 
-    __slots__ = ("_copied", "_id_header", "begins", "behind", "client", "known", "length", "name", "names_itself", "said", "trace")
+    __slots__ = ("_copied", "begins", "behind", "client", "known", "length", "name", "names_itself", "said", "trace")
 
-    def __init__(self, known: KnownForward | KnownAnswer, client: Client, copied: Copied, id_header: bytes, *, begins: bool) -> None:
+    def __init__(self, known: KnownForward | KnownAnswer, client: Client, copied: Copied, *, begins: bool) -> None:
         self.known = known
         self.name = copied.name
         self.trace = b""
@@ -181,7 +181,6 @@ class Recalled:
         self.length = 0
         self.client = client
         self._copied = copied
-        self._id_header = id_header
         if copied.parent is not None:
             found = parse_traceparent((copied.parent,))
             self.trace = found.trace_id if found is not None else b""
@@ -196,9 +195,10 @@ class Recalled:
     def context(self, name: bytes, trace: bytes | None = None, begins_at: bytes = b"") -> Context:
         """Return what every answer to it needs to know; `name` is the id that it goes by, `trace` and `begins_at` are of a trace that begins here."""
         known, copied = self.known, self._copied
-        kept = copied.name != b"" and self._id_header.lower() == DEFAULT_REQUEST_ID
-        own = (name, self._id_header, kept, self.trace if trace is None else trace, begins_at, self.client.address, copied.counted)
-        old, exchange = known.context, _new(Exchange, own + known.tail)
+        old = known.context
+        _, id_header, keeps_id, *_ = old.exchange
+        own = (name, id_header, keeps_id, self.trace if trace is None else trace, begins_at, self.client.address, copied.counted)
+        exchange = _new(Exchange, own + known.tail)
         return Context(
             old.method, 1, old.persistent, old.route, old.cors, old.decision, old.trailers, exchange, old.sent_host, copied.accept
         )

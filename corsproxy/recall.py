@@ -245,7 +245,7 @@ class Recall:
         copied = Copied(named, parent, length, accept or (), counted)
         if length is not None and not self.allows(known, length):
             return None
-        recalled = Recalled(known, client, copied, self._id_header, begins=self._begins and parent is None)
+        recalled = Recalled(known, client, copied, begins=self._begins and parent is None)
         found = recalled.plan(fresh, opening_of(known, client, head.target, b"".join(passed)))
         # All that came is in the head, or counted; where that is near the limit, it is counted exactly.
         if isinstance(found, Forward) and len(found.head) + extra + site.margin > self._max_head:

@@ -139,8 +139,7 @@ class RequestLayouts:
         self._recall = recall
         self._judge = judge
         forwarding, limits = settings.forwarding, settings.limits
-        self._id_header = forwarding.request_id_header
-        self._id_cut = len(self._id_header) + 2
+        self._id_cut = len(forwarding.request_id_header) + 2
         self._trusts_id = forwarding.trusts_request_id
         self._rate = settings.rate_limit
         # What a limit counts by may be any field.
@@ -206,7 +205,7 @@ class RequestLayouts:
         copied = _new(Copied, (named, parent, length, layout.accept, counted))
         if length is not None and not recall.allows(known, length):
             return None
-        recalled = Recalled(known, client, copied, self._id_header, begins=self._begins and parent is None)
+        recalled = Recalled(known, client, copied, begins=self._begins and parent is None)
         opening = opening_of(known, client, target, b"\r\n".join(pick(lines)))
         return _new(Found, (recalled, method, target, agent, opening, found))
 
