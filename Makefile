@@ -33,7 +33,7 @@ test: .venv/.dev
 # The browser tests alone, on a lane: make browser LANE=aiohttp
 browser: .venv/.dev
 	@tools/ensure-chromium
-	CORSPROXY_TEST_LANE=$(or $(LANE),express) $(BIN)/python -m pytest -n $(JOBS) tests/browser $(PYTEST_ARGS)
+	BROWSER_LANE=$(or $(LANE),express) $(BIN)/python -m pytest -n $(JOBS) tests/browser $(PYTEST_ARGS)
 
 check: lint types audit
 

@@ -13,7 +13,7 @@ from corsproxy.gateway.server import Gateway
 from corsproxy.record import ExchangeRecord
 
 # `make browser LANE=aiohttp` runs all browser tests on the other lane; twice in each run would take too long.
-IS_EXPRESS = os.environ.get("CORSPROXY_TEST_LANE", "express") == "express"
+IS_EXPRESS = os.environ.get("BROWSER_LANE", "express") == "express"
 
 
 def settings_of(text: str) -> Settings:
