@@ -9,7 +9,6 @@ from; whatever is rare or in doubt is planned anew.
 What an outsider can vary is bounded everywhere, and a decision is remembered only when it is asked for a second time.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,7 +52,7 @@ from corsproxy.semantics.acts import (
 from corsproxy.semantics.fields import DEFAULT_REQUEST_ID, FieldLine, RequestHead, serialize
 from corsproxy.semantics.forwarded import Hop, forwarded_lines, read_client
 from corsproxy.semantics.framing import is_plain_length
-from corsproxy.semantics.target import has_one_form
+from corsproxy.semantics.target import has_one_form, is_plain_target
 from corsproxy.semantics.trace import is_request_id
 
 if TYPE_CHECKING:
@@ -68,8 +67,6 @@ MAX_SITES: Final = 128
 MAX_KEY_BYTES: Final = 1024
 MAX_METHOD_BYTES: Final = 32
 
-# What llhttp lets pass in a target that begins with a slash, less the fragment that no target has.
-_TARGET: Final = re.compile(rb"/[!\"$-~]*")
 _PATH_ENDS: Final = (b"", b"/")
 _new: Final = tuple.__new__
 
@@ -115,7 +112,7 @@ class Recall:
         """Say what happens to a request, as `plan_anew` does."""
         method, target, minor, lines = head
         read = None
-        if minor == 1 and len(target) <= self.max_target and len(lines) <= self._max_lines and _TARGET.fullmatch(target) is not None:
+        if minor == 1 and len(target) <= self.max_target and len(lines) <= self._max_lines and is_plain_target(target) is not None:
             read = self._read(lines, self.names if self.trusts is None or not self.trusts(connection.peer) else self.trusted_names)
         if read is None:
             return self._anew(self._settings, head, connection, fresh)

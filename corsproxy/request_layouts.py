@@ -24,6 +24,7 @@ from corsproxy.record import MAX_USER_AGENT
 from corsproxy.resilience.bucket import key_of
 from corsproxy.semantics.accept import MAX_BYTES as MAX_ACCEPT_BYTES
 from corsproxy.semantics.acts import ACCEPT, DOUBT, HOST, ID, LENGTH, PARENT, PASS, PRESENT, READ, SETTLED, TAKE, TELL, RequestNames
+from corsproxy.semantics.target import PLAIN_TARGET
 from corsproxy.semantics.trace import is_request_id
 from corsproxy.variations import Variation
 
@@ -35,8 +36,8 @@ MAX_LAYOUTS: Final = 512
 # A layout's decisions, by method, site, and what is copied.
 MAX_FORMS: Final = 64
 
-# What llhttp lets pass of the common methods, and in a target that begins with a slash, less the fragment that no target has.
-_START: Final = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[!\"$-~]*) HTTP/1\.1").fullmatch
+# What llhttp takes for one of the common request lines.
+_START: Final = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (%b) HTTP/1\.1" % PLAIN_TARGET).fullmatch
 _READ_BY_VALUE: Final = frozenset({READ, TAKE, HOST, ACCEPT})
 _READ_BY_NAME: Final = frozenset({READ, TAKE, PRESENT, ACCEPT, TELL, ID, PARENT})
 _CODING: Final = b"transfer-encoding"

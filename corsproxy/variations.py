@@ -4,15 +4,14 @@ Heads of one client that are the same but for one place, as when it asks for one
 The rest was read before, byte for byte, and means what it meant then.
 """
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
+
+from corsproxy.semantics.target import is_plain_target
 
 if TYPE_CHECKING:
     from corsproxy.request_layouts import Found
 
-# What llhttp lets pass in a target that begins with a slash, less the fragment that no target has.
-is_target: Final = re.compile(rb"/[!\"$-~]*").fullmatch
 _new: Final = tuple.__new__
 
 
@@ -43,7 +42,7 @@ class Variation:
         if not len(self.begin) + len(self.end) < len(head) <= self._most:
             return None
         if self._is_line is None:
-            if is_target(piece) is None:
+            if is_plain_target(piece) is None:
                 return None
             target = piece
         elif not self._is_line(piece):

@@ -49,6 +49,10 @@ _AUTHORITY: Final = re.compile(rb"(?:(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+
 _MAX_AUTHORITY_BYTES: Final = 255 + len(":65535")
 # What llhttp lets pass in a target; the rest of the bytes never arrive.
 _TARGET: Final = re.compile(rb"[!-~]+")
+# A target in origin-form as llhttp lets it pass, less the fragment that no target has, and bytes outside ASCII.
+PLAIN_TARGET: Final = rb"/[!\"$-~]*"
+is_plain_target: Final = re.compile(PLAIN_TARGET).fullmatch
+
 _TRICKY: Final = re.compile(rb"[%;\\]|//|/\.")
 _MAX_DECODINGS: Final = 3
 # An honest path has a handful; each costs a walk over the path.
