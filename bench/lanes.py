@@ -56,6 +56,9 @@ class Wire(asyncio.Transport):
     def write(self, data: object) -> None:
         pass
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        pass
+
     def is_closing(self) -> bool:
         return False
 

@@ -6,8 +6,7 @@ read; with anything rare in it, `edits` does it line by line. Both say the same.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from corsproxy.answers import Context
@@ -17,8 +16,8 @@ from corsproxy.cors import respond
 from corsproxy.cors.decide import Decision
 from corsproxy.cors.policy import CorsPolicy
 from corsproxy.meanings import Judge
-from corsproxy.memo import Memo, Sights
-from corsproxy.response_layouts import LENGTH_CUT, ResponseLayouts
+from corsproxy.prepared import Alike, Prepared, Received
+from corsproxy.response_layouts import LENGTH_CUT, ResponseLayout, ResponseLayouts
 from corsproxy.rewrite import Notice, rewrite_cookie
 from corsproxy.semantics.acts import CLOSING, CODING, COOKIE, DATE, DOUBT, LENGTH, PASS, SETTLED, SKIP, VARY, ResponseNames
 from corsproxy.semantics.fields import FieldLine, ResponseHead
@@ -28,78 +27,11 @@ from corsproxy.semantics.rules import NO_RULES
 _REASON_BYTES: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 # What is longer is not remembered.
 _MAX_REMEMBERED_BYTES: Final = 256
-_MAX_HEADS: Final = 128
-_MAX_HEAD_BYTES: Final = 1024
 _MAX_ALIKES: Final = 64
 _CONNECTIONS: Final = SETTLED[b"connection"]
 _CODED: Final = b"Transfer-Encoding: chunked\r\n"
 
 _new: Final = tuple.__new__
-
-
-# Nobody changes one; see Context.
-@dataclass(slots=True)
-class Received:
-    """
-    A response head that may be relayed.
-
-    `body` says how the upstream's body ends, `client_body` how the client will see it end. `reusable`: the
-    upstream keeps its connection after a complete body. The client's head is `before`, a Date unless it `has_date`, `after`, and
-    what the moment says of the connection. `notices` are what the operator should know of it.
-    """
-
-    status: int
-    body: Body
-    client_body: Body
-    reusable: bool
-    before: bytes
-    after: bytes
-    has_date: bool
-    notices: tuple[Notice, ...] = ()
-
-
-class Prepared:
-    """
-    A head that was edited, but for the id of its exchange: `before`, the id, `behind`, a Date unless it `has_date`, and `after`. The rest as in Received.
-
-    `length` is how many bytes of content the upstream sends, -1 where its head does not say. Nobody changes one; it is written for many clients.
-    """
-
-    __slots__ = ("after", "before", "behind", "body", "end", "has_date", "length", "reusable", "status")
-
-    def __init__(self, status: int, framing: tuple[Body, bool], pieces: tuple[bytes, bytes, bytes], *, has_date: bool) -> None:
-        """`framing` are the body and whether the connection is reusable, `pieces` are `before`, `behind` and `after`."""
-        before, behind, after = pieces
-        self.status = status
-        self.body, self.reusable = framing
-        self.length = self.body.length if self.body.kind in (BodyKind.LENGTH, BodyKind.NONE) else -1
-        self.has_date = has_date
-        self.before = before
-        self.behind = behind
-        self.after = after
-        # What is left to write for a client that stays, where there is a Date.
-        self.end = behind + after + b"\r\n"
-
-    def received(self, name: bytes) -> Received:
-        """Return it for an exchange that goes by this id."""
-        before = b"".join((self.before, name, self.behind))
-        return Received(self.status, self.body, self.body, self.reusable, before, self.after, self.has_date)
-
-
-class Alike:
-    """Edits the answers to requests that were decided alike. It is equal to itself alone. A caller in a hurry asks `heads.young`."""
-
-    __slots__ = ("_editor", "granted", "heads", "is_head")
-
-    def __init__(self, editor: "Editor", granted: bytes, is_head: bool) -> None:  # noqa: FBT001
-        self._editor = editor
-        self.heads = editor.heads
-        self.granted = granted
-        self.is_head = is_head
-
-    def recall(self, raw: bytes, judge: Judge) -> Prepared | None:
-        """Edit a head that is not taken apart, less its last two line ends; None where it takes a parser."""
-        return self.heads.find((self, raw)) or self._editor.prepare(self, raw, judge)
 
 
 class Editor:
@@ -122,11 +54,8 @@ class Editor:
         self._is_plain = self._is_plain and not any(map(rules.drops, (b"date", b"content-length")))
         self._own = b"".join([b"\r\n%b: %b" % line for line in rules.lines]) + b"\r\n" + id_header + b": "
         self._alikes: dict[tuple[bytes, bool], Alike] = {}
-        # Whole heads, as long as they come again: most often within the second that their Date says.
-        self.heads: Memo[tuple[Alike, bytes], Prepared] = Memo(_MAX_HEADS)
-        self._sights = Sights()
 
-    def alike(self, context: Context) -> "Alike | None":
+    def alike(self, context: Context) -> Alike | None:
         """Return who edits the answers to requests of this decision by their lines; None where each takes a closer look."""
         granted = self._granted(context)
         if granted is None:
@@ -136,10 +65,10 @@ class Editor:
         if found is None:
             if len(self._alikes) >= _MAX_ALIKES:
                 self._alikes.clear()
-            found = self._alikes[key] = Alike(self, *key)
+            found = self._alikes[key] = Alike(partial(self._prepare, *key))
         return found
 
-    def prepare(self, alike: "Alike", raw: bytes, judge: Judge) -> "Prepared | None":
+    def _prepare(self, granted: bytes, is_head: bool, raw: bytes, judge: Judge) -> tuple[Prepared, ResponseLayout, Sequence[bytes]] | None:  # noqa: FBT001
         """Edit a head that is not taken apart, less its last two line ends; None where it takes a parser."""
         lines = raw.split(b"\r\n")
         found = self.layouts.find(lines, judge)
@@ -147,19 +76,15 @@ class Editor:
             return None
         status, layout = found
         before = b"\r\n".join(layout.pick(lines)) + self._own
-        behind = b"%b%b\r\n" % (layout.vary, alike.granted)
+        behind = b"%b%b\r\n" % (layout.vary, granted)
         framing, after = (CLOSE_DELIMITED, False), b""
-        if status == 304 or alike.is_head:
+        if status == 304 or is_head:
             framing = (NO_BODY, not layout.closes)
         elif layout.length >= 0:
             framing = (_new(Body, (BodyKind.LENGTH, int(lines[layout.length][LENGTH_CUT:]))), not layout.closes)
         elif layout.is_coded:
             framing, after = (CHUNKED_BODY, not layout.closes), _CODED
-        made = Prepared(status, framing, (before, behind, after), has_date=layout.has_date)
-        key = (alike, raw)
-        if len(raw) <= _MAX_HEAD_BYTES and self._sights.is_second(key):
-            self.heads.put(key, made)
-        return made
+        return Prepared(status, framing, (before, behind, after), has_date=layout.has_date), layout, lines
 
     def receive(self, context: Context, head: ResponseHead) -> Received | None:
         """Judge the head of a final response and write the client's; None where it takes a closer look."""

@@ -13,7 +13,8 @@ from corsproxy.answers import Context
 from corsproxy.config.choices import CorsMode
 from corsproxy.cors import respond
 from corsproxy.cors.policy import CorsPolicy
-from corsproxy.editor import Alike, Editor, Prepared, Received, status_line
+from corsproxy.editor import Editor, status_line
+from corsproxy.prepared import Alike, Prepared, Received
 from corsproxy.rewrite import Notice, rewrite
 from corsproxy.semantics.fields import GUARDED, FieldLine, ResponseHead, Survey, serialize, survey_response, without
 from corsproxy.semantics.framing import (

@@ -192,6 +192,18 @@ class Recalled:
                 self.length = int(length)
                 self.behind += length + known.behind_length
 
+    def but(self, name: bytes | None = None, parent: bytes | None = None, length: bytes | None = None) -> "Recalled":
+        """Return the same with other bytes to copy, as far as they are given. That they decide the same is for the caller to know."""
+        old = self._copied
+        copied = Copied(
+            old.name if name is None else name,
+            old.parent if parent is None else parent,
+            old.length if length is None else length,
+            old.accept,
+            old.counted,
+        )
+        return Recalled(self.known, self.client, copied, begins=self.begins)
+
     def context(self, name: bytes, trace: bytes | None = None, begins_at: bytes = b"") -> Context:
         """Return what every answer to it needs to know; `name` is the id that it goes by, `trace` and `begins_at` are of a trace that begins here."""
         known, copied = self.known, self._copied

@@ -3,7 +3,7 @@ What the lines of a head mean, each by itself: known by their bytes, or read onc
 
 A head is its lines. What stands in one does not change what another one says, but for the few that speak of the message, and those are told
 apart here: so a line that was read once need not be parsed again, and of a head only what is new is. A judge with a strict parser says what a
-line is; nothing here reads a line's grammar.
+line is; behind a name that it took once, a plain value is one.
 
 Bounded; a line is remembered when it comes a second time.
 """
@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from corsproxy.memo import Memo, Sights
-from corsproxy.semantics.acts import DOUBT, LENGTH, MAX_NAME_BYTES
+from corsproxy.semantics.acts import DOUBT, LENGTH, MAX_NAME_BYTES, PARSED
 from corsproxy.semantics.framing import is_plain_length
+from corsproxy.semantics.tokens import is_plain_value
 
 MAX_LINES: Final = 1024
 # A line with more bytes is read each time.
@@ -38,16 +39,18 @@ class Meaning:
     """
     What is done with a line, its name in lower case and its value, the latter two only where they matter, and the mark of its name.
 
-    All lines that mean the same share one, which is equal to itself alone. So what heads mean can be compared without a look at a byte.
+    `is_free`: any other value would mean the same, and a parser does not read it either. All lines that mean the same share one, which is equal to
+    itself alone. So what heads mean can be compared without a look at a byte.
     """
 
-    __slots__ = ("act", "lower", "mark", "value")
+    __slots__ = ("act", "is_free", "lower", "mark", "value")
 
-    def __init__(self, act: int, lower: bytes, value: bytes, mark: int) -> None:
+    def __init__(self, act: int, lower: bytes, value: bytes, mark: int, is_free: bool) -> None:  # noqa: FBT001
         self.act = act
         self.lower = lower
         self.value = value
         self.mark = mark
+        self.is_free = is_free
 
 
 # By what is done with a name: the act, the name in lower case where it matters, and whether the value does.
@@ -62,41 +65,45 @@ class Meanings:
     def __init__(self, act_of: ActOf) -> None:
         self.lines: Memo[bytes, Meaning] = Memo(MAX_LINES)
         self._act_of = act_of
-        self._kinds: Memo[tuple[int, bytes, bytes, int], Meaning] = Memo(MAX_MEANINGS)
-        # Names of which no value matters.
+        self._kinds: Memo[tuple[int, bytes, bytes, int, bool], Meaning] = Memo(MAX_MEANINGS)
+        # Names of which no value matters, and that were proven with one.
         self._names: Memo[bytes, Meaning] = Memo(MAX_MEANINGS)
         self._sights = Sights()
 
     def read(self, lines: Sequence[bytes], known: Sequence[Meaning | None], judge: Judge) -> tuple[Meaning, ...] | None:
         """Say what lines mean, as far as that is not `known`; None where one is in doubt, or is not written as this proxy would write it."""
         found = list(known)
-        new, unproven = [], []
+        new: list[tuple[bytes, bytes, Meaning]] = []
+        unproven: list[bytes] = []
         for place, meaning in enumerate(known):
             if meaning is None:
                 line = lines[place]
-                kept = self.lines.find(line)
+                kept = self.lines.find(line) or self._read_line(line, new, unproven, judge)
                 if kept is None:
-                    name, colon, value = line.partition(b": ")
-                    kept = self._names.young.get(name) or self._meet(name, value, judge)
-                    if kept is None or not colon:
-                        return None
-                    new.append((line, kept))
-                    # Digits behind a name that is known by heart are all that such a line is.
-                    if kept.act != LENGTH:
-                        unproven.append(line)
+                    return None
                 found[place] = kept
         if unproven and not judge.proves(unproven):
             return None
-        for line, kept in new:
+        for line, name, kept in new:
             if len(line) <= MAX_LINE_BYTES and self._sights.is_second(line):
                 self.lines.put(line, kept)
+            if kept.is_free and len(name) <= MAX_NAME_BYTES and name not in self._names.young:
+                self._names.put(name, kept)
         return tuple(found)  # type: ignore[arg-type]  # none is None any more
 
-    def means(self, meaning: Meaning, judge: Judge, line: bytes) -> bool:
-        """Tell whether a line has a meaning that its value has no part in."""
+    def _read_line(self, line: bytes, new: list[tuple[bytes, bytes, Meaning]], unproven: list[bytes], judge: Judge) -> Meaning | None:
+        """Say what a line means that is `new`, and note it as `unproven` if a parser has to see it, too."""
         name, colon, value = line.partition(b": ")
-        kept = self._names.young.get(name) or self._meet(name, value, judge)
-        return kept is meaning and colon != b"" and b"\r\n" not in line and judge.proves([line])
+        meaning = self._names.find(name)
+        if meaning is None or is_plain_value(value) is None:
+            meaning = meaning or self._meet(name, value, judge)
+            if meaning is None or not colon:
+                return None
+            # Digits behind a name that is known by heart are all that such a line is.
+            if meaning.act != LENGTH:
+                unproven.append(line)
+        new.append((line, name, meaning))
+        return meaning
 
     def _meet(self, name: bytes, value: bytes, judge: Judge) -> Meaning | None:
         """Say what a line means if it is one."""
@@ -107,11 +114,9 @@ class Meanings:
         # What decides and is long is not kept, in a layout neither.
         if is_read and len(value) > MAX_LINE_BYTES:
             return None
-        kind = (act, lower, value if is_read else b"", mark)
+        kind = (act, lower, value if is_read else b"", mark, not is_read and name.lower() not in PARSED)
         meaning = self._kinds.find(kind)
         if meaning is None:
             meaning = Meaning(*kind)
             self._kinds.put(kind, meaning)
-        if not is_read and act != LENGTH and len(name) <= MAX_NAME_BYTES:
-            self._names.put(name, meaning)
         return meaning

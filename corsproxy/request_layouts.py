@@ -10,12 +10,12 @@ Nothing is decided here: a layout leads to the decision that `recall` has for th
 
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from corsproxy.answers import Answer
 from corsproxy.forward import Forward
+from corsproxy.gaps import differing
 from corsproxy.known import Copied, KnownAnswer, KnownForward, Recalled, opening_of
 from corsproxy.meanings import Judge, Meaning, Meanings
 from corsproxy.memo import Memo, Sights
@@ -23,10 +23,10 @@ from corsproxy.recall import Recall
 from corsproxy.record import MAX_USER_AGENT
 from corsproxy.resilience.bucket import key_of
 from corsproxy.semantics.accept import MAX_BYTES as MAX_ACCEPT_BYTES
-from corsproxy.semantics.acts import ACCEPT, DOUBT, HOST, ID, LENGTH, PARENT, PASS, PRESENT, READ, SETTLED, TAKE, TELL, RequestNames
+from corsproxy.semantics.acts import ACCEPT, DOUBT, HOST, ID, LENGTH, PARENT, PASS, PRESENT, READ, SETTLED, SKIP, TAKE, TELL, RequestNames
 from corsproxy.semantics.target import PLAIN_TARGET
 from corsproxy.semantics.trace import is_request_id
-from corsproxy.variations import Variation
+from corsproxy.variations import Terms, Variation
 
 if TYPE_CHECKING:
     from corsproxy.config.settings import Settings
@@ -44,6 +44,8 @@ _CODING: Final = b"transfer-encoding"
 # Where the values begin behind these names.
 _LENGTH_CUT, _PARENT_CUT, _AGENT_CUT = len("Content-Length: "), len("traceparent: "), len("User-Agent: ")
 _PASSING: Final = frozenset({PASS, READ, PRESENT, ACCEPT, PARENT, ID})
+# Of what does not matter for any decision, or is copied.
+_VARYING: Final = frozenset({PASS, PRESENT, PARENT, ID, SKIP})
 
 
 class Form(NamedTuple):
@@ -189,8 +191,8 @@ class RequestLayouts:
         named, length = b"", None
         form: Any = (client.site, method)
         if not layout.is_bare:
-            if layout.id >= 0 and self._trusts_id and is_request_id(value := lines[layout.id][self._id_cut :]):
-                named = value
+            if layout.id >= 0:
+                named = self._name_of(lines[layout.id][self._id_cut :])
             if layout.length >= 0:
                 length = lines[layout.length][_LENGTH_CUT:]
             form += (named != b"" and recall.passes_id, length == b"0")
@@ -210,36 +212,37 @@ class RequestLayouts:
         opening = opening_of(known, client, target, b"\r\n".join(pick(lines)))
         return _new(Found, (recalled, method, target, agent, opening, found))
 
-    def vary(self, old: Found, new: Found, heads: tuple[bytes, bytes], connection: "Connection") -> Variation | None:
-        """Look whether two heads differ in nothing but a target, or a line of which the value does not matter; None if not."""
-        recalled, form = new.recalled, new.form
-        known, client = recalled.known, recalled.client
-        if form is not old.form or client is not old.recalled.client or not isinstance(known, KnownForward) or recalled.length:
+    def vary(self, last: Variation | None, old: Found, new: Found, heads: tuple[bytes, bytes]) -> Variation | None:
+        """
+        Look whether two heads differ in nothing but what may stand in gaps, as well as in those of the `last` variation; None if not.
+
+        `heads` are those of the old one and of the new one, with their empty lines.
+        """
+        form, client = new.form, new.recalled.client
+        if form is not old.form or client is not old.recalled.client or not isinstance(new.recalled.known, KnownForward):
             return None
-        before, head = heads
-        lines = head.split(b"\r\n")
-        places = [place for place, pair in enumerate(zip(before.split(b"\r\n"), lines, strict=True)) if pair[0] != pair[1]]
-        if len(places) != 1:
+        before, lines = (head.split(b"\r\n")[:-2] for head in heads)
+        places = differing(before, lines)
+        if last is not None and last.form is form:
+            places |= last.places
+        if not places or not all(self._may_differ(form.layout, place - 1, before[place], lines[place]) for place in places if place):
             return None
-        place, start = places[0] - 1, len(known.start)
-        if place < 0:
-            if not self._recall.is_simple or client.site.stripped:
-                return None
-            return Variation(new, new.method + b" ", b" HTTP/1.1" + head[len(lines[0]) :], (start, len(new.target)), self._most, None)
-        meaning, line = form.layout.meanings[place], lines[place + 1]
-        if meaning.act not in (PASS, PRESENT) or place == form.layout.agent or place not in form.keeps:
-            return None
-        size = sum([len(each) + 2 for each in lines[: place + 1]])
-        target = client.site.cut(new.target) if client.site.stripped else new.target
-        start += len(target) + len(known.host) + sum([len(lines[kept + 1]) + 2 for kept in form.keeps if kept < place]) + 2
-        return Variation(
-            new,
-            head[:size],
-            head[size + len(line) :],
-            (start, len(line)),
-            self._most,
-            partial(self._known_lines(connection).means, meaning, self._judge),
-        )
+        is_there = None
+        if not self._recall.is_simple:
+            host = form.layout.host
+            number = self._recall.find_route(host, new.target)
+            is_there = lambda target: self._recall.find_route(host, target) == number  # noqa: E731
+        return Variation(new, lines, places, Terms(self._most, is_there, self._name_of))
+
+    def _may_differ(self, layout: Layout, place: int, one: bytes, other: bytes) -> bool:
+        """Tell whether two lines in one place of a layout differ in nothing but a value that passes, is copied or goes nowhere."""
+        meaning = layout.meanings[place]
+        varies = meaning.act == LENGTH or (meaning.is_free and meaning.act in _VARYING and place != layout.agent)
+        return varies and one.partition(b": ")[0] == other.partition(b": ")[0]
+
+    def _name_of(self, value: bytes) -> bytes:
+        """Return the id that a client's id comes to, nothing where a fresh one is taken."""
+        return value if self._trusts_id and is_request_id(value) else b""
 
     def _known_lines(self, connection: "Connection") -> Meanings:
         return self._strangers if self._trusts is None or not self._trusts(connection.peer) else self._trusted

@@ -30,12 +30,14 @@ class ResponseLayout:
     What the lines of a head mean, one after the other, and what that comes to.
 
     `length` is the place of the one that tells the length, -1 without one; `is_coded`: the body comes in chunks. `vary` is written behind the
-    lines that pass. `pick` takes these, behind the last of all, where the status line is put.
+    lines that pass. `keeps` are the places of these, and `pick` takes them, behind the last of all, where the status line is put.
     """
 
-    __slots__ = ("closes", "has_date", "is_coded", "length", "pick", "vary")
+    __slots__ = ("closes", "has_date", "is_coded", "keeps", "length", "meanings", "pick", "vary")
 
-    def __init__(self) -> None:
+    def __init__(self, meanings: tuple[Meaning, ...]) -> None:
+        self.meanings = meanings
+        self.keeps: tuple[int, ...] = ()
         self.length = -1
         self.closes = self.has_date = self.is_coded = False
         self.vary = b""
@@ -44,7 +46,7 @@ class ResponseLayout:
 
 def lay_out(meanings: tuple[Meaning, ...], *, merges_vary: bool) -> ResponseLayout | None:  # noqa: C901 - one branch for each act
     """Make a layout; None for what takes a closer look."""
-    found = ResponseLayout()
+    found = ResponseLayout(meanings)
     keeps = []
     varies: bytes | None = None
     for place, meaning in enumerate(meanings):
@@ -74,7 +76,7 @@ def lay_out(meanings: tuple[Meaning, ...], *, merges_vary: bool) -> ResponseLayo
         merged = b"Origin" if varies is None else respond.merge_vary((varies,), b"Origin")
         found.vary = b"" if merged == varies else b"\r\nVary: " + merged
     if keeps:
-        found.pick = itemgetter(-1, *keeps)
+        found.keeps, found.pick = tuple(keeps), itemgetter(-1, *keeps)
     return found
 
 

@@ -1,50 +1,110 @@
 """
-Heads of one client that are the same but for one place, as when it asks for one path after another: only what differs is read.
+Heads of one client that are the same but in a few places, as when it asks for one path after another: only what differs is read.
 
-The rest was read before, byte for byte, and means what it meant then.
+The rest was read before, byte for byte, and means what it meant then (`gaps`).
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from corsproxy.semantics.target import is_plain_target
+from corsproxy.gaps import LENGTH, TARGET, VALUE, Gaps, Template, cut, value_of
+from corsproxy.known import KnownForward
+from corsproxy.recall import Recall
 
 if TYPE_CHECKING:
+    from corsproxy.known import Recalled
     from corsproxy.request_layouts import Found
 
 _new: Final = tuple.__new__
+_END: Final = b"\r\n\r\n"
+
+
+class Terms(NamedTuple):
+    """
+    What a head is held to whatever stands in its gaps. `most` is how many bytes it may have.
+
+    `is_there` tells whether a target leads to where the others do, None where all do. `name_of` returns the id that a client's id comes to.
+    """
+
+    most: int
+    is_there: Callable[[bytes], bool] | None
+    name_of: Callable[[bytes], bytes]
 
 
 class Variation:
     """
-    A head with a gap for a target or a field line, between `begin` and `end`, empty line included; and the upstream's, with the same gap.
+    A head with gaps, for a target, for the values of lines that pass, and for what is copied; and the upstream's, with the same gaps.
 
-    `is_line` tells whether a line may stand in the gap; without it, there a target stands. `most` is how many bytes a head may have.
+    `form` is that of the heads that it fits, and `places` are their lines with a gap, the request line being 0. After `fill`, `size` is how many
+    bytes such a head had.
     """
 
-    __slots__ = ("_base", "_before", "_behind", "_is_line", "_most", "begin", "end")
+    __slots__ = ("_base", "_copied", "_gaps", "_has_target", "_picks", "_template", "_terms", "form", "places")
 
-    def __init__(
-        self, base: "Found", begin: bytes, end: bytes, gap: tuple[int, int], most: int, is_line: Callable[[bytes], bool] | None
-    ) -> None:
-        """`gap` is where the opening of `base` has what is in the gap: from where, and how much."""
-        self.begin = begin
-        self.end = end
-        self._base = base
-        self._before, self._behind = base.opening[: gap[0]], base.opening[sum(gap) :]
-        self._most = most
-        self._is_line = is_line
+    def __init__(self, base: "Found", lines: Sequence[bytes], places: set[int], terms: Terms) -> None:
+        """`lines` are those of the head that `base` was made of."""
+        known, client, layout = base.recalled.known, base.recalled.client, base.form.layout
+        assert isinstance(known, KnownForward)  # noqa: S101 - of what is answered nothing varies
+        self.form, self.places = base.form, places
+        self._base, self._terms = base, terms
+        self._has_target = 0 in places
+        places_of = {"length": layout.length + 1, "parent": layout.parent + 1, "name": layout.id + 1}
+        kept = [0, *(place + 1 for place in base.form.keeps)]
+        wanted = sorted(place for place in places if place in kept or place in places_of.values())
+        takes = {0: TARGET, places_of["length"]: LENGTH} if layout.length >= 0 else {0: TARGET}
+        spans = {place: value_of(lines[place]) if place else _span(base.method + b" ", base.target) for place in places}
+        parts = cut(lines, spans)
+        parts[-1] += _END
+        self._gaps = Gaps(parts, [(takes.get(place, VALUE), place in wanted) for place in sorted(places)])
+        # What is copied to other places than the opening, each with which of the pieces it is.
+        self._copied = [(name, wanted.index(place)) for name, place in places_of.items() if place in wanted and place]
+        picks = [at for at, place in enumerate(wanted) if place in kept]
+        self._picks = picks if len(picks) < len(wanted) else None
+        target = client.site.cut(base.target) if client.site.stripped else base.target
+        written = [known.start + target + known.host, *(lines[place] for place in kept[1:])]
+        spans = {at: value_of(written[at]) if at else _span(known.start, target) for at, place in enumerate(kept) if place in places}
+        parts = cut(written, spans)
+        parts[-1] += base.opening[len(b"\r\n".join(written)) :]
+        self._template = Template(parts)
 
-    def fill(self, head: bytes) -> "Found | None":
-        """Return what is known of a head that begins and ends so; None if what is in the gap takes a closer look."""
-        piece = head[len(self.begin) : -len(self.end)]
+    @property
+    def size(self) -> int:
+        """How many bytes the head had that was filled in last."""
+        return self._gaps.size
+
+    def fill(self, data: bytes) -> "Found | None":
+        """Return what is known of the head that the first bytes are; None if it differs in another place, or what differs takes a closer look."""
+        gaps, terms = self._gaps, self._terms
+        pieces = gaps.read(data)
+        if pieces is None or gaps.size > terms.most:
+            return None
         recalled, method, target, agent, _, form = self._base
-        if not len(self.begin) + len(self.end) < len(head) <= self._most:
-            return None
-        if self._is_line is None:
-            if is_plain_target(piece) is None:
+        if self._copied:
+            copied = self._copy(recalled, pieces)
+            if copied is None:
                 return None
-            target = piece
-        elif not self._is_line(piece):
+            recalled = copied
+        written = pieces if self._picks is None else [pieces[at] for at in self._picks]
+        if self._has_target:
+            target, site = written[0], recalled.client.site
+            if terms.is_there is not None and not terms.is_there(target):
+                return None
+            if site.stripped:
+                written = [site.cut(target), *written[1:]]
+        return _new(type(self._base), (recalled, method, target, agent, self._template.fill(written), form))
+
+    def _copy(self, recalled: "Recalled", pieces: Sequence[bytes]) -> "Recalled | None":
+        """Return what is known of a request with other bytes to copy; None if they decide another thing."""
+        values = {name: pieces[at] for name, at in self._copied}
+        length = values.get("length")
+        if length is not None and (length == b"0" or not Recall.allows(recalled.known, length)):
             return None
-        return _new(type(self._base), (recalled, method, target, agent, b"".join((self._before, piece, self._behind)), form))
+        if "name" in values:
+            values["name"] = self._terms.name_of(values["name"])
+            if bool(values["name"]) is not bool(recalled.name):
+                return None
+        return recalled.but(**values)
+
+
+def _span(before: bytes, gap: bytes) -> tuple[int, int]:
+    return len(before), len(before) + len(gap)

@@ -15,9 +15,10 @@ from corsproxy.gateway.plain import PlainHeads
 _HEAD: Final = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 # What a body without trailers ends in.
 LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
-# As for the upstream's bodies: bytes of sizes, extensions and trailers beyond 16 for each chunk and twice its content.
-_MAX_OVERHEAD: Final = 64 * 1024
-_HONEST_OVERHEAD: Final = 16
+# Bytes of chunk sizes, extensions and trailers that may pass beyond what honest chunks need: 16 for each, and twice its content.
+# Precedent: Go net/http/internal/chunked.go ("chunked encoding contains too much non-data").
+MAX_CHUNK_OVERHEAD: Final = 64 * 1024
+HONEST_CHUNK_OVERHEAD: Final = 16
 _BROKEN: Final = "its framing does not parse"
 
 
@@ -80,7 +81,7 @@ class ChunkedBody:
             self.ended = False
         elif self.ended:
             self.ended_plainly = not self._is_behind and self._tail == LAST_CHUNK
-        elif self._overhead > _MAX_OVERHEAD:
+        elif self._overhead > MAX_CHUNK_OVERHEAD:
             self.fault = "its chunks are nearly all overhead"
 
     def take(self) -> list[bytes]:
@@ -93,7 +94,7 @@ class ChunkedBody:
     def on_body(self, data: bytes) -> None:
         """Keep content."""
         if not self.ended:
-            self._overhead = max(0, self._overhead - 3 * len(data) - _HONEST_OVERHEAD)
+            self._overhead = max(0, self._overhead - 3 * len(data) - HONEST_CHUNK_OVERHEAD)
             self.content.append(data)
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -8,6 +8,7 @@ A lane decides when bytes are read and written. What is admitted, tried again, r
 import asyncio
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from corsproxy import edits, problems
@@ -193,12 +194,11 @@ class Incoming(ABC):
             self.received = prepared.received(self.context.exchange.request_id)
         return prepared
 
-    def on_whole(self, content: bytes) -> None:
+    def on_whole(self, pieces: Sequence[bytes]) -> None:
         """Take a whole body at once, and the end."""
-        if content:
-            # However much it is, no more comes; and the connection is somebody else's already.
-            self.chunks.append(content)
-            self.queued += len(content)
+        # However much it is, no more comes; and the connection is somebody else's already.
+        self.chunks += pieces
+        self.queued += sum(map(len, pieces))
         self.on_end()
         self.on_flush()
 

@@ -4,6 +4,7 @@ The exchange of a request that is known, as nearly all are: one write to the ups
 Nothing is made of it that nobody asks for. Whatever is out of the ordinary is for the lane's other exchange, which takes it over as it stands.
 """
 
+from collections.abc import Sequence
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from corsproxy.plan import Forward, Found, Fresh
 from corsproxy.problems import Problem
 from corsproxy.record import ExchangeRecord
 from corsproxy.semantics.fields import FieldLine, ResponseHead
-from corsproxy.semantics.framing import Refusal
+from corsproxy.semantics.framing import CHUNKED_BODY, BodyKind, Refusal, frame, last_chunk
 
 if TYPE_CHECKING:
     import asyncio
@@ -138,23 +139,30 @@ class KnownExchange:
             alike = known.alike = edits.alike(found.recalled.context(self._name))
             if alike is None:
                 return None
-        prepared = self._prepared = alike.heads.young.get((alike, raw)) or alike.recall(raw, judge)
+        prepared = self._prepared = alike.recall(raw, judge)
         return prepared
 
-    def on_whole(self, content: bytes) -> None:
+    def on_whole(self, pieces: Sequence[bytes]) -> None:
         """Take a whole answer, and write it."""
-        record, prepared = self.record, self._prepared
+        record, prepared, house = self.record, self._prepared, self._house
         wire = self._lane.connection.wire
-        if record is None or prepared is None or wire is None or not prepared.has_date or self._house.closes_connections:
-            self.hand_over().on_whole(content)
+        if record is None or prepared is None or wire is None or house.closes_connections:
+            self.hand_over().on_whole(pieces)
             return
         name = self._name
         # Before anything is written: the connection serves others already, and this client may say that it takes no more.
         self.record = self._found = self._prepared = self._connection = None
         try:
-            answer = b"".join((prepared.before, name, prepared.end, content))
+            end = prepared.end if prepared.has_date else prepared.end_at(house.date())
+            if prepared.body.kind is BodyKind.CHUNKED:
+                framed = [part for piece in pieces for part in frame(CHUNKED_BODY, piece)]
+                answer = b"".join((prepared.before, name, end, *framed, last_chunk(CHUNKED_BODY)))
+                record.sent = sum(map(len, pieces))
+            else:
+                answer = b"".join((prepared.before, name, end, *pieces))
+                record.sent = prepared.length
             record.head = perf_counter()
-            record.status, record.sent = prepared.status, len(content)
+            record.status = prepared.status
             wire.write(answer)
             record.ended = record.head
             self._end(record)

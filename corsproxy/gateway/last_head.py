@@ -1,5 +1,5 @@
 """
-The last head of a connection that was known: what asks again and again asks the same, or one path after another.
+The last head of a connection that was known: what asks again and again asks the same, or differs in a few places.
 
 Nobody but the connection's own client is compared with it, and the connection forgets it when it is idle for a while.
 """
@@ -34,22 +34,22 @@ class LastHead:
         self._found: Found | None = None
         self._settings: Settings | None = None
         self._peer: Connection | None = None
-        # In what place the last heads varied; and how many were neither the last one nor such a variation.
+        # In what places the last heads varied; and how many were neither the last one nor such a variation.
         self._variation: Variation | None = None
         self._misses = 0
 
     def find(self, data: bytes, settings: Settings, peer: Connection) -> Found | None:
-        """Return what is known of a request that came, if it has the last head, or one that varies from it in one place and ends with it."""
+        """Return what is known of a request that came, if it has the last head, or one that varies from it."""
         if self._settings is not settings or self._peer is not peer:
             return None
         if data.startswith(self._head):
             self.size = len(self._head)
             return self._found
         variation = self._variation
-        if variation is None or not data.startswith(variation.begin) or not data.endswith(variation.end):
-            return None
-        self.size = len(data)
-        return variation.fill(data)
+        found = variation.fill(data) if variation is not None else None
+        if variation is not None and found is not None:
+            self.size = variation.size
+        return found
 
     def learn(self, data: bytes, size: int, layouts: RequestLayouts, settings: Settings, peer: Connection) -> Found | None:
         """Find what is known of the head that the first bytes are, line by line, and keep it. `layouts` are those of the settings."""
@@ -64,12 +64,12 @@ class LastHead:
         return found
 
     def _keep(self, head: bytes, found: Found, layouts: RequestLayouts, settings: Settings, peer: Connection) -> None:
-        """Keep a head, and now and then see whether it varies from the last one in one place."""
+        """Keep a head, and now and then see in what places it varies from the last one."""
         if self._found is None or self._settings is not settings or self._peer is not peer:
             self.forget()
         else:
             # More and more rarely: what differs in two places once will do so again.
             if not self._misses & (self._misses - 1):
-                self._variation = layouts.vary(self._found, found, (self._head, head), peer) or self._variation
+                self._variation = layouts.vary(self._variation, self._found, found, (self._head, head)) or self._variation
             self._misses += 1
         self._head, self._found, self._settings, self._peer = head, found, settings, peer

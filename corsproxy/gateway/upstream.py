@@ -12,8 +12,9 @@ import httptools
 
 from corsproxy import problems
 from corsproxy.edits import Prepared, Received
+from corsproxy.gateway.chunked import HONEST_CHUNK_OVERHEAD, MAX_CHUNK_OVERHEAD
 from corsproxy.gateway.judge import LineJudge
-from corsproxy.gateway.reading import InPieces
+from corsproxy.gateway.reading import READ_BYTES, InPieces
 from corsproxy.gateway.tls import TlsFailed
 from corsproxy.gateway.tunnel import End
 from corsproxy.gateway.upstream_neighbours import Exchange, Owner, Terms
@@ -25,10 +26,6 @@ _HEAD_END: Final = b"\r\n\r\n"
 # What a parser is told of a head that it did not get.
 _CHUNKED_HEAD: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _MINORS: Final = {"1.0": 0, "1.1": 1}
-# Bytes of chunk sizes, extensions and trailers that may pass beyond what honest chunks need: 16 for each, and twice its content.
-# Precedent: Go net/http/internal/chunked.go ("chunked encoding contains too much non-data").
-_MAX_CHUNK_OVERHEAD: Final = 64 * 1024
-_HONEST_CHUNK_OVERHEAD: Final = 16
 
 
 class UpstreamConnection(InPieces):
@@ -144,17 +141,18 @@ class UpstreamConnection(InPieces):
             self._tunnel.on_lost(exc)
         if self._exchange is None:
             return
+        because = f": {exc}" if exc is not None else ""
         if self._body is None and isinstance(exc, TlsFailed) and not self.received:
             # TLS 1.3: an upstream that wants a certificate refuses only after our side of the handshake is done.
             self._fail(problems.UPSTREAM_TLS, str(exc))
         elif self._body is None:
-            self._fail(problems.UPSTREAM_CLOSED, f"closed before the answer{_because(exc)}")
+            self._fail(problems.UPSTREAM_CLOSED, f"closed before the answer{because}")
         elif self._body is BodyKind.UNTIL_CLOSE and exc is None:
             exchange = self._exchange
             self._finish()
             exchange.on_flush()
         else:
-            self._fail(problems.UPSTREAM_TRUNCATED, f"closed in the middle of the answer{_because(exc)}")
+            self._fail(problems.UPSTREAM_TRUNCATED, f"closed in the middle of the answer{because}")
 
     def eof_received(self) -> bool:
         """Close, unless bytes may still go the other way."""
@@ -176,7 +174,7 @@ class UpstreamConnection(InPieces):
         if self._exchange is not None:
             self._exchange.on_writable()
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:  # noqa: C901 - each call costs as much as what is done in it
         """Read response bytes."""
         exchange = self._exchange
         if exchange is None:
@@ -192,13 +190,18 @@ class UpstreamConnection(InPieces):
             if found is not None:
                 data = data[size:]
                 may_go_on = found.reusable and self._reusable and self._request_ended and not self._reading_paused
-                if len(data) == found.length and may_go_on and self.is_open:
+                whole = found.whole(data) if may_go_on and self.is_open else None
+                if whole is not None:
                     self._exchange, self._is_fresh = None, True
                     self._owner.take_back(self)
-                    exchange.on_whole(data)
+                    # The next answer will be as short.
+                    if not self.is_at_once:
+                        self.read_at_once(self.transport)
+                    exchange.on_whole(whole)
                     return
-                self._head_bytes = size
                 self._begin_known_body(found)
+        if len(data) > READ_BYTES:
+            self.read_in_pieces(self.transport)
         try:
             while data and not self._complete and self._exchange is exchange:
                 data = self._read_head(data) if self._body is None else self._read_body(exchange, data)
@@ -314,6 +317,7 @@ class UpstreamConnection(InPieces):
     def _switch(self, exchange: Exchange, head: ResponseHead) -> None:
         if self.transport is None:
             return
+        self.read_in_pieces(self.transport)
         found = exchange.on_switch(head, self.transport)
         if isinstance(found, Refusal):
             self._fail(found.problem, f"status 101 is refused: {found.reason}")
@@ -333,7 +337,7 @@ class UpstreamConnection(InPieces):
         elif self._parser is not None:
             self._overhead += len(data)
             self._parser.feed_data(data)
-            if self._overhead > _MAX_CHUNK_OVERHEAD and not self._complete:
+            if self._overhead > MAX_CHUNK_OVERHEAD and not self._complete:
                 self._fail(problems.UPSTREAM_TRUNCATED, "the answer's chunks are nearly all overhead")
         return b""
 
@@ -361,7 +365,7 @@ class UpstreamConnection(InPieces):
 
     def on_body(self, data: bytes) -> None:
         """Pass chunked content on."""
-        self._overhead = max(0, self._overhead - 3 * len(data) - _HONEST_CHUNK_OVERHEAD)
+        self._overhead = max(0, self._overhead - 3 * len(data) - HONEST_CHUNK_OVERHEAD)
         # Bytes behind the last chunk are fed with it: they may be a whole message, and are nobody's.
         if self._exchange is not None and not self._complete:
             self._exchange.on_body(data)
@@ -394,7 +398,3 @@ class UpstreamConnection(InPieces):
         if exchange is not None:
             exchange.on_failure(problem, text)
             exchange.on_flush()
-
-
-def _because(exc: Exception | None) -> str:
-    return f": {exc}" if exc is not None else ""

@@ -1,6 +1,7 @@
 """What a connection to an upstream knows of whoever it serves, what it is held to, and who keeps it."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from corsproxy.config.settings import Route
@@ -28,8 +29,8 @@ class Exchange(Protocol):
     def on_lines(self, raw: bytes, judge: LineJudge) -> Prepared | None:
         """Judge the final head, less its last two line ends, by lines that are known; None if it takes a parser."""
 
-    def on_whole(self, content: bytes) -> None:
-        """Take all content and the end at once. The connection is no longer the exchange's."""
+    def on_whole(self, pieces: Sequence[bytes]) -> None:
+        """Take all content and the end at once, transfer coding undone. The connection is no longer the exchange's."""
 
     def on_interim(self, head: ResponseHead) -> None:
         """Take a 1xx response."""

@@ -22,7 +22,7 @@ from corsproxy.record import ExchangeRecord
 
 # Lines wait this long, so that a busy proxy writes once for many; and no longer than for so many.
 _FLUSH_INTERVAL_S: Final = 0.05
-_MAX_RECORDS: Final = 400
+_MAX_LINES: Final = 400
 # A person who tries things out looks at each refusal; a terminal whose text a container's engine keeps is no disk to fill all the same.
 _ALOUD_ON_A_TERMINAL: Final = 20
 # Windows that end close to each other are looked at together.
@@ -40,35 +40,40 @@ class AccessLog:
     """
     One line an exchange, and one for many refusals that are alike.
 
-    `add` only keeps the record: lines are made and handed to a writer in batches, and nothing waits for those who read them.
+    Lines are made at once, while what they say is at hand, and handed to a writer in batches; nothing waits for those who read them.
     """
 
     def __init__(self, settings: LogSettings, stream: TextIO, writer: Writer | None = None) -> None:
         self._shape = resolve_format(settings, stream)
         self._stream = stream
+        self._is_terminal = stream.isatty()
         self._colour = wants_colour(stream)
+        self._format = {LogFormat.JSON: format_json, LogFormat.LOGFMT: format_logfmt, LogFormat.TEXT: self._format_text}[self._shape]
         self._writer = writer or writer_to(stream)
-        self._records: list[ExchangeRecord] = []
+        self._lines: list[str] = []
         # Who looks for a fault in refusals wants to see each of them.
-        self._folding = None if settings.level is LogLevel.DEBUG else Folding(_ALOUD_ON_A_TERMINAL if stream.isatty() else 1)
+        self._folding = None if settings.level is LogLevel.DEBUG else Folding(_ALOUD_ON_A_TERMINAL if self._is_terminal else 1)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._fold_timer: asyncio.TimerHandle | None = None
 
     def add(self, record: ExchangeRecord) -> None:
-        """Take one exchange; its record changes no more."""
-        self._records.append(record)
+        """Take one exchange."""
+        if record.problem is not None and self._folding is not None and self._folds(record, self._folding):
+            return
+        lines = self._lines
+        lines.append(self._format(record))
         if self._timer is None:
             self._timer = self._loop.call_later(_FLUSH_INTERVAL_S, self.flush)
-        elif len(self._records) >= _MAX_RECORDS:
-            self._write(self._take())
+        elif len(lines) >= _MAX_LINES:
+            self._hand_on()
 
     def flush(self) -> None:
         """Hand on what waits."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._write(self._take())
+        self._hand_on()
 
     def close(self) -> None:
         """Hand on what waits, and what was counted and not said."""
@@ -79,34 +84,32 @@ class AccessLog:
         if self._folding is not None:
             self._write(self._fold_lines(self._folding.end()))
 
+    def _hand_on(self) -> None:
+        lines, self._lines = self._lines, []
+        self._write(lines)
+
     def _write(self, lines: list[str]) -> None:
         if lines:
             self._writer.write(("\n".join(lines) + "\n").encode(errors="backslashreplace"))
 
-    def _take(self) -> list[str]:
-        """Make lines of what came."""
-        records, self._records = self._records, []
-        if self._folding is not None:
-            records = self._fold(records, self._folding)
-        if self._shape is LogFormat.JSON:
-            return [format_json(record) for record in records]
-        if self._shape is LogFormat.LOGFMT:
-            return [format_logfmt(record) for record in records]
-        width = width_of(self._stream)
-        return [format_text(record, colour=self._colour, width=width) for record in records]
+    def _format_text(self, record: ExchangeRecord) -> str:
+        return format_text(record, colour=self._colour, width=width_of(self._stream) if self._is_terminal else 0)
 
-    def _fold(self, records: list[ExchangeRecord], folding: Folding) -> list[ExchangeRecord]:
-        """Leave out what is counted; see that the count is written when its time has come."""
-        now = time.time()
-        left = [record for record in records if record.problem is None or not folding.takes(record, now)]
+    def _folds(self, record: ExchangeRecord, folding: Folding) -> bool:
+        """Tell whether an exchange is only counted."""
+        takes = folding.takes(record, time.time())
+        self._mind_windows(folding)
+        return takes
+
+    def _mind_windows(self, folding: Folding) -> None:
+        """See that a count is written when its time has come."""
         if self._fold_timer is None and folding.next_end is not None:
-            self._fold_timer = self._loop.call_later(max(_FOLD_PAUSE_S, folding.next_end - now), self._unfold, folding)
-        return left
+            self._fold_timer = self._loop.call_later(max(_FOLD_PAUSE_S, folding.next_end - time.time()), self._unfold, folding)
 
     def _unfold(self, folding: Folding) -> None:
         self._fold_timer = None
         self._write(self._fold_lines(folding.expire(time.time())))
-        self._fold([], folding)
+        self._mind_windows(folding)
 
     def _fold_lines(self, folds: list[Fold]) -> list[str]:
         if self._shape is LogFormat.JSON:

@@ -1,16 +1,16 @@
 """
 The last exchanges, and counts of who called and why it came out so: bounded, and nearly free while nobody looks.
 
-A record is kept as it is; what is shown of it is made when somebody looks.
+A record is kept as it is, or in brief; what is shown of it is made when somebody looks.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any, Final
 
 from corsproxy.config.settings import Settings
+from corsproxy.observe.briefs import Briefs
 from corsproxy.observe.entry import MAX_TARGET_BYTES, Entry, Outcome, entry_of, is_fine, reason_of
 from corsproxy.record import ExchangeRecord
 
@@ -104,16 +104,15 @@ class Ring:
         self.reasons = Tally()
         self._settings = settings
         self._elsewhere: dict[str, dict[str, Any]] = {}
-        self._recent: deque[Kept] = deque(maxlen=size)
+        # By number, modulo the size; what is not here is in brief.
+        self._size = size
+        self._recent: list[ExchangeRecord | Entry | None] = [None] * size
+        self._briefs = Briefs(size)
         self._bad: deque[Kept] = deque(maxlen=kept)
 
     def add(self, record: ExchangeRecord) -> None:
         """Take note of an exchange that ended. All in one piece, for each exchange pays for it."""
         self.last = number = self.last + 1
-        if len(record.target) > MAX_TARGET_BYTES:
-            record = replace(record, target=record.target[: MAX_TARGET_BYTES + 1])
-        kept = (number, record)
-        self._recent.append(kept)
         decision, recalled = record.decision, record.recalled
         # What went well of what is known is the same each time.
         told = recalled.known.told if recalled is not None and record.problem is None else None
@@ -122,9 +121,13 @@ class Ring:
             if recalled is not None and record.problem is None:
                 recalled.known.told = told
         bad, reason = told
-        if bad:
-            self.bad += 1
-            self._bad.append(kept)
+        target = record.target
+        if recalled is not None and not bad and record.problem is None and not record.retries and len(target) <= MAX_TARGET_BYTES:
+            place = number % self._size
+            self._recent[place] = None
+            self._briefs.put(place, record, recalled)
+        else:
+            self._keep(number, record if len(target) <= MAX_TARGET_BYTES else replace(record, target=target[: MAX_TARGET_BYTES + 1]), bad)
         try:
             count = self.reasons.counts[reason]
         except KeyError:
@@ -139,15 +142,20 @@ class Ring:
             count[0] += 1
             count[1] += bad
 
+    def _keep(self, number: int, kept: ExchangeRecord | Entry, bad: int) -> None:
+        place = number % self._size
+        self._briefs.drop(place)
+        self._recent[place] = kept
+        if bad:
+            self._bad.append((number, kept))
+            self.bad += isinstance(kept, ExchangeRecord)
+
     def take(self, entries: Iterable[Entry]) -> None:
         """Take in what other processes have seen since the last time, in its order; the entries get numbers of this ring."""
         for entry in entries:
             self.last = number = self.last + 1
             self._taken += 1
-            kept = (number, replace(entry, id=self._id(number)))
-            self._recent.append(kept)
-            if entry.outcome not in _GOOD:
-                self._bad.append(kept)
+            self._keep(number, replace(entry, id=self._id(number)), entry.outcome not in _GOOD)
 
     def tell(self, name: str, counts: dict[str, Any]) -> None:
         """Take note of all that another process has counted, in the place of what it told before."""
@@ -170,9 +178,9 @@ class Ring:
         """
         if number > self.last:
             number = 0
-        fresh = list(self._after(self._recent, number))
-        first = fresh[0][0] if fresh else self.last + 1
-        chosen = [*(each for each in self._after(self._bad, number) if each[0] < first), *fresh]
+        first = max(number, self.last - self._size, 0) + 1
+        chosen = [each for each in self._bad if number < each[0] < first]
+        chosen += [(each, self._at(each)) for each in range(first, self.last + 1)]
         if len(chosen) > most:
             chosen = _most_telling(chosen, most)
         return Look(tuple(map(self._entry, chosen)), self.last, self.last - number - len(chosen))
@@ -183,7 +191,9 @@ class Ring:
         if prefix != self.name or not (digits.isascii() and digits.isdigit() and len(digits) < 16):
             return None
         number = int(digits)
-        found = next((each for ring in (self._recent, self._bad) for each in ring if each[0] == number), None)
+        if max(0, self.last - self._size) < number <= self.last:
+            return self._entry((number, self._at(number)))
+        found = next((each for each in self._bad if each[0] == number), None)
         return self._entry(found) if found is not None else None
 
     def counts(self) -> dict[str, Any]:
@@ -210,11 +220,12 @@ class Ring:
     def _id(self, number: int) -> str:
         return f"{self.name}-{number}"
 
-    @staticmethod
-    def _after(ring: deque[Kept], number: int) -> Iterable[Kept]:
-        """Return those after a number, in order; from behind, for mostly there are few."""
-        count = next((place for place, each in enumerate(reversed(ring)) if each[0] <= number), len(ring))
-        return islice(ring, len(ring) - count, None)
+    def _at(self, number: int) -> ExchangeRecord | Entry:
+        """Return one of the last exchanges."""
+        place = number % self._size
+        kept = self._recent[place] or self._briefs.find(place)
+        assert kept is not None  # noqa: S101 - every number has its place
+        return kept
 
 
 def _most_telling(chosen: list[Kept], most: int) -> list[Kept]:

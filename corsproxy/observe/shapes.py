@@ -14,6 +14,7 @@ from typing import Final
 
 from corsproxy.answers import Exchange
 from corsproxy.cors.decide import Decision
+from corsproxy.memo import Memo, Sights
 from corsproxy.observe import fields
 from corsproxy.observe.fields import MAX_TEXT, Value, attributes, cut, nanoseconds, text_of
 from corsproxy.observe.folding import Fold
@@ -27,6 +28,8 @@ _CUT: Final = MAX_TEXT + 1
 _MAX_DECISIONS: Final = 512
 _THOUSANDTHS: Final = tuple(f"{number:03d}Z" for number in range(1000))
 _decisions: dict[int, tuple[Decision, str, str]] = {}
+_targets: Final[Memo[tuple[bytes, bytes], str]] = Memo(512)
+_sights: Final = Sights()
 _PLAIN: Final = re.compile(r"[!#-<>-\[\]-~]+")
 
 
@@ -54,7 +57,7 @@ def format_json(record: ExchangeRecord) -> str:
             recalled.said = said
     return (
         f'{{"@timestamp":"{timestamp(record.time)}","event.dataset":"corsproxy.access"'
-        f"{_asked(record.method, target) if len(target) <= _MAX_KEPT_BYTES else _asked.__wrapped__(record.method, target)}"
+        f"{_asked(record.method, target)}"
         f""","http.response.status_code":{record.status},"event.duration":{durations}"""
         f"""{f',"http.request.id":{quoted(record.request_id)}' if record.request_id else ""}"""
         f"{_trace(record) if record.trace_id else ''}"
@@ -132,10 +135,16 @@ def _trace(record: ExchangeRecord) -> str:
     return _text("trace.id", record.trace_id) + _text("span.id", record.span_id)
 
 
-@lru_cache(maxsize=512)
 def _asked(method: bytes, target: bytes) -> str:
-    path, query = fields.target_of(target)
-    return _text("http.request.method", text_of(method)) + _text("url.path", path) + _text("url.query", query)
+    """Write what was asked for. Kept at its second sight: where each path is another one, to keep them all costs as much again."""
+    key = (method, target)
+    said = _targets.find(key)
+    if said is None:
+        path, query = fields.target_of(target)
+        said = _text("http.request.method", text_of(method)) + _text("url.path", path) + _text("url.query", query)
+        if len(target) <= _MAX_KEPT_BYTES and _sights.is_second(key):
+            _targets.put(key, said)
+    return said
 
 
 @lru_cache(maxsize=512)

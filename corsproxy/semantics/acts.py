@@ -41,6 +41,8 @@ SETTLED: Final = {
     b"te": frozenset({b"trailers"}),
     b"transfer-encoding": frozenset({b"chunked"}),
 }
+# Of these a parser reads the value, too: what llhttp takes for another kind of message depends on it.
+PARSED: Final = frozenset({b"connection", b"content-length", b"proxy-connection", b"transfer-encoding", b"upgrade"})
 _ACTS: Final = {
     b"host": HOST,
     b"content-length": LENGTH,

@@ -5,6 +5,7 @@ It judges heads after a strict parse, because strict llhttp still lets pass what
 (RFC 9112 6, 11.2). Every refusal carries a reason; doubt is never resolved by picking one reading.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -83,6 +84,8 @@ _ASCII_ONLY = (b"host", b"origin", b"access-control-request-method", b"access-co
 _NEVER_NOMINATED = GUARDED - {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 
 MAX_LENGTH_DIGITS: Final = 18
+# Of a chunk that is not the last, and that may be all there.
+_CHUNK_SIZE: Final = re.compile(rb"([1-9A-Fa-f][0-9A-Fa-f]{0,6})\r\n").match
 
 
 def is_plain_length(value: bytes) -> bool:
@@ -257,3 +260,24 @@ def last_chunk(body: Body) -> bytes:
     Spec: RFC 9112 7.1.
     """
     return b"0\r\n\r\n" if body.kind is BodyKind.CHUNKED else b""
+
+
+def whole_chunks(data: bytes) -> list[bytes] | None:
+    """
+    Take a whole chunked body apart: its content, chunk by chunk. None unless it is all there, has no extension and no trailer, and nothing is behind it.
+
+    Spec: RFC 9112 7.1.
+    """
+    pieces: list[bytes] = []
+    at = 0
+    while not data.startswith(b"0\r\n\r\n", at):
+        size = _CHUNK_SIZE(data, at)
+        if size is None:
+            return None
+        begin = size.end()
+        end = begin + int(size[1], 16)
+        if not data.startswith(b"\r\n", end):
+            return None
+        pieces.append(data[begin:end])
+        at = end + 2
+    return pieces if at + 5 == len(data) else None

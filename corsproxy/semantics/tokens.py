@@ -1,5 +1,6 @@
-"""Tokens and lists: the smallest words of HTTP (RFC 9110 5.6)."""
+"""Tokens, plain values and lists: the smallest words of HTTP (RFC 9110 5.5, 5.6)."""
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -8,6 +9,12 @@ from typing import Final
 TCHARS: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 OWS: Final = b" \t"
+
+# > field-value = *field-content
+# > field-content = field-vchar [ 1*( SP / HTAB / field-vchar ) field-vchar ] (RFC 9110 5.5)
+# Of these, what any strict parser takes as it is: not empty, without a tab, within ASCII.
+PLAIN_VALUE: Final = rb"[!-~](?:[ -~]*[!-~])?"
+is_plain_value: Final = re.compile(PLAIN_VALUE).fullmatch
 
 
 def is_token(value: bytes) -> bool:

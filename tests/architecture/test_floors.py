@@ -25,6 +25,8 @@ FLOORS = {
     "corsproxy.recall": 2,
     "corsproxy.known": 2,
     "corsproxy.meanings": 2,
+    "corsproxy.gaps": 2,
+    "corsproxy.prepared": 2,
     "corsproxy.request_layouts": 2,
     "corsproxy.response_layouts": 2,
     "corsproxy.variations": 2,

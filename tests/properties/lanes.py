@@ -90,6 +90,9 @@ class MemoryTransport(asyncio.Transport):
     def get_extra_info(self, name: str, default: object = None) -> object:
         return {"peername": ("192.0.2.1", 1), "socket": self._socket}.get(name, default) if name != "sslcontext" else None
 
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
+
     def is_closing(self) -> bool:
         return bool(self.ended) or self._is_lost
 

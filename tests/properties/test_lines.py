@@ -1,12 +1,14 @@
 """
 A head whose lines are proven one by one is read by llhttp, as a whole, in exactly these lines.
 
-That is why what is known by its lines may be put together anew. Lines are drawn here that are valid, nearly valid, or meant to be read as
-two; whatever was seen before, in whatever order, the answer is the right one or none.
+That is why what is known by its lines may be put together anew, and why a value that is plain may stand in a gap. Lines are drawn here that
+are valid, nearly valid, or meant to be read as two; whatever was seen before, in whatever order, the answer is the right one or none.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_network
+from itertools import pairwise
 from random import Random
 
 import httptools
@@ -22,13 +24,20 @@ from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.decide import Facts, decide
 from corsproxy.cors.policy import CorsPolicy, PolicyDraft, build_policy
 from corsproxy.gateway.judge import LineJudge, response_judge
+from corsproxy.gateway.last_head import LastHead
 from corsproxy.gateway.plain import HEAD_END, PlainHeads
 from corsproxy.known import CUT
+from corsproxy.meanings import Meanings
 from corsproxy.plan import Connection, Found, Fresh, layouts_of, plan, plan_anew
+from corsproxy.prepared import Prepared
 from corsproxy.record import MAX_USER_AGENT
 from corsproxy.request_layouts import RequestLayouts
+from corsproxy.semantics.acts import MAX_NAME_BYTES, PARSED, PASS
 from corsproxy.semantics.fields import FieldLine, RequestHead, ResponseHead
+from corsproxy.semantics.framing import CHUNKED_BODY, frame, last_chunk, whole_chunks
 from corsproxy.semantics.rules import HeaderRules, compile_rules
+from corsproxy.semantics.tokens import PLAIN_VALUE, TCHARS, is_plain_value
+from corsproxy.variations import Variation
 from tests.properties.test_editor import VALUES as RESPONSE_VALUES
 from tests.properties.test_recall import VALUES as REQUEST_VALUES
 from tests.unit.planned import CLIENT, FRESH
@@ -212,6 +221,55 @@ def test_lines_that_are_proven_one_by_one_are_read_together_as_the_same(drawn: l
     assert not lines or used.proves(lines) == (proven == lines)
 
 
+class Deaf:
+    """A judge that proves nothing: what is known by it was waved through."""
+
+    def __init__(self, judge: LineJudge) -> None:
+        self.never, self.mark = judge.never, judge.mark
+
+    def proves(self, lines: Sequence[bytes]) -> bool:
+        del lines
+        return False
+
+
+NAMES = st.one_of(
+    st.sampled_from(sorted({*REQUEST_VALUES, *RESPONSE_VALUES, b"Proxy-Connection", b"X-A"})).flatmap(
+        lambda name: st.sampled_from([name, name.lower(), name.upper()])
+    ),
+    st.lists(st.sampled_from(list(TCHARS)), min_size=1, max_size=MAX_NAME_BYTES + 1).map(bytes),
+    st.binary(max_size=6),
+)
+PLAIN_VALUES = st.one_of(
+    st.from_regex(PLAIN_VALUE, fullmatch=True),
+    st.sampled_from(
+        [value for values in (*REQUEST_VALUES.values(), *RESPONSE_VALUES.values()) for value in values if is_plain_value(value)]
+    ),
+    st.sampled_from([b"close", b"chunked", b"upgrade", b"0", b"1, 2", b":", b": a", b"x" * 3000, b"HTTP/1.1 200 OK", b"~ !", b"a  b"]),
+)
+ANY_VALUES = st.one_of(PLAIN_VALUES, st.binary(max_size=6), st.sampled_from([b"", b" ", b"a\tb", b"caf\xe9", b"a\r\nb", b"\0"]))
+
+
+@given(NAMES, ANY_VALUES, ANY_VALUES, st.sampled_from(["request", "response"]))
+def test_a_plain_value_behind_a_proven_name_is_read_as_it_is(name: bytes, proven: bytes, value: bytes, kind: str) -> None:
+    judge, start, parser = (
+        (USED, b"GET / HTTP/1.1", httptools.HttpRequestParser)
+        if kind == "request"
+        else (USED_FOR_RESPONSES, b"HTTP/1.1 200 OK", httptools.HttpResponseParser)
+    )
+    meanings = Meanings(lambda _: (PASS, b"", False))
+    is_proven = meanings.read([b"%b: %b" % (name, proven)], [None], judge) is not None
+    line = b"%b: %b" % (name, value)
+    found = meanings.read([line], [None], Deaf(judge))
+
+    is_free = is_proven and is_plain_value(value) is not None and len(name) <= MAX_NAME_BYTES and name.lower() not in PARSED
+    assert (found is not None) is is_free
+    if found is not None:
+        for lines in ([line], [b"X-0: 0", line, b"X-1: 1"], [line, line]):
+            whole = read(parser, b"\r\n".join((start, *lines)))
+            assert whole is not None
+            assert [b"%b: %b" % each for each in whole] == lines
+
+
 # --- requests ---
 
 
@@ -278,73 +336,149 @@ def test_a_valid_line_beside_others_is_known_if_it_is_not_in_doubt(name: bytes) 
     assert (found is not None) is (name not in rare)
 
 
-# --- heads that vary in one place ---
+# --- heads that vary in a few places ---
+
+PARENTS = [b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", b"00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", b"x"]
+# What may stand in a gap, or nearly.
+GAPS: dict[bytes, list[bytes]] = {
+    b"X-A": [b"1", b"2", b"three: 3"],
+    b"X-B": [b"1", b"2", b"three  3"],
+    b"Cookie": [b"a=1", b"a=2"],
+    b"Authorization": [b"Bearer a", b"Bearer b"],
+    b"Content-Length": [b"1", b"2", b"10", b"11", b"0", b"01"],
+    b"traceparent": PARENTS,
+    b"X-Request-Id": [b"their-id-1", b"their-id-2", b"their-id-3", b"no id"],
+    b"X-Correlation-Id": [b"their-id-1", b"their-id-2", b"no id"],
+    b"X_Request_Id": [b"1", b"2"],
+    b"Keep-Alive": [b"1", b"2"],
+    b"X-Forwarded-For": [b"198.51.100.7", b"198.51.100.8"],
+    b"Accept": [b"a/b", b"c/d"],
+    b"Origin": [b"https://app.example", b"https://evil.example"],
+    b"User-Agent": [b"ua-1", b"ua-2"],
+    b"Connection": [b"close", b"keep-alive"],
+}
+GAP_TARGETS = [b"/a", b"/b", b"/api/a", b"/api/b?c", b"/api", b"/apis"]
+
+
+def once_in(times: int) -> st.SearchStrategy[bool]:
+    return st.integers(1, times).map(lambda drawn: drawn == times)
 
 
 @st.composite
-def variations(draw: st.DrawFn) -> tuple[bytes, bytes, list[bytes]]:
-    """Two heads that differ in a target or in a line, and what else may stand there."""
-    lines = draw(st.lists(lines_of(REQUEST_VALUES), max_size=3))
-    if draw(st.booleans()):
-        pieces = st.one_of(st.sampled_from(TARGETS), st.binary(max_size=4).map(lambda drawn: b"/" + drawn), st.just(b"/ HTTP/1.1\r\nX: 1"))
-        made = [raw_of(b"GET %b HTTP/1.1" % target, [b"Host: api.example", *lines]) for target in (b"/a", b"/b", *draw(st.lists(pieces)))]
-    else:
-        name = draw(
-            st.sampled_from([b"X-A", b"X-B", b"Cookie", b"Authorization", b"Accept", b"Origin", b"User-Agent", b"X-Request-Id", b"Host"])
-        )
-        place = draw(st.integers(0, len(lines)))
-        values = [b"1", b"2", *draw(st.lists(st.binary(max_size=4)))]
-        others = [name + b": " + value for value in values] + draw(st.lists(lines_of(REQUEST_VALUES)))
-        rest = [[*lines[:place], other, *lines[place:]] for other in others]
-        made = [b"\r\n".join((b"GET /a HTTP/1.1", b"Host: api.example", *each)) for each in rest]
-    return made[0], made[1], made[2:]
+def related(draw: st.DrawFn) -> list[bytes]:
+    """Heads that differ in a few places: most in what may stand in a gap, and some in what may not."""
+    method = draw(st.sampled_from([b"GET", b"GET", b"POST", b"OPTIONS"]))
+    first = draw(st.sampled_from(GAP_TARGETS))
+    names = draw(st.lists(st.sampled_from(sorted(GAPS)), max_size=4))
+    fixed = draw(st.lists(lines_of(REQUEST_VALUES), max_size=1))
+    values = [draw(st.sampled_from(GAPS[name][:2])) for name in names]
+    has_targets = draw(st.booleans())
+    places = [place for place in range(len(names)) if draw(st.booleans())]
+    made: list[bytes] = []
+    for _ in range(draw(st.integers(3, 6))):
+        start = b"%b %b HTTP/1.1" % (method, draw(st.sampled_from(GAP_TARGETS)) if has_targets else first)
+        lines = [b"%b: %b" % line for line in zip(names, values, strict=True)]
+        for place in places:
+            lines[place] = names[place] + b": " + draw(st.sampled_from(GAPS[names[place]]))
+        if len(made) > 2 and draw(once_in(3)):
+            start = draw(REQUEST_STARTS)
+        if len(made) > 2 and lines and draw(once_in(2)):
+            place = draw(st.integers(0, len(lines) - 1))
+            lines[place] = draw(lines_of(REQUEST_VALUES)) if draw(st.booleans()) else names[place] + b": " + draw(st.binary(max_size=4))
+        made.append(b"\r\n".join((start, *lines[:1], b"Host: api.example", *lines[1:], *fixed)))
+    return made
+
+
+BEHIND = [b"", b"x", b"0123456789ab", b"\r\n", HEAD_END, b"GET / HTTP/1.1" + HEAD_END]
 
 
 def found_of(layouts: RequestLayouts, raw: bytes) -> Found | None:
     return [layouts.find(raw, CLIENT) for _ in range(3)][-1]
 
 
-@given(st.sampled_from(SETTINGS), variations())
-def test_what_is_filled_into_a_gap_is_read_as_a_whole_in_the_same(known: Settings, drawn: tuple[bytes, bytes, list[bytes]]) -> None:
+def variation_of(layouts: RequestLayouts, raws: list[bytes]) -> Variation | None:
+    """What heads vary in that come one after the other."""
+    variation = None
+    for one, two in pairwise(raws):
+        old, new = found_of(layouts, one), found_of(layouts, two)
+        if old is not None and new is not None:
+            variation = layouts.vary(variation, old, new, (one + HEAD_END, two + HEAD_END)) or variation
+    return variation
+
+
+def check_first(chosen: Settings, data: bytes, size: int, found: Found) -> None:
+    """The first bytes are the head that was found."""
+    assert data.index(HEAD_END) == size - len(HEAD_END), data
+    check(chosen, data[: size - len(HEAD_END)], found, CLIENT)
+
+
+@given(st.sampled_from(SETTINGS), related(), st.sampled_from(BEHIND))
+def test_what_is_filled_into_a_gap_is_read_as_a_whole_in_the_same(known: Settings, raws: list[bytes], behind: bytes) -> None:
     chosen = replace(known)
-    layouts, (one, two, others) = layouts_of(chosen, USED), drawn
-    decide_all(chosen, [one, two], CLIENT)
-    old, new = found_of(layouts, one), found_of(layouts, two)
-    if old is None or new is None:
-        return
-    variation = layouts.vary(old, new, (one + HEAD_END, two + HEAD_END), CLIENT)
+    layouts = layouts_of(chosen, USED)
+    decide_all(chosen, raws[:3], CLIENT)
+    variation = variation_of(layouts, raws[:3])
     if variation is None:
         return
-    for raw in (one, two, *others):
-        for data in (raw + HEAD_END, raw + HEAD_END + one + HEAD_END, raw + b"\r\n" + HEAD_END, raw):
-            if data.startswith(variation.begin) and data.endswith(variation.end):
-                found = variation.fill(data)
-                if found is not None:
-                    assert data.index(HEAD_END) == len(data) - len(HEAD_END)
-                    check(chosen, data[: -len(HEAD_END)], found, CLIENT)
+    for raw in raws:
+        for data in (raw + HEAD_END + behind, raw + b"\r\n" + HEAD_END, raw):
+            found = variation.fill(data)
+            if found is not None:
+                check_first(chosen, data, variation.size, found)
 
 
-@pytest.mark.parametrize(
-    ("one", "two", "three"),
-    [
-        (b"GET /a HTTP/1.1|X: 1", b"GET /b HTTP/1.1|X: 1", b"GET /c?d HTTP/1.1|X: 1"),
-        (b"GET /a HTTP/1.1|Cookie: 1|X: 1", b"GET /a HTTP/1.1|Cookie: 2|X: 1", b"GET /a HTTP/1.1|Cookie: other|X: 1"),
-    ],
-)
-def test_a_gap_is_found_where_heads_vary(one: bytes, two: bytes, three: bytes) -> None:
+@given(st.sampled_from(SETTINGS), related(), st.sampled_from(BEHIND))
+def test_what_a_connection_knows_of_its_last_heads_is_read_as_a_whole_in_the_same(
+    known: Settings, raws: list[bytes], behind: bytes
+) -> None:
+    chosen = replace(known)
+    layouts, last = layouts_of(chosen, USED), LastHead()
+    decide_all(chosen, raws, CLIENT)
+    for raw in raws * 3:
+        data = raw + HEAD_END + behind
+        found = last.find(data, chosen, CLIENT)
+        if found is not None:
+            check_first(chosen, data, last.size, found)
+            continue
+        size = data.index(HEAD_END) + len(HEAD_END)
+        found = last.learn(data, size, layouts, chosen, CLIENT)
+        if found is not None:
+            check_first(chosen, data, size, found)
+
+
+VARIED = {
+    "target": (b"GET /%n HTTP/1.1", b"X: 1"),
+    "line": (b"GET /a HTTP/1.1", b"Cookie: %n", b"X: 1"),
+    "target-and-lines": (b"GET /%n HTTP/1.1", b"X-A: %n", b"Cookie: %n"),
+    "length": (b"POST /a HTTP/1.1", b"Content-Length: %n"),
+    "trace": (b"GET /a HTTP/1.1", b"traceparent: 00-0af7651916cd43dd8448eb211c80319%n-b7ad6b7169203331-01"),
+    "id": (b"GET /a HTTP/1.1", b"X-Request-Id: their-id-%n"),
+    "all": (
+        b"POST /%n HTTP/1.1",
+        b"X-A: %n",
+        b"Content-Length: %n",
+        b"Keep-Alive: %n",
+        b"traceparent: 00-0af7651916cd43dd8448eb211c80319%n-b7ad6b7169203331-01",
+        b"X-Request-Id: their-id-%n",
+    ),
+}
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+@pytest.mark.parametrize(("start", "lines"), [(start, lines) for start, *lines in VARIED.values()], ids=VARIED)
+def test_a_gap_is_found_where_heads_vary(start: bytes, lines: list[bytes], behind: bytes) -> None:
+    """The properties would hold of nothing at all."""
     chosen = Settings((ROUTE,))
     layouts = layouts_of(chosen, USED)
-    raws = [raw.replace(b"|", b"\r\nHost: api.example\r\n", 1).replace(b"|", b"\r\n") for raw in (one, two, three)]
+    raw = raw_of(start, [b"Host: api.example", *lines])
+    raws = [raw.replace(b"%n", b"%d" % number) for number in (1, 2, 3)]
     decide_all(chosen, raws[:2], CLIENT)
-    old, new = found_of(layouts, raws[0]), found_of(layouts, raws[1])
-    assert old is not None
-    assert new is not None
-    variation = layouts.vary(old, new, (raws[0] + HEAD_END, raws[1] + HEAD_END), CLIENT)
+    variation = variation_of(layouts, raws[:2])
     assert variation is not None
-    found = variation.fill(raws[2] + HEAD_END)
+    found = variation.fill(raws[2] + HEAD_END + behind)
 
     assert found is not None
-    check(chosen, raws[2], found, CLIENT)
+    check_first(chosen, raws[2] + HEAD_END + behind, variation.size, found)
 
 
 # --- responses ---
@@ -377,36 +511,110 @@ def read_response(raw: bytes) -> ResponseHead | None:
 RESPONSE_POLICIES: list[CorsPolicy | CorsMode] = [POLICY, policy_of(PolicyDraft((APP,), expose_headers=("X-B",))), CorsMode.PASSTHROUGH]
 
 
+# What may stand in a gap of a response, or nearly.
+RESPONSE_GAPS: dict[bytes, list[bytes]] = {
+    b"X-A": [b"1", b"2", b"three: 3", b"a\tb", b"\xe9"],
+    b"Server": [b"s/1", b"s/2"],
+    b"Date": [b"Sun, 06 Nov 1994 08:49:37 GMT", b"Sun, 06 Nov 1994 08:49:38 GMT", b"x"],
+    b"Content-Length": [b"0", b"1", b"5", b"17", b"9" * 18, b"05"],
+    b"Keep-Alive": [b"timeout=5", b"timeout=6"],
+    b"X-Request-Id": [b"theirs-1", b"theirs-2"],
+    b"ETag": [b'"1"', b'"2"'],
+    b"Access-Control-Expose-Headers": [b"X-A", b"X-B"],
+    b"Vary": [b"Accept", b"Origin", b"*"],
+    b"Connection": [b"keep-alive", b"close"],
+    b"Transfer-Encoding": [b"chunked"],
+    b"Upgrade": [b"h2c", b"h3"],
+}
+
+
+@st.composite
+def related_responses(draw: st.DrawFn) -> list[bytes]:
+    """Heads that differ in a few values."""
+    start = draw(st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK", b"HTTP/1.1 404 Not Found", b"HTTP/1.1 304 Not Modified"]))
+    names = draw(st.lists(st.sampled_from(sorted(RESPONSE_GAPS)), min_size=1, max_size=5))
+    values = [draw(st.sampled_from(RESPONSE_GAPS[name])) for name in names]
+    places = [place for place in range(len(names)) if draw(st.booleans())]
+    made = []
+    for _ in range(draw(st.integers(4, 9))):
+        lines = [b"%b: %b" % line for line in zip(names, values, strict=True)]
+        for place in places:
+            lines[place] = names[place] + b": " + draw(st.sampled_from(RESPONSE_GAPS[names[place]]))
+        if draw(once_in(5)):
+            lines[draw(st.integers(0, len(lines) - 1))] = draw(lines_of(RESPONSE_VALUES))
+        made.append(raw_of(draw(RESPONSE_STARTS) if draw(once_in(8)) else start, lines))
+    return made
+
+
 @given(
     st.sampled_from(RESPONSE_POLICIES),
     st.sampled_from([compile_rules(), compile_rules([b"Server"], [(b"X-Set", b"1")])]),
     st.sampled_from([b"GET", b"HEAD"]),
-    st.lists(responses(), min_size=1, max_size=5),
+    st.one_of(st.lists(responses(), min_size=1, max_size=5), related_responses(), related_responses()),
     st.randoms(use_true_random=False),
 )
 def test_a_response_that_is_known_by_its_lines_is_read_as_a_whole_in_the_same(
     cors: CorsPolicy | CorsMode, rules: HeaderRules, method: bytes, raws: list[bytes], order: Random
 ) -> None:
-    route = Route(b"/", Upstream("http://up", "up", 80, b"up"), cors, response_headers=rules)
-    decision = decide(cors, Facts(b"GET", (APP.encode(),))) if isinstance(cors, CorsPolicy) else None
-    context = Context(method, 1, persistent=True, route=route, cors=cors, decision=decision, exchange=Exchange(b"id-1"), sent_host=b"up")
+    context = asked_of(cors, rules, method)
     alike = edits.alike(context)
     assert alike is not None
     for _ in range(5):
         for raw in order.sample(raws, len(raws)):
             prepared = alike.recall(raw, USED_FOR_RESPONSES)
-            if prepared is None:
-                continue
-            head = read_response(raw)
-            assert head is not None, raw
-            assert head.status == prepared.status
-            assert b"HTTP/1.1 %d %b" % (head.status, head.reason) == raw.split(b"\r\n")[0]
-            assert [b"%b: %b" % line for line in head.lines] == raw.split(b"\r\n")[1:]
-            for name in (b"id-1", b"id-2"):
-                asked = Context(
-                    method, 1, persistent=True, route=route, cors=cors, decision=decision, exchange=Exchange(name), sent_host=b"up"
-                )
-                assert edits.receive_anew(asked, head) == prepared.received(name), raw
+            if prepared is not None:
+                check_response(context, raw, prepared)
+
+
+def asked_of(cors: CorsPolicy | CorsMode, rules: HeaderRules, method: bytes) -> Context:
+    """An exchange on a route that has seen nothing."""
+    route = Route(b"/", Upstream("http://up", "up", 80, b"up"), cors, response_headers=rules)
+    decision = decide(cors, Facts(b"GET", (APP.encode(),))) if isinstance(cors, CorsPolicy) else None
+    return Context(method, 1, persistent=True, route=route, cors=cors, decision=decision, exchange=Exchange(b"id-1"), sent_host=b"up")
+
+
+def check_response(context: Context, raw: bytes, prepared: Prepared) -> None:
+    """It is a response that llhttp reads in these lines, and what is written is what is written line by line."""
+    head = read_response(raw)
+    assert head is not None, raw
+    assert head.status == prepared.status
+    assert b"HTTP/1.1 %d %b" % (head.status, head.reason) == raw.split(b"\r\n")[0]
+    assert [b"%b: %b" % line for line in head.lines] == raw.split(b"\r\n")[1:]
+    for name in (b"id-1", b"id-2"):
+        received = edits.receive_anew(replace(context, exchange=Exchange(name)), head)
+        assert received == prepared.received(name), raw
+        date = b"" if prepared.has_date else b"Date: now\r\n"
+        end = prepared.end if prepared.has_date else prepared.end_at(b"now")
+        assert isinstance(received, edits.Received)
+        assert prepared.before + name + end == b"%b%b%b\r\n" % (received.before, date, received.after), raw
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"Content-Length: 5", b"X-A: %n"],
+        [b"Content-Length: %n"],
+        [b"Date: %n", b"Content-Length: 1%n", b"X-A: %n", b"Keep-Alive: %n"],
+        [b"X-A: %n", b"Transfer-Encoding: chunked", b"Vary: Accept"],
+        [b"Server: %n", b"X-Request-Id: %n", b"Date: x"],
+    ],
+)
+def test_a_gap_is_hit_where_responses_vary(lines: list[bytes], method: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The property would hold of nothing at all."""
+    context = asked_of(POLICY, compile_rules([b"Server"], [(b"X-Set", b"1")]), method)
+    alike = edits.alike(context)
+    assert alike is not None
+    raws = [raw_of(b"HTTP/1.1 200 OK", lines).replace(b"%n", b"%d" % number) for number in range(6)]
+    for raw in raws[:3]:
+        alike.recall(raw, USED_FOR_RESPONSES)
+    (variation,) = alike._tried
+    monkeypatch.setattr(alike, "_edit", None)
+    for raw in raws[3:]:
+        found = alike.recall(raw, USED_FOR_RESPONSES)
+        assert found is not None
+        check_response(context, raw, found)
+    assert alike._tried == [variation]
 
 
 RARE_IN_RESPONSES = {b"Set-Cookie", b"Location", b"Content-Location", b"Refresh", b"Trailer", b"Transfer-Encoding", b"Content-Length"}
@@ -439,3 +647,81 @@ def test_one_judge_is_enough_for_all() -> None:
             (b"X: 1", True),
         ):
             assert judge.proves([line]) is right
+
+
+# --- whole chunked bodies ---
+
+
+class Chunks:
+    """Takes the chunks that llhttp reads, and whatever else it sees."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.lines: list[FieldLine] = []
+        self.ends = 0
+        self._parser = httptools.HttpResponseParser(self)
+        self._parser.feed_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.pieces, self.lines = [], []
+
+    def feed(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.lines.append((name, value))
+
+    def on_chunk_header(self) -> None:
+        self.pieces.append(b"")
+
+    def on_body(self, data: bytes) -> None:
+        self.pieces[-1] += data
+
+    def on_message_complete(self) -> None:
+        self.ends += 1
+
+
+SIZE_FORMS = [b"%x"] * 8 + [b"%X", b"0%x", b"%x ", b" %x", b"+%x", b"0x%x", b"%x;a", b"%x;", b"%x;a=b", b"%x\t", b"-%x", b"%x_0", b"%08x"]
+LINE_ENDS = [b"\r\n"] * 12 + [b"\n", b"\r", b"", b"\r\r\n", b"\r\n\r\n"]
+
+
+@st.composite
+def chunked_bodies(draw: st.DrawFn) -> bytes:
+    """A chunked body, most often a valid one, with something behind it, or a part of one."""
+    ends = st.sampled_from(LINE_ENDS)
+    parts: list[bytes] = []
+    for content in draw(st.lists(st.one_of(st.binary(max_size=20), st.sampled_from([b"0\r\n\r\n", b"\r\n", b"x" * 300])), max_size=4)):
+        size = max(0, len(content) + draw(st.sampled_from([0] * 12 + [1, -1, 16])))
+        parts += (draw(st.sampled_from(SIZE_FORMS)) % size, draw(ends), content, draw(ends))
+    parts += (draw(st.sampled_from([b"0"] * 8 + [b"00", b"0;a", b"", b"0 ", b"1"])), draw(ends))
+    parts += draw(st.sampled_from([[]] * 6 + [[b"X: 1\r\n"], [b"\r\n"], [b" "]]))
+    parts += (draw(ends), draw(st.sampled_from([b""] * 8 + [b"x", b"\r\n", b"0\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])))
+    data = b"".join(parts)
+    return data[: draw(st.integers(0, len(data)))] if draw(once_in(8)) else data
+
+
+def check_chunks(data: bytes, pieces: list[bytes]) -> None:
+    """It is what llhttp reads, chunk by chunk, and llhttp waits for its last byte and for no more."""
+    for cut in range(len(data)):
+        reader = Chunks()
+        reader.feed(data[:cut])
+        assert reader.ends == 0
+        reader.feed(data[cut:])
+        assert (reader.ends, reader.lines) == (1, [])
+        assert [piece for piece in reader.pieces if piece] == pieces
+
+
+@given(chunked_bodies())
+def test_a_chunked_body_that_is_taken_apart_is_read_by_llhttp_as_the_same(data: bytes) -> None:
+    pieces = whole_chunks(data)
+    if pieces is not None:
+        check_chunks(data, pieces)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=300), max_size=4), st.booleans())
+def test_a_chunked_body_that_is_written_plainly_is_taken_apart(pieces: list[bytes], is_upper: bool) -> None:  # noqa: FBT001
+    """The property would hold of nothing at all."""
+    data = b"".join(part for piece in pieces for part in frame(CHUNKED_BODY, piece)) + last_chunk(CHUNKED_BODY)
+    if is_upper:
+        data = b"".join(b"%X\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+    assert whole_chunks(data) == pieces
+    check_chunks(data, pieces)

@@ -21,6 +21,7 @@ from corsproxy.request_layouts import MAX_FORMS, MAX_LAYOUTS, RequestLayouts
 from corsproxy.semantics.fields import RequestHead
 from corsproxy.semantics.rules import compile_rules
 from tests.unit.planned import CLIENT, FRESH
+from tests.unit.test_meanings import Watched
 
 POLICY, _ = build_policy(PolicyDraft((ANY,)))
 assert POLICY is not None
@@ -183,6 +184,55 @@ def test_other_settings_know_nothing(chosen: Settings) -> None:
     learn(chosen, raw_of(HOST, APP))
 
     assert find(replace(chosen), raw_of(HOST, APP)) is None
+
+
+# --- what a parser has to see ---
+
+
+def test_a_plain_value_of_what_passes_needs_no_parser(chosen: Settings) -> None:
+    judge = Watched()
+    own = layouts_of(chosen, judge)
+    decide(chosen, raw_of(HOST, b"X-A: 0"))
+    found = [own.find(raw_of(HOST, b"X-A: %d" % number), CLIENT) for number in range(4)]
+
+    assert judge.asked == [HOST, b"X-A: 0", HOST]
+    assert found[0] is None
+    for number in range(1, 4):
+        assert b"\r\nX-A: %d\r\n" % number in forwarded(found[number])
+
+
+@pytest.mark.parametrize("name", [b"Connection", b"connection"])
+def test_what_a_parser_reads_is_always_judged(chosen: Settings, name: bytes) -> None:
+    judge = Watched()
+    own = layouts_of(chosen, judge)
+    lines = [b"%b: a%d" % (name, number) for number in range(4)]
+    for line in lines:
+        assert own.find(raw_of(HOST, line), CLIENT) is None
+
+    assert [line for line in judge.asked if line != HOST] == lines
+
+
+@pytest.mark.parametrize("name", [b"Proxy-Connection", b"Upgrade", b"Expect", b"Transfer-Encoding", b"Sec-WebSocket-Key1"])
+def test_what_is_in_doubt_is_never_waved_through(chosen: Settings, name: bytes) -> None:
+    own = layouts(chosen)
+    for number in range(4):
+        learn(chosen, raw_of(HOST, b"%b: a%d" % (name, number)))
+
+    assert name not in own._strangers._names.young
+    assert find(chosen, raw_of(HOST, name + b": a9")) is None
+
+
+@pytest.mark.parametrize("line", [b"X-A: a\tb", b"X-A: caf\xe9", b"X-A: "])
+def test_a_value_that_is_not_plain_is_judged_and_known(chosen: Settings, line: bytes) -> None:
+    judge = Watched()
+    own = layouts_of(chosen, judge)
+    decide(chosen, raw_of(HOST))
+    for number in range(3):
+        own.find(raw_of(HOST, b"X-A: %d" % number), CLIENT)
+    judge.asked.clear()
+
+    assert b"\r\n" + line + b"\r\n" in forwarded(own.find(raw_of(HOST, line), CLIENT))
+    assert judge.asked == [line]
 
 
 # --- what never is ---

@@ -6,17 +6,23 @@ nothing was remembered.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_network
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 
 from corsproxy import problems
 from corsproxy.config.rates import Rate, RateLimit
-from corsproxy.config.settings import ForwardingSettings, Limits
+from corsproxy.config.settings import ForwardingSettings, Limits, Route, RouteLimits
+from corsproxy.editor import Editor
 from corsproxy.gateway.express import ExpressLane
+from corsproxy.gateway.known_exchange import KnownExchange
+from corsproxy.request_layouts import RequestLayouts
+from corsproxy.semantics.rules import compile_rules
 from tests.conftest import ProxyFactory
 from tests.harness import (
     DEADLINE_S,
@@ -29,6 +35,7 @@ from tests.harness import (
     Served,
     Upstream,
     chunked,
+    complete_status,
     get,
     head,
     loopback_settings,
@@ -98,6 +105,37 @@ def without_id(raw: bytes) -> bytes:
 
 def id_of(raw: bytes) -> bytes:
     return raw.partition(b"\r\nX-Request-Id: ")[2].partition(b"\r\n")[0]
+
+
+@dataclass
+class Work:
+    """What was not known by heart: requests and answers that were read line by line, and exchanges that were handed over."""
+
+    requests: list[object] = field(default_factory=list)
+    answers: list[object] = field(default_factory=list)
+    handed_over: list[object] = field(default_factory=list)
+
+    def clear(self) -> None:
+        for each in (self.requests, self.answers, self.handed_over):
+            each.clear()
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    found = Work()
+    for owner, name, notes in (
+        (RequestLayouts, "find", found.requests),
+        (Editor, "_prepare", found.answers),
+        (KnownExchange, "hand_over", found.handed_over),
+    ):
+        original = getattr(owner, name)
+
+        def noted(*asked: object, original: Callable[..., object] = original, notes: list[object] = notes) -> object:
+            notes.append(asked)
+            return original(*asked)
+
+        monkeypatch.setattr(owner, name, noted)
+    return found
 
 
 # --- the same again ---
@@ -303,6 +341,480 @@ async def test_one_value_after_another_is_passed_on(front: Proxy, upstream: Upst
     assert is_known(front)
 
 
+# --- what differs in a few places ---
+
+
+def coded(*pieces: bytes, lines: tuple[bytes, ...] = (DATE,), trailers: tuple[bytes, ...] = ()) -> bytes:
+    """A chunked answer."""
+    return head(b"HTTP/1.1 200 OK", *lines, b"Transfer-Encoding: chunked") + chunked(*pieces, trailers=trailers)
+
+
+VARIED_ANSWERS: dict[str, Callable[[int], bytes]] = {
+    "id": lambda number: answer(b"ok", b"X-Id: v%dv" % number, b"Server: s"),
+    "id-and-length": lambda number: answer(b"x" * (number % 13 + 1), b"Server: s", b"X-Id: v%dv" % number),
+    "id-and-date": lambda number: ok(b"ok", b"Date: Sun, 06 Nov 1994 08:49:%02d GMT" % (number % 60), b"X-Id: v%dv" % number),
+    "ids-and-what-does-not-pass": lambda number: answer(
+        b"ok", b"Keep-Alive: max=%d" % number, b"X-A: v%dv" % number, b"X-Id: v%dv" % number
+    ),
+    "id-of-chunks": lambda number: coded(b"some", b"thing", lines=(DATE, b"X-Id: v%dv" % number)),
+    "id-without-a-date": lambda number: ok(b"ok", b"X-Id: v%dv" % number),
+    "id-of-nothing": lambda number: answer(b"", b"X-Id: v%dv" % number),
+}
+
+
+def general(raw: bytes) -> bytes:
+    """An answer but for what differs: its ids, its date, its length and its body."""
+    return re.sub(rb"v\d+v|Date: [^\r]+|Content-Length: \d+|\r\n\r\nx+$", b"*", without_id(raw))
+
+
+@pytest.mark.parametrize("make", VARIED_ANSWERS.values(), ids=VARIED_ANSWERS)
+async def test_answers_that_differ_each_time_reach_the_client_with_the_rest_byte_for_byte(
+    front: Proxy, upstream: Upstream, work: Work, make: Callable[[int], bytes]
+) -> None:
+    numbers = count()
+    upstream.serve(lambda _: make(next(numbers)))
+    client = await front.connect()
+    got = [await client.ask(GET) for _ in range(TIMES)]
+    work.clear()
+    got += [await client.ask(GET) for _ in range(40)]
+    for number, each in enumerate(got):
+        assert each.value(b"x-id") == b"v%dv" % number
+        sent = make(number)
+        assert each.body == (b"something" if b"chunked" in sent else sent.partition(b"\r\n\r\n")[2])
+        for line in sent.partition(b"\r\n\r\n")[0].split(b"\r\n"):
+            assert (line + b"\r\n" in each.raw) is not line.startswith(b"Keep-Alive")
+    await front.recorded(len(got))
+
+    assert is_known(front)
+    assert work == Work()
+    assert {general(each.raw) for each in got} == {general(got[0].raw)}
+    assert upstream.connections == 1
+
+
+@pytest.mark.parametrize("make", VARIED_ANSWERS.values(), ids=VARIED_ANSWERS)
+async def test_answers_that_differ_each_time_are_those_of_each_connection(
+    front: Proxy, upstream: Upstream, work: Work, make: Callable[[int], bytes]
+) -> None:
+    numbers = count()
+    upstream.serve(lambda _: make(next(numbers)))
+    first = await front.connect()
+    whole = [await first.ask(GET) for _ in range(TIMES)]
+    work.clear()
+    others = [await front.connect() for _ in range(4)]
+    for turn in range(5):
+        for place, other in enumerate((first, *others)):
+            got = await other.ask(GET)
+            assert got.value(b"x-id") == b"v%dv" % (TIMES + 5 * turn + place)
+            assert general(got.raw) == general(whole[0].raw)
+
+    assert work.answers == work.handed_over == []
+    assert upstream.connections == 1
+
+
+async def test_answers_of_several_kinds_are_told_apart(front: Proxy, upstream: Upstream) -> None:
+    """More than are kept, and each differs from the last one of its kind in an id."""
+    kinds = [
+        b"200 OK",
+        b"200 Fine",
+        b"201 Created",
+        b"206 P",
+        b"400 Bad",
+        b"404 Not Found",
+        b"500 Oops",
+        b"503 Later",
+        b"404 None",
+        b"299 X",
+    ] * 3
+    numbers = count()
+
+    def reply(_: Request) -> bytes:
+        number = next(numbers)
+        place = number % len(kinds)
+        return ok(b"%d" % number, DATE, b"X-%d: a" % place, b"X-Id: %d" % number, status=kinds[place])
+
+    upstream.serve(reply)
+    client = await front.connect()
+    for number in range(5 * len(kinds)):
+        got = await client.ask(GET)
+        place = number % len(kinds)
+        assert (got.start, got.body) == (b"HTTP/1.1 " + kinds[place], b"%d" % number)
+        assert (got.value(b"x-id"), got.value(b"x-%d" % place)) == (b"%d" % number, b"a")
+    assert upstream.connections == 1
+
+
+VARIED_REQUESTS: dict[str, Callable[[int], bytes]] = {
+    "target": lambda number: get(b"/items/%d?x" % number, ALLOWED),
+    "target-and-cookie": lambda number: get(b"/items/%d?x" % number, ALLOWED, b"Cookie: a=%d" % number),
+    "length": lambda number: put(b"x" * (number % 23 + 1), ALLOWED, method=b"POST"),
+    "length-and-target": lambda number: put(b"x" * (number % 23 + 1), ALLOWED, target=b"/items/%d" % number, method=b"POST"),
+    "long-bodies": lambda number: put(b"x" * (number + 30_000), ALLOWED, target=b"/items/%d" % number, method=b"POST"),
+    "trace": lambda number: get(b"/", ALLOWED, b"traceparent: 00-0af7651916cd43dd8448eb211c8031%02x-b7ad6b7169203331-01" % number),
+    "id": lambda number: get(b"/", ALLOWED, b"X-Request-Id: their-id-%d" % number),
+    "what-goes-nowhere": lambda number: get(b"/", ALLOWED, b"Keep-Alive: max=%d" % number),
+    "all": lambda number: put(
+        b"x" * (number % 23 + 1),
+        b"Cookie: a=%d" % number,
+        ALLOWED,
+        b"traceparent: 00-0af7651916cd43dd8448eb211c8031%02x-b7ad6b7169203331-01" % number,
+        b"X-Request-Id: their-id-%d" % number,
+        b"X-A: %d" % number,
+        target=b"/items/%d" % number,
+    ),
+}
+KEPT = (b"cookie", b"x-a", b"traceparent", b"origin", b"content-length")
+
+
+def of_request(raw: bytes) -> tuple[bytes, bytes, list[bytes]]:
+    """What a request asks for, its body, and its lines that pass."""
+    lines, _, body = raw.partition(b"\r\n\r\n")
+    start, *rest = lines.split(b"\r\n")
+    return start, body, sorted(line for line in rest if line.lower().startswith(KEPT))
+
+
+@pytest.mark.parametrize("make", VARIED_REQUESTS.values(), ids=VARIED_REQUESTS)
+async def test_requests_that_differ_each_time_reach_the_upstream_as_they_are(
+    front: Proxy, upstream: Upstream, work: Work, make: Callable[[int], bytes]
+) -> None:
+    upstream.serve(lambda request: answer(request.body[:100]))
+    client = await front.connect()
+    for number in range(60):
+        if number == TIMES:
+            work.clear()
+        got = await client.ask(make(number))
+        assert (got.status, got.body) == (200, of_request(make(number))[1][:100])
+        assert id_of(got.raw) == id_of(upstream.requests[-1].raw)
+    await front.recorded(60)
+
+    assert is_known(front)
+    assert [of_request(request.raw) for request in upstream.requests] == [of_request(make(number)) for number in range(60)]
+    assert [record.request_id.encode() for record in front.records] == [id_of(request.raw) for request in upstream.requests]
+    assert [record.target for record in front.records] == [request.target for request in upstream.requests]
+    assert [record.received for record in front.records] == [len(request.body) for request in upstream.requests]
+    if b"X-Request-Id" in make(0):
+        assert [record.request_id for record in front.records] == [f"their-id-{number}" for number in range(60)]
+    if b"traceparent" in make(0):
+        assert [record.trace_id for record in front.records] == [f"0af7651916cd43dd8448eb211c8031{number:02x}" for number in range(60)]
+    if len(make(0)) < 10_000:
+        assert work == Work()
+
+
+@pytest.mark.parametrize("make", VARIED_REQUESTS.values(), ids=VARIED_REQUESTS)
+async def test_requests_that_differ_each_time_may_come_in_one_go(front: Proxy, upstream: Upstream, make: Callable[[int], bytes]) -> None:
+    upstream.serve(lambda request: answer(request.body[:100]))
+    client = await front.connect()
+    for number in range(TIMES):
+        await client.ask(make(number))
+    sending = asyncio.ensure_future(client.send(b"".join(make(number) for number in range(TIMES, 40))))
+    for number in range(TIMES, 40):
+        assert (await client.read_response(make(number).split(b" ")[0])).body == of_request(make(number))[1][:100]
+    await sending
+
+    assert [of_request(request.raw) for request in upstream.requests] == [of_request(make(number)) for number in range(40)]
+    assert front.expressed == 40
+
+
+@pytest.mark.parametrize("make", [VARIED_REQUESTS["length-and-target"], VARIED_REQUESTS["all"]], ids=["length-and-target", "all"])
+async def test_requests_that_differ_each_time_are_known_however_they_are_cut(
+    front: Proxy, upstream: Upstream, make: Callable[[int], bytes]
+) -> None:
+    upstream.serve(lambda request: answer(request.body))
+    client = await front.connect()
+    for number in range(TIMES):
+        await client.ask(make(number))
+    for number in range(TIMES, 30):
+        request = make(number)
+        end = request.index(b"\r\n\r\n") + 4
+        for cuts in ([end], [end + 1], [end - 1], [7], [7, end, len(request) - 1]):
+            places = [0, *cuts, len(request)]
+            await client.send_in_pieces(*(request[begin:stop] for begin, stop in pairwise(places)))
+            assert (await client.read_response(b"POST")).body == request[end:]
+            assert of_request(upstream.requests[-1].raw) == of_request(request)
+
+
+async def test_no_content_is_no_content_behind_requests_with_some(front: Proxy, upstream: Upstream) -> None:
+    upstream.serve(lambda request: answer(request.body))
+    client = await front.connect()
+    for number in (1, 2, 3, 0, 4, 5, 0, 0, 6, 7, 0, 8):
+        for _ in range(2):
+            assert (await client.ask(put(b"x" * number, ALLOWED, method=b"POST"))).body == b"x" * number
+            assert upstream.requests[-1].value(b"content-length") == b"%d" % number
+    await client.send(b"".join(put(b"x" * number, ALLOWED, method=b"POST") for number in (9, 0, 5, 0, 3)))
+    assert [(await client.read_response(b"POST")).body for _ in range(5)] == [b"x" * number for number in (9, 0, 5, 0, 3)]
+
+
+async def test_a_body_over_the_limit_is_refused_behind_those_within_it(proxy: ProxyFactory, upstream: Upstream) -> None:
+    front = await proxy(replace(route(upstream), limits=RouteLimits(10)))
+    upstream.serve(lambda request: answer(request.body))
+    client = await front.connect()
+    for number in (*range(1, 11), 5):
+        assert (await client.ask(put(b"x" * number, ALLOWED, method=b"POST"))).body == b"x" * number
+    asked = len(upstream.requests)
+    got = await client.ask(put(b"x" * 11, ALLOWED, method=b"POST"))
+
+    assert (got.status, got.cors[b"access-control-allow-origin"]) == (413, ORIGIN)
+    assert len(upstream.requests) == asked
+
+
+@pytest.mark.parametrize("length", [b"+5", b"-5", b"5, 5", b"5 5", b"5;", b"0x5", b"5a", b"", b"\xd9\xa5", b"9" * 30, b"5\0"])
+async def test_a_broken_length_behind_those_that_were_right_is_refused(front: Proxy, upstream: Upstream, length: bytes) -> None:
+    upstream.serve(lambda request: answer(request.body))
+    client = await front.connect()
+    for number in range(1, TIMES):
+        await client.ask(put(b"x" * number, ALLOWED, method=b"POST"))
+    asked = len(upstream.requests)
+    got = await client.ask(get(b"/", ALLOWED, b"Content-Length: " + length, method=b"POST") + b"xxxxx")
+
+    assert got.status == 400
+    assert await client.read_until_close() == b""
+    assert len(upstream.requests) == asked
+
+
+async def test_a_target_of_another_route_goes_there(proxy: ProxyFactory, upstream: Upstream, upstreams: Callable[[], Upstream]) -> None:
+    """Whatever the last ones were: the prefix that one of the routes takes off included."""
+    other = upstreams()
+    stripping = replace(route(other, b"/api"), strip_prefix=True)
+    front = await proxy(stripping, route(upstream))
+    upstream.serve(lambda request: answer(b"root" + request.target))
+    other.serve(lambda request: answer(b"api" + request.target))
+    client = await front.connect()
+    for number in range(TIMES):
+        assert (await client.ask(get(b"/api/%d" % number, ALLOWED))).body == b"api/%d" % number
+    for target, body in (
+        (b"/apis", b"root/apis"),
+        (b"/api", b"api/"),
+        (b"/api?x", b"api/?x"),
+        (b"/", b"root/"),
+        (b"/api/api/x", b"api/api/x"),
+        (b"/x/api/x", b"root/x/api/x"),
+    ):
+        for _ in range(3):
+            assert (await client.ask(get(target, ALLOWED))).body == body
+            assert (await client.ask(get(b"/api/again", ALLOWED))).body == b"api/again"
+
+
+CODED: dict[str, tuple[bytes, ...]] = {
+    "one": (b"something",),
+    "two": (b"some", b"thing"),
+    "none": (),
+    "many": tuple(b"%d" % number for number in range(500)),
+    "long": (b"x" * 20_000, b"y" * 20_000),
+    "like-an-end": (b"0\r\n\r\n", b"\r\n", b"0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("pieces", CODED.values(), ids=CODED)
+async def test_a_chunked_answer_that_comes_whole_reaches_the_client_complete(
+    front: Proxy, upstream: Upstream, work: Work, pieces: tuple[bytes, ...]
+) -> None:
+    client, served = await known(front, upstream, response=coded(b"as", b"known"))
+    first = front.records[0]
+    work.clear()
+    for _ in range(5):
+        _, got = await play(client, served, GET, coded(*pieces))
+        assert (got.status, got.body, got.trailers) == (200, b"".join(pieces), ())
+        assert (got.value(b"transfer-encoding"), got.value(b"content-length"), got.value(b"connection")) == (b"chunked", None, None)
+    record = (await front.recorded(TIMES + 5))[-1]
+    assert (record.status, record.sent, record.problem) == (200, len(b"".join(pieces)), first.problem)
+    if len(b"".join(pieces)) < 10_000:
+        assert work == Work()
+    # Both connections are as good as before.
+    _, got = await play(client, served, GET, answer(b"ok"))
+    assert got.body == b"ok"
+    assert upstream.connections == 1
+
+
+async def test_chunked_answers_have_the_same_bytes_each_time(front: Proxy, upstream: Upstream) -> None:
+    """The first ones take the other exchange, and the later ones are known."""
+    upstream.serve(lambda _: coded(b"some", b"thing"))
+    client = await front.connect()
+    got = [await client.ask(GET) for _ in range(2 * TIMES)]
+    await front.recorded(2 * TIMES)
+
+    assert is_known(front)
+    assert {without_id(each.raw) for each in got} == {without_id(got[0].raw)}
+    assert {record.sent for record in front.records} == {9}
+
+
+async def test_chunked_answers_to_requests_in_one_go_have_their_order(front: Proxy, upstream: Upstream) -> None:
+    numbers = count()
+
+    def reply(_: Request) -> bytes:
+        number = next(numbers)
+        return coded(*[b"%d," % number] * (number % 4)) if number % 5 else answer(b"%d" % number)
+
+    upstream.serve(reply)
+    client = await front.connect()
+    for _ in range(TIMES):
+        await client.ask(GET)
+    await client.send(GET * 60)
+    for number in range(TIMES, TIMES + 60):
+        assert (await client.read_response()).body == (b"%d," % number * (number % 4) if number % 5 else b"%d" % number)
+    assert front.expressed == TIMES + 60
+    assert upstream.connections == 1
+
+
+async def test_the_answer_to_a_known_head_has_no_chunks(front: Proxy, upstream: Upstream, work: Work) -> None:
+    response = head(b"HTTP/1.1 200 OK", DATE, b"Transfer-Encoding: chunked")
+    client, served = await known(front, upstream, HEAD, response)
+    work.clear()
+    for number in range(3):
+        _, got = await play(client, served, HEAD, response.replace(b":37", b":%d" % (number + 40)))
+        assert (got.status, got.body) == (200, b"")
+    _, got = await play(client, served, GET, coded(b"some", b"thing"))
+    assert got.body == b"something"
+
+
+UNUSUAL: dict[str, tuple[bytes, bytes]] = {
+    "trailer": (b"5\r\nabcde\r\n0\r\nX-Sum: 1\r\n\r\n", b"abcde"),
+    "extension": (b"5;a=b\r\nabcde\r\n0\r\n\r\n", b"abcde"),
+    "extension-of-the-end": (b"5\r\nabcde\r\n0;a\r\n\r\n", b"abcde"),
+    "zeros": (b"0005\r\nabcde\r\n000\r\n\r\n", b"abcde"),
+    "upper-case": (b"1A\r\n%b\r\n0\r\n\r\n" % (b"x" * 26), b"x" * 26),
+}
+
+
+@pytest.mark.parametrize(("data", "body"), UNUSUAL.values(), ids=UNUSUAL)
+async def test_an_unusual_chunked_answer_reaches_the_client_complete(front: Proxy, upstream: Upstream, data: bytes, body: bytes) -> None:
+    client, served = await known(front, upstream, response=coded(b"as", b"known"))
+    for _ in range(3):
+        _, got = await play(client, served, GET, coded()[: -len(b"0\r\n\r\n")] + data)
+        assert (got.status, got.body, got.trailers) == (200, body, ())
+        assert b"X-Sum" not in got.raw
+        _, got = await play(client, served, GET, coded(b"plain"))
+        assert got.body == b"plain"
+    assert upstream.connections == 1
+
+
+@pytest.mark.parametrize(
+    "stray", [b"x", b"0\r\n\r\n", answer(b"evil"), b"\r\n" + answer(b"evil")], ids=["byte", "end", "answer", "line-and-answer"]
+)
+async def test_stray_bytes_behind_a_chunked_answer_reach_nobody(front: Proxy, upstream: Upstream, stray: bytes) -> None:
+    client, served = await known(front, upstream, response=coded(b"as", b"known"))
+    _, got = await play(client, served, GET, coded(b"mi", b"ne") + stray)
+    assert got.body == b"mine"
+    assert await served.read_until_close() == b""
+    await client.send(GET)
+    fresh = await upstream.accept()
+    await fresh.read_request()
+    await fresh.send(coded(b"next"))
+    assert (await client.read_response()).body == b"next"
+
+
+async def test_an_empty_line_behind_a_chunked_answer_is_no_answer(front: Proxy, upstream: Upstream) -> None:
+    """A parser skips it before the next message."""
+    client, served = await known(front, upstream, response=coded(b"as", b"known"))
+    for number in range(3):
+        _, got = await play(client, served, GET, coded(b"%d" % number) + b"\r\n")
+        assert got.body == b"%d" % number
+    _, got = await play(client, served, GET, answer(b"plain"))
+    assert got.body == b"plain"
+
+
+CUT_SHORT = {
+    "size": b"5",
+    "content": b"5\r\nabc",
+    "chunk": b"5\r\nabcde\r\n",
+    "end": b"5\r\nabcde\r\n0\r\n",
+    "last-byte": b"5\r\nabcde\r\n0\r\n\r",
+    "sign": b"+5\r\nabcde\r\n0\r\n\r\n",
+    "underscore": b"1_0\r\n%b\r\n0\r\n\r\n" % (b"x" * 16),
+    "prefix": b"0x5\r\nabcde\r\n0\r\n\r\n",
+    "bare-lf": b"5\nabcde\r\n0\r\n\r\n",
+    "more-than-its-size": b"5\r\nabcdef\r\n0\r\n\r\n",
+    "less-than-its-size": b"5\r\nabcd\r\n0\r\n\r\n",
+    "no-size": b"\r\nabcde\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("data", CUT_SHORT.values(), ids=CUT_SHORT)
+async def test_a_chunked_answer_that_is_not_whole_never_looks_complete(front: Proxy, upstream: Upstream, data: bytes) -> None:
+    client, served = await known(front, upstream, response=coded(b"as", b"known"))
+    await client.send(GET)
+    await served.read_request()
+    await served.send(coded()[: -len(b"0\r\n\r\n")] + data)
+    await turns()
+    served.close()
+    raw = await client.read_until_close()
+
+    assert complete_status(raw, client.ended) in (0, 502)
+    assert (await front.recorded(TIMES + 1))[-1].problem is not None
+
+
+@pytest.mark.parametrize(
+    ("request_", "response"),
+    [(GET, ok(b"ok")), (GET, ok(b"")), (HEAD, head(b"HTTP/1.1 200 OK", b"Content-Length: 5")), (GET, coded(b"some", b"thing", lines=()))],
+    ids=["length", "nothing", "head", "chunks"],
+)
+async def test_an_answer_without_a_date_gets_one(front: Proxy, upstream: Upstream, work: Work, request_: bytes, response: bytes) -> None:
+    client, served = await known(front, upstream, request_, response)
+    first = front.records[0]
+    work.clear()
+    got = [(await play(client, served, request_, response))[1] for _ in range(5)]
+    for each in got:
+        date = parsedate_to_datetime((each.value(b"date") or b"").decode("ascii"))
+        assert abs(date.timestamp() - first.time) < 60
+    await front.recorded(TIMES + 5)
+
+    assert is_known(front)
+    assert work == Work()
+    assert front.records[-1].sent == first.sent
+
+
+@pytest.mark.parametrize("response", [ok(b"ok", b"X-A: 1"), coded(b"some", b"thing", lines=(b"X-A: 1",))], ids=["length", "chunks"])
+async def test_an_answer_without_a_date_is_the_same_by_heart_as_before(front: Proxy, upstream: Upstream, response: bytes) -> None:
+    upstream.serve(lambda _: response)
+    client = await front.connect()
+    got = [await client.ask(GET) for _ in range(2 * TIMES)]
+    await front.recorded(2 * TIMES)
+
+    assert is_known(front)
+    assert {general(each.raw) for each in got} == {general(got[0].raw)}
+    assert all(each.value(b"date") for each in got)
+
+
+BROKEN_GAPS = {
+    "nul": b"X-Id: \0",
+    "del": b"X-Id: \x7f",
+    "space-in-name": b"X-Id : 1",
+    "lf": b"X-Id: 1\nX-B: 1",
+    "cr": b"X-Id: 1\rX-B: 1",
+    "another-length": b"Content-Length: 3",
+    "another-framing": b"Transfer-Encoding: chunked",
+}
+
+
+@pytest.mark.parametrize("line", BROKEN_GAPS.values(), ids=BROKEN_GAPS)
+async def test_an_answer_that_is_broken_where_others_differ_is_a_502(front: Proxy, upstream: Upstream, line: bytes) -> None:
+    client, served = await known(front, upstream)
+    for number in range(TIMES):
+        _, got = await play(client, served, GET, answer(b"ok", b"X-Id: %d" % number))
+        assert got.value(b"x-id") == b"%d" % number
+    await client.send(GET)
+    await served.read_request()
+    await served.send(answer(b"ok", line))
+    got = await client.read_response()
+
+    assert got.status == 502
+    assert got.cors[b"access-control-allow-origin"] == ORIGIN
+    assert await served.read_until_close() == b""
+
+
+@pytest.mark.parametrize(
+    "line", [b"X-Id: ", b"X-Id:9", b"X-Id:  9", b"X-Id: caf\xe9", b"X-Id: a\tb", b"Set-Cookie: a=1", b"X-Id: " + b"x" * 5000]
+)
+async def test_an_answer_that_is_unusual_where_others_differ_is_read_as_ever(front: Proxy, upstream: Upstream, line: bytes) -> None:
+    client, served = await known(front, upstream)
+    for number in range(TIMES):
+        await play(client, served, GET, answer(b"ok", b"X-Id: %d" % number))
+    for _ in range(3):
+        _, got = await play(client, served, GET, answer(b"ok", line))
+        name, _, value = line.partition(b":")
+        assert (got.status, got.body, got.value(name)) == (200, b"ok", value.strip())
+        _, got = await play(client, served, GET, answer(b"ok", b"X-Id: 9"))
+        assert got.value(b"x-id") == b"9"
+    assert upstream.connections == 1
+
+
 BROKEN = {
     "fragment": GET.replace(b"/a?b=c", b"/a?b#c"),
     "high-target": GET.replace(b"/a?b=c", b"/caf\xe9"),
@@ -325,13 +837,15 @@ BROKEN = {
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 async def test_a_broken_request_behind_a_known_one_is_refused(front: Proxy, upstream: Upstream, broken: bytes) -> None:
-    """It differs in one place, so all else of it is known by heart."""
+    """It differs in one place, so all else of it is known by heart; and in that place others differed before."""
     upstream.serve(lambda request: answer(request.target))
     client = await front.connect()
     for number in range(TIMES):
         await client.ask(GET.replace(b"/a?b=c", b"/%d" % number))
     for number in range(TIMES):
         await client.ask(GET.replace(b"a=1", b"a=%d" % number))
+    for number in range(TIMES):
+        await client.ask(GET.replace(b"/a?b=c", b"/%d" % number).replace(b"a=1", b"a=%d" % number))
     asked = len(upstream.requests)
     got = await client.ask(broken)
 
@@ -805,6 +1319,68 @@ async def test_a_policy_that_is_withdrawn_counts_for_the_next_request(front: Pro
     other = await front.connect()
     _, again = await play(other, served, GET)
     assert again.cors[b"access-control-allow-origin"] == ORIGIN
+
+
+def by_target(number: int) -> bytes:
+    return get(b"/%d" % number, ALLOWED)
+
+
+def by_cookie(number: int) -> bytes:
+    return get(b"/", ALLOWED, b"Cookie: a=%d" % number)
+
+
+def by_length(number: int) -> bytes:
+    return put(b"x" * (number + 1), ALLOWED, method=b"POST")
+
+
+@pytest.mark.parametrize("make", [by_target, by_cookie, by_length])
+async def test_a_policy_that_is_withdrawn_counts_for_a_request_that_differs_in_a_few_places(
+    front: Proxy, upstream: Upstream, work: Work, make: Callable[[int], bytes]
+) -> None:
+    upstream.serve(lambda _: answer())
+    client = await front.connect()
+    for number in range(TIMES):
+        assert (await client.ask(make(number))).cors[b"access-control-allow-origin"] == ORIGIN
+    work.clear()
+    await client.ask(make(TIMES))
+    assert work == Work()
+    asked = len(upstream.requests)
+    front.gateway.reconfigure(replace(loopback_settings([route(upstream, cors=policy("https://other.example"))]), express=True))
+    got = await client.ask(make(TIMES + 1))
+
+    assert (got.status, got.cors.get(b"access-control-allow-origin")) == (403, None)
+    assert len(upstream.requests) == asked
+    front.gateway.reconfigure(front.settings)
+    other = await front.connect()
+    assert (await other.ask(make(TIMES + 2))).cors[b"access-control-allow-origin"] == ORIGIN
+
+
+async def test_a_limit_that_comes_by_a_reload_counts_for_a_length_that_differs(front: Proxy, upstream: Upstream) -> None:
+    upstream.serve(lambda request: answer(request.body))
+    client = await front.connect()
+    for number in range(TIMES):
+        await client.ask(by_length(number))
+    limited: Route = replace(route(upstream), limits=RouteLimits(5))
+    front.gateway.reconfigure(replace(loopback_settings([limited]), express=True))
+
+    assert (await client.ask(by_length(3))).body == b"xxxx"
+    assert (await client.ask(by_length(7))).status == 413
+
+
+async def test_rules_that_come_by_a_reload_count_for_an_answer_that_differs(front: Proxy, upstream: Upstream, work: Work) -> None:
+    numbers: Iterator[int] = count()
+    upstream.serve(lambda _: answer(b"ok", b"Server: s", b"X-Id: %d" % next(numbers)))
+    client = await front.connect()
+    for _ in range(TIMES):
+        assert (await client.ask(GET)).value(b"server") == b"s"
+    work.clear()
+    await client.ask(GET)
+    assert work == Work()
+    ruled = replace(route(upstream), response_headers=compile_rules([b"Server"], [(b"X-Set", b"1")]))
+    front.gateway.reconfigure(replace(loopback_settings([ruled]), express=True))
+    for number in range(TIMES + 1, 3 * TIMES):
+        got = await client.ask(GET)
+        assert (got.value(b"server"), got.value(b"x-set"), got.value(b"x-id")) == (None, b"1", b"%d" % number)
 
 
 async def test_an_upstream_that_is_replaced_gets_the_next_request(

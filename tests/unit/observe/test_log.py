@@ -68,10 +68,10 @@ async def test_a_closed_stdout_costs_lines_and_not_the_proxy() -> None:
 async def test_many_lines_wait_for_no_timer() -> None:
     stream = io.StringIO()
     log = AccessLog(LogSettings(format=LogFormat.JSON), stream)
-    for _ in range(3 * module._MAX_RECORDS):
+    for _ in range(3 * module._MAX_LINES):
         log.add(record())
 
-    assert stream.getvalue().count("\n") == 3 * module._MAX_RECORDS
+    assert stream.getvalue().count("\n") == 3 * module._MAX_LINES
 
 
 def test_an_event_on_a_terminal_has_the_colour_of_its_level() -> None:

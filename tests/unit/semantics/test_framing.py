@@ -25,6 +25,7 @@ from corsproxy.semantics.framing import (
     parse_length,
     request_body,
     response_body,
+    whole_chunks,
 )
 
 
@@ -311,3 +312,94 @@ def test_frame(case: Any) -> None:
 def test_only_chunked_content_has_a_last_chunk() -> None:
     assert last_chunk(CHUNKED_BODY) == b"0\r\n\r\n"
     assert [last_chunk(body) for body in (NO_BODY, of(3), CLOSE_DELIMITED)] == [b"", b"", b""]
+
+
+# --- whole chunked bodies ---------------------------------------------------------------------------
+
+
+@table(
+    {
+        "no content": (b"0\r\n\r\n", []),
+        "one chunk": (b"5\r\nabcde\r\n0\r\n\r\n", [b"abcde"]),
+        "several chunks": (b"1\r\na\r\n2\r\nbc\r\n3\r\ndef\r\n0\r\n\r\n", [b"a", b"bc", b"def"]),
+        "a size in lower case": (b"1a\r\n" + b"x" * 26 + b"\r\n0\r\n\r\n", [b"x" * 26]),
+        "a size in upper case": (b"1A\r\n" + b"x" * 26 + b"\r\n0\r\n\r\n", [b"x" * 26]),
+        "a size in both cases": (b"aA\r\n" + b"x" * 170 + b"\r\n0\r\n\r\n", [b"x" * 170]),
+        "content that looks like the end": (b"7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", [b"\r\n0\r\n\r\n"]),
+        "content that looks like a size": (b"4\r\n9\r\nx\r\n0\r\n\r\n", [b"9\r\nx"]),
+        "any bytes": (b"100\r\n%b\r\n0\r\n\r\n" % bytes(range(256)), [bytes(range(256))]),
+        "a large chunk": (b"fffff\r\n%b\r\n0\r\n\r\n" % bytes(0xFFFFF), [bytes(0xFFFFF)]),
+    }
+)
+def test_a_whole_chunked_body_is_taken_apart(case: Any) -> None:
+    data, expected = case
+
+    assert whole_chunks(data) == expected
+
+
+@table(
+    {
+        "nothing": b"",
+        "a size alone": b"5",
+        "a size and its line's end": b"5\r\n",
+        "less than the size": b"5\r\nabcd",
+        "less than the size, and an end": b"5\r\nabcd\r\n0\r\n\r\n",
+        "more than the size": b"5\r\nabcdef\r\n0\r\n\r\n",
+        "no line end behind the content": b"5\r\nabcde0\r\n\r\n",
+        "half a line end behind the content": b"5\r\nabcde\r0\r\n\r\n",
+        "no last chunk": b"5\r\nabcde\r\n",
+        "half of the last chunk": b"5\r\nabcde\r\n0\r\n",
+        "the last chunk without its last byte": b"5\r\nabcde\r\n0\r\n\r",
+        "half of an end": b"0\r\n",
+        "a byte behind the end": b"5\r\nabcde\r\n0\r\n\r\nx",
+        "a line behind the end": b"0\r\n\r\n\r\n",
+        "another end behind the end": b"0\r\n\r\n0\r\n\r\n",
+        "an answer behind the end": b"0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        "a byte before it": b"x5\r\nabcde\r\n0\r\n\r\n",
+        "a line before it": b"\r\n5\r\nabcde\r\n0\r\n\r\n",
+        "an extension": b"5;a=b\r\nabcde\r\n0\r\n\r\n",
+        "an empty extension": b"5;\r\nabcde\r\n0\r\n\r\n",
+        "an extension of the last chunk": b"5\r\nabcde\r\n0;a\r\n\r\n",
+        "a trailer": b"5\r\nabcde\r\n0\r\nX: 1\r\n\r\n",
+        "a leading zero": b"05\r\nabcde\r\n0\r\n\r\n",
+        "a last chunk of several zeros": b"5\r\nabcde\r\n00\r\n\r\n",
+        "a size of eight digits": b"10000000\r\nabcde\r\n0\r\n\r\n",
+        "a size of eight digits with zeros": b"00000005\r\nabcde\r\n0\r\n\r\n",
+        "a huge size": b"f" * 40 + b"\r\nabcde\r\n0\r\n\r\n",
+        "a size that wraps": b"10000000000000005\r\nabcde\r\n0\r\n\r\n",
+        "a size that is not there": b"fffffff\r\nabcde\r\n0\r\n\r\n",
+        "no size": b"\r\nabcde\r\n0\r\n\r\n",
+        "a sign": b"+5\r\nabcde\r\n0\r\n\r\n",
+        "a negative size": b"-5\r\nabcde\r\n0\r\n\r\n",
+        "an underscore": b"1_0\r\n" + b"x" * 16 + b"\r\n0\r\n\r\n",
+        "a prefix": b"0x5\r\nabcde\r\n0\r\n\r\n",
+        "a blank before the size": b" 5\r\nabcde\r\n0\r\n\r\n",
+        "a blank behind the size": b"5 \r\nabcde\r\n0\r\n\r\n",
+        "a tab behind the size": b"5\t\r\nabcde\r\n0\r\n\r\n",
+        "a blank behind the last size": b"5\r\nabcde\r\n0 \r\n\r\n",
+        "a letter beyond f": b"g\r\nabcde\r\n0\r\n\r\n",
+        "other digits": b"\xd9\xa5\r\nabcde\r\n0\r\n\r\n",
+        "a bare LF behind the size": b"5\nabcde\r\n0\r\n\r\n",
+        "a bare CR behind the size": b"5\rabcde\r\n0\r\n\r\n",
+        "a bare LF behind the content": b"5\r\nabcde\n0\r\n\r\n",
+        "a bare LF in the last chunk": b"5\r\nabcde\r\n0\n\r\n",
+        "a bare LF at the end": b"5\r\nabcde\r\n0\r\n\n",
+        "two line ends behind the content": b"5\r\nabcde\r\n\r\n0\r\n\r\n",
+    }
+)
+def test_a_body_that_is_not_whole_or_not_plainly_chunked_is_not_taken_apart(case: Any) -> None:
+    assert whole_chunks(case) is None
+
+
+def test_no_part_of_a_chunked_body_is_taken_for_all_of_it() -> None:
+    data = b"a\r\n0\r\n\r\n0\r\n\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+
+    assert whole_chunks(data) == [b"0\r\n\r\n0\r\n\r\n", b"abc"]
+    assert [size for size in range(len(data)) if whole_chunks(data[:size]) is not None] == []
+
+
+def test_what_is_framed_here_is_taken_apart_again() -> None:
+    pieces = [b"a", b"\r\n", b"x" * 70_000, b"0\r\n\r\n"]
+    data = b"".join(part for piece in pieces for part in frame(CHUNKED_BODY, piece)) + last_chunk(CHUNKED_BODY)
+
+    assert whole_chunks(data) == pieces

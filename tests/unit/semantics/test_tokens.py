@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from corsproxy.semantics.tokens import TCHARS, in_ascii, is_token, list_elements
+from corsproxy.semantics.tokens import TCHARS, in_ascii, is_plain_value, is_token, list_elements
 
 
 def table(cases: Mapping[str, object]) -> pytest.MarkDecorator:
@@ -35,6 +35,38 @@ def test_is_token(case: Any) -> None:
     value, expected = case
 
     assert is_token(value) is expected
+
+
+def test_a_plain_value_ends_and_begins_with_what_shows_and_has_blanks_within() -> None:
+    """Of the bytes of a field's value, those of ASCII that show, and the blank."""
+    alone = {byte for byte in range(256) if is_plain_value(bytes((byte,))) is not None}
+    within = {byte for byte in range(256) if is_plain_value(bytes((0x61, byte, 0x61))) is not None}
+
+    assert alone == set(range(0x21, 0x7F))
+    assert within == set(range(0x20, 0x7F))
+
+
+@table(
+    {
+        "a word": (b"a", True),
+        "words": (b"a b  c", True),
+        "any signs": (b'"a: b"; q=0.5, <c>', True),
+        "a long one": (b"x" * 10_000, True),
+        "nothing": (b"", False),
+        "a blank": (b" ", False),
+        "a blank before it": (b" a", False),
+        "a blank behind it": (b"a ", False),
+        "a tab": (b"a\tb", False),
+        "a line end": (b"a\r\nb", False),
+        "a line end behind it": (b"a\n", False),
+        "a NUL": (b"a\0b", False),
+        "bytes beyond ASCII": (b"caf\xc3\xa9", False),
+    }
+)
+def test_is_plain_value(case: Any) -> None:
+    value, expected = case
+
+    assert (is_plain_value(value) is not None) is expected
 
 
 @table(
