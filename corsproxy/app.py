@@ -29,7 +29,7 @@ from corsproxy.observe.notices import Notices
 from corsproxy.observe.ring import Ring
 from corsproxy.observe.tracing import start_tracing
 from corsproxy.observe.writer import settle
-from corsproxy.record import ExchangeRecord
+from corsproxy.record import Brief, ExchangeRecord, record_of
 from corsproxy.reload import reloading
 from corsproxy.systemd import READY, STOPPING, notify
 
@@ -71,12 +71,14 @@ class App:
         self._instance = instance or new_instance()
         self._access_stream = access_stream
         self._event_stream = event_stream
-        self.counters = Counters()
+        self.ring = Ring(lambda: self.gateway.settings, self._instance.decode())
+        self.counters = Counters(self.ring.briefs.settle)
+        self.ring.briefs.counting.append(self.counters.add_all)
         self._access = self._access_log(settings)
         self._notices = Notices()
-        self.ring = Ring(lambda: self.gateway.settings, self._instance.decode())
         self._tracing: Follower | None = follower or start_tracing()
         self.gateway = Gateway(self._personal(settings), self._witness, room_for_connections(), share, self._tracing)
+        self.gateway.witness_brief = self._witness_brief
 
     def reconfigure(self, settings: Settings) -> None:
         """Swap the settings; exchanges in flight end under the old ones. The addresses stay. Raises BadTlsFile, and changes nothing then."""
@@ -105,6 +107,12 @@ class App:
             self._tracing.add(record)
         if self._access is not None:
             self._access.add(record)
+
+    def _witness_brief(self, brief: Brief) -> None:
+        if not self.ring.briefs.put(brief):
+            self._witness(record_of(brief))
+        elif self._access is not None:
+            self._access.add(record_of(brief))
 
     async def start(self, addresses: Sequence[Listen] | None = None, sockets: Sockets = NO_SOCKETS) -> list[Listen]:
         """Listen, on the settings' addresses unless others are given, and on sockets that listen already; returns the real addresses. Raises CannotListen."""

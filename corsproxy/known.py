@@ -76,11 +76,12 @@ class Site:
 
 @dataclass(slots=True)
 class Client:
-    """What is known of a client at a site: its address, as text too, and the lines that tell the upstream about it."""
+    """What is known of a client at a site: its address, as text too, the lines that tell the upstream about it, and whether its connection has TLS."""
 
     address: bytes
     lines: bytes
     site: Site
+    is_tls: bool = False
     text: str = ""
 
     def __post_init__(self) -> None:
@@ -166,16 +167,17 @@ class Recalled:
 
     `name` is the id that came with it, empty where a fresh one is taken, and `trace` the trace that it is part of. `length` is that of its
     content, 0 without any. The head for the upstream is what `opening` writes, the id unless it `names_itself`, and `behind`; where it `begins` a
-    trace, it is not, and `plan` writes it.
+    trace, it is not, and `plan` writes it. `is_plain`: it begins none, and its client stays.
     """
 
-    __slots__ = ("_copied", "begins", "behind", "client", "known", "length", "name", "names_itself", "said", "trace")
+    __slots__ = ("_copied", "begins", "behind", "client", "is_plain", "known", "length", "name", "names_itself", "said", "trace")
 
     def __init__(self, known: KnownForward | KnownAnswer, client: Client, copied: Copied, *, begins: bool) -> None:
         self.known = known
         self.name = copied.name
         self.trace = b""
         self.begins = begins
+        self.is_plain = not begins and known.context.persistent
         # For whoever writes lines of such requests.
         self.said: str | None = None
         self.length = 0

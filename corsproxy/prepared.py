@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from corsproxy.gaps import LENGTH, VALUE, Gaps, Template, cut, differing, value_of
+from corsproxy.gaps import END, LENGTH, VALUE, Gaps, Template, cut, differing, value_of
 from corsproxy.meanings import Judge
 from corsproxy.memo import Memo
 from corsproxy.response_layouts import ResponseLayout
@@ -71,10 +71,8 @@ class Prepared:
         # What is left to write for a client that stays, where there is a Date.
         self.end = behind + after + b"\r\n"
 
-    def whole(self, data: bytes) -> Sequence[bytes] | None:
-        """Return the content that `data` is, transfer coding undone, if it is all that there is; else None."""
-        if len(data) == self.length:
-            return (data,) if data else ()
+    def chunks(self, data: bytes) -> Sequence[bytes] | None:
+        """Return the content that chunks have, if they are all that there is; else None."""
         return whole_chunks(data) if self.body.kind is BodyKind.CHUNKED else None
 
     def end_at(self, date: bytes) -> bytes:
@@ -99,17 +97,23 @@ class Prepared:
 
 
 class Variation:
-    """Heads that mean the same, line by line, and differ in some places: how one is edited with what stands there. `hits` counts them."""
+    """
+    Heads that mean the same, line by line, and differ in some places: how one is edited with what stands there.
 
-    __slots__ = ("_base", "_gaps", "_length", "_template", "hits")
+    `hits` counts them. After `fill`, `size` is how many bytes the head had.
+    """
+
+    __slots__ = ("_base", "_gaps", "_length", "_template", "hits", "size")
 
     def __init__(self, base: Prepared, layout: ResponseLayout, lines: Sequence[bytes], places: set[int]) -> None:
         """`base` was made of `lines`, the status line last, and these differ from others of the `layout` in `places`, which `may_differ`."""
         *fields, start = lines
-        self.hits = 0
+        self.hits = self.size = 0
         self._base = base
         takes = [(LENGTH if place == layout.length else VALUE, place in layout.keeps) for place in sorted(places)]
-        self._gaps = Gaps(cut([start, *fields], {place + 1: value_of(fields[place]) for place in places}), takes)
+        parts = cut([start, *fields], {place + 1: value_of(fields[place]) for place in places})
+        parts[-1] += END
+        self._gaps = Gaps(parts, takes)
         kept = [fields[place] for place in layout.keeps]
         parts = cut([start, *kept], {at + 1: value_of(kept[at]) for at, place in enumerate(layout.keeps) if place in places})
         # What is written behind the lines that pass.
@@ -120,13 +124,14 @@ class Variation:
         if base.body.kind is BodyKind.LENGTH and layout.length in places:
             self._length = sum(place in places for place in layout.keeps if place < layout.length)
 
-    def fill(self, raw: bytes) -> Prepared | None:
-        """Edit a head less its last two line ends; None if it differs in another place, or what differs takes a closer look."""
+    def fill(self, data: bytes) -> Prepared | None:
+        """Edit the head that the first bytes are; None if it differs in another place, or what differs takes a closer look."""
         gaps = self._gaps
-        pieces = gaps.read(raw)
-        if pieces is None or gaps.size != len(raw):
+        pieces = gaps.read(data)
+        if pieces is None:
             return None
         self.hits += 1
+        self.size = gaps.size
         if not pieces:
             return self._base
         return self._base.but(self._template.fill(pieces), int(pieces[self._length]) if self._length >= 0 else -1)
@@ -169,40 +174,36 @@ Edit = Callable[[bytes, Judge], tuple[Prepared, ResponseLayout, Sequence[bytes]]
 
 
 class Alike:
-    """
-    Edits the answers to requests that were decided alike. It is equal to itself alone.
+    """Edits the answers to requests that were decided alike. It is equal to itself alone."""
 
-    `raw` is the head that was edited last, and `prepared` what was made of it, for a caller in a hurry.
-    """
-
-    __slots__ = ("_edit", "_kinds", "_tried", "prepared", "raw")
+    __slots__ = ("_edit", "_kinds", "_tried")
 
     def __init__(self, edit: Edit) -> None:
         self._edit = edit
         self._kinds: Memo[tuple[ResponseLayout, bytes], Kind] = Memo(MAX_KINDS)
         self._tried: list[Variation] = []
-        self.raw = b""
-        self.prepared: Prepared | None = None
 
-    def recall(self, raw: bytes, judge: Judge) -> Prepared | None:
-        """Edit a head that is not taken apart, less its last two line ends; None where it takes a parser."""
-        if raw == self.raw:
-            return self.prepared
-        found = None
-        for variation in self._tried:
-            found = variation.fill(raw)
+    def recall(self, data: bytes, most: int, judge: Judge) -> tuple[Prepared, int] | None:
+        """
+        Edit the head that the first bytes are, without taking it apart, and say how many they are; None where it takes a parser.
+
+        `most` is how many they may be.
+        """
+        tried = self._tried
+        for variation in tried:
+            found = variation.fill(data)
             if found is not None:
-                if variation is not self._tried[0]:
+                if variation is not tried[0]:
                     self._try_first(variation)
-                break
-        else:
-            found = self._meet(raw, judge)
-        if found is not None and len(raw) <= MAX_BYTES:
-            self.raw, self.prepared = raw, found
-        return found
+                size = variation.size
+                return (found, size) if size <= most else None
+        end = data.find(END)
+        size = end + len(END)
+        found = self._meet(data[:end], judge) if end > 0 and size <= most else None
+        return (found, size) if found is not None else None
 
     def _meet(self, raw: bytes, judge: Judge) -> Prepared | None:
-        """Edit a head by its lines, and see in what places it differs from others."""
+        """Edit a head, less its last two line ends, by its lines, and see in what places it differs from others."""
         edited = self._edit(raw, judge)
         if edited is None:
             return None
@@ -215,7 +216,7 @@ class Alike:
             self._kinds.put(key, Kind(lines))
             return found
         known = kind.variation
-        if known is None or known in self._tried or known.fill(raw) is None:
+        if known is None or known in self._tried or known.fill(raw + END) is None:
             kind.learn(found, layout, lines)
         if kind.variation is not None:
             self._try_first(kind.variation, instead_of=known)

@@ -227,7 +227,7 @@ class Recall:
         if site is None:
             site = Site(route)
             self._sites.put(seen, site)
-        client = Client(facts.address, serialize(lines), site)
+        client = Client(facts.address, serialize(lines), site, connection.tls)
         self.clients.put(asked, client)
         return client
 

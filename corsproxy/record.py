@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from corsproxy.answers import Context
 from corsproxy.cors.decide import Decision
-from corsproxy.known import Recalled
+from corsproxy.known import KnownForward, Recalled
 from corsproxy.problems import Problem
 from corsproxy.rewrite import Notice
 from corsproxy.semantics.fields import ResponseHead
@@ -84,3 +84,25 @@ class ExchangeRecord:
     def is_tunnel(self) -> bool:
         """Whether it became a WebSocket; it ends with that, and `received` and `sent` are the bytes both ways."""
         return self.status == 101
+
+
+# What is said of an exchange that went as known ones go: what it was recalled as, its target, its User-Agent, its id, when it began since the
+# epoch and by `time.perf_counter`, when it ended, its status and how much of content went to the client; the last three are 0 while it is in flight.
+Brief = tuple[Recalled, bytes, bytes, bytes, float, float, float, int, int]
+
+
+def record_of(brief: Brief) -> ExchangeRecord:
+    """Write the record of an exchange that has gone, so far, as known ones go: on a connection that was there, in the first attempt."""
+    recalled, target, agent, name, began, started, ended, status, sent = brief
+    known, client = recalled.known, recalled.client
+    record = ExchangeRecord(began, started, known.context.method, target, client.text)
+    record.recalled, record.decision = recalled, known.context.decision
+    record.request_id, record.trace_id = name.decode("ascii"), recalled.trace.decode("ascii")
+    record.user_agent, record.is_tls = agent, client.is_tls
+    record.status, record.ended, record.sent = status, ended, sent
+    if isinstance(known, KnownForward):
+        record.upstream, record.upstream_reused, record.received = known.route.upstream.url, True, recalled.length
+        record.placed, record.connected, record.head = started, started, ended
+    else:
+        record.reason = known.reason
+    return record

@@ -7,7 +7,7 @@ The rest was read before, byte for byte, and means what it meant then (`gaps`).
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from corsproxy.gaps import LENGTH, TARGET, VALUE, Gaps, Template, cut, value_of
+from corsproxy.gaps import END, LENGTH, TARGET, VALUE, Gaps, Template, cut, value_of
 from corsproxy.known import KnownForward
 from corsproxy.recall import Recall
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from corsproxy.request_layouts import Found
 
 _new: Final = tuple.__new__
-_END: Final = b"\r\n\r\n"
 
 
 class Terms(NamedTuple):
@@ -39,13 +38,26 @@ class Variation:
     bytes such a head had.
     """
 
-    __slots__ = ("_base", "_copied", "_gaps", "_has_target", "_picks", "_template", "_terms", "form", "places")
+    __slots__ = (
+        "_base",
+        "_copied",
+        "_gaps",
+        "_has_target",
+        "_is_simple",
+        "_made",
+        "_picks",
+        "_template",
+        "_terms",
+        "form",
+        "places",
+        "size",
+    )
 
     def __init__(self, base: "Found", lines: Sequence[bytes], places: set[int], terms: Terms) -> None:
         """`lines` are those of the head that `base` was made of."""
         known, client, layout = base.recalled.known, base.recalled.client, base.form.layout
         assert isinstance(known, KnownForward)  # noqa: S101 - of what is answered nothing varies
-        self.form, self.places = base.form, places
+        self.form, self.places, self.size = base.form, places, 0
         self._base, self._terms = base, terms
         self._has_target = 0 in places
         places_of = {"length": layout.length + 1, "parent": layout.parent + 1, "name": layout.id + 1}
@@ -54,7 +66,7 @@ class Variation:
         takes = {0: TARGET, places_of["length"]: LENGTH} if layout.length >= 0 else {0: TARGET}
         spans = {place: value_of(lines[place]) if place else _span(base.method + b" ", base.target) for place in places}
         parts = cut(lines, spans)
-        parts[-1] += _END
+        parts[-1] += END
         self._gaps = Gaps(parts, [(takes.get(place, VALUE), place in wanted) for place in sorted(places)])
         # What is copied to other places than the opening, each with which of the pieces it is.
         self._copied = [(name, wanted.index(place)) for name, place in places_of.items() if place in wanted and place]
@@ -66,19 +78,22 @@ class Variation:
         parts = cut(written, spans)
         parts[-1] += base.opening[len(b"\r\n".join(written)) :]
         self._template = Template(parts)
-
-    @property
-    def size(self) -> int:
-        """How many bytes the head had that was filled in last."""
-        return self._gaps.size
+        # As most are: nothing but paths and values that pass.
+        self._is_simple = (
+            not self._copied and self._picks is None and self._has_target and terms.is_there is None and not client.site.stripped
+        )
+        self._made = type(base)
 
     def fill(self, data: bytes) -> "Found | None":
         """Return what is known of the head that the first bytes are; None if it differs in another place, or what differs takes a closer look."""
         gaps, terms = self._gaps, self._terms
         pieces = gaps.read(data)
-        if pieces is None or gaps.size > terms.most:
+        size = self.size = gaps.size
+        if pieces is None or size > terms.most:
             return None
         recalled, method, target, agent, _, form = self._base
+        if self._is_simple:
+            return _new(self._made, (recalled, method, pieces[0], agent, self._template.fill(pieces), form))
         if self._copied:
             copied = self._copy(recalled, pieces)
             if copied is None:
@@ -91,7 +106,7 @@ class Variation:
                 return None
             if site.stripped:
                 written = [site.cut(target), *written[1:]]
-        return _new(type(self._base), (recalled, method, target, agent, self._template.fill(written), form))
+        return _new(self._made, (recalled, method, target, agent, self._template.fill(written), form))
 
     def _copy(self, recalled: "Recalled", pieces: Sequence[bytes]) -> "Recalled | None":
         """Return what is known of a request with other bytes to copy; None if they decide another thing."""

@@ -64,7 +64,7 @@ class ClientConnection(RequestHandler):
     """
     aiohttp's server protocol, with our answers to what it cannot parse, our deadlines and our bounds.
 
-    Our own attributes never begin with an underscore. `exchanges` counts those in flight and `pending` the heads that are
+    Our own attributes never begin with an underscore. `exchanges` counts those of aiohttp's lane in flight and `pending` the heads that are
     parsed and not yet served, `content` is the body that is being read, `peer` what is known of the client.
     `tunnel` is the end that takes and gives every byte once a WebSocket is open, and `on_early_bytes` is called when some come before that.
     `express` is the express lane, until it has handed the connection over. `tail` is what was received last; `ended_plainly`: if the body is chunked, it ended without trailers, and nothing came with its end.

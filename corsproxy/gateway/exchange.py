@@ -186,13 +186,13 @@ class Incoming(ABC):
         self.received, self.head = received, head
         return received
 
-    def on_lines(self, raw: bytes, judge: Judge) -> Prepared | None:
+    def on_lines(self, data: bytes, most: int, judge: Judge) -> tuple[Prepared, int] | None:
         """Judge the final head by its lines, if they are known."""
         alike = None if self.needs_head else edits.alike(self.context)
-        prepared = alike.recall(raw, judge) if alike is not None else None
-        if prepared is not None:
-            self.received = prepared.received(self.context.exchange.request_id)
-        return prepared
+        recalled = alike.recall(data, most, judge) if alike is not None else None
+        if recalled is not None:
+            self.received = recalled[0].received(self.context.exchange.request_id)
+        return recalled
 
     def on_whole(self, pieces: Sequence[bytes]) -> None:
         """Take a whole body at once, and the end."""

@@ -22,6 +22,7 @@ from corsproxy.gateway.last_head import LastHead
 from corsproxy.gateway.plain import HEAD_END, PlainHeads, Probe
 from corsproxy.gateway.pool import UpstreamPool
 from corsproxy.plan import Found
+from corsproxy.record import Brief
 from corsproxy.request_layouts import RequestLayouts
 from corsproxy.semantics.fields import RequestHead
 
@@ -36,15 +37,21 @@ _FORGETTING_S: Final = 5.0
 class ExpressHouse(House, Protocol):
     """
     The gateway, as this lane knows it. `heads` reads for all connections; `express_exchanges` counts. `next_id` makes a request's id, and
-    `last_pool` is an upstream's that was asked for last.
+    `last_pool` is that of `last_upstream`, which was asked for last;
+    with `most_known` exchanges in flight, another one takes a closer look.
     """
 
     draining: bool
     next_id: Callable[[], bytes]
-    last_pool: tuple[Upstream | None, UpstreamPool | None]
+    last_upstream: Upstream | None
+    last_pool: UpstreamPool | None
+    most_known: int
     heads: PlainHeads
     layouts: RequestLayouts
     express_exchanges: int
+
+    def leave_brief(self, connection: ClientConnection, brief: Brief) -> None:
+        """Take note of an exchange that ended, and went as known ones go."""
 
 
 # What a connection is about.
@@ -120,8 +127,8 @@ class ExpressLane:
             else:
                 house.express_exchanges += 1
                 self._state = _BUSY
-                self.connection.exchanges += 1
-                content = data[self._last.size :]
+                size = self._last.size
+                content = data[size:] if len(data) > size else b""
                 if not self._known.start(found, content):
                     self.content = [content] if content else []
                     self._exchange.start_found(found)
@@ -244,7 +251,6 @@ class ExpressLane:
         """Serve a request that is known, or whose head was taken apart."""
         self.house.express_exchanges += 1
         self._state = _BUSY
-        self.connection.exchanges += 1
         if found is not None:
             # Taken before: an answer at once may bring the next request's.
             pieces = self.take_content()
@@ -256,7 +262,7 @@ class ExpressLane:
 
     def _current(self) -> ExpressExchange:
         """Return who has to do with whatever is out of the ordinary."""
-        return self._exchange if self._known.record is None else self._known.hand_over()
+        return self._exchange if self._known.found is None else self._known.hand_over()
 
     def _hold_part(self, data: bytes) -> None:
         """Keep the part of a head that has come, unless it is too long to be plain, or broken already."""

@@ -348,6 +348,5 @@ class ExpressExchange(Incoming):
         self._record = self._planned = None
         self._has_begun = False
         self.forget()
-        connection.exchanges -= 1
         self._house.leave(connection, record)
         lane.end_exchange(keep_alive=keep_alive, is_cut=is_cut)

@@ -6,7 +6,7 @@ Nothing is made of it that nobody asks for. Whatever is out of the ordinary is f
 
 from collections.abc import Sequence
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from corsproxy import edits
 from corsproxy.edits import Alike, Prepared
@@ -16,9 +16,9 @@ from corsproxy.gateway.upstream import UpstreamConnection
 from corsproxy.known import KnownAnswer, KnownForward
 from corsproxy.plan import Forward, Found, Fresh
 from corsproxy.problems import Problem
-from corsproxy.record import ExchangeRecord
+from corsproxy.record import ExchangeRecord, record_of
 from corsproxy.semantics.fields import FieldLine, ResponseHead
-from corsproxy.semantics.framing import CHUNKED_BODY, BodyKind, Refusal, frame, last_chunk
+from corsproxy.semantics.framing import CHUNKED_BODY, Refusal, frame, last_chunk
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,148 +26,142 @@ if TYPE_CHECKING:
     from corsproxy.gateway.express import ExpressHouse, ExpressLane
     from corsproxy.gateway.express_exchange import ExpressExchange
 
-_new: Final = object.__new__
-
 
 class KnownExchange:
     """
-    The exchanges of one client connection that are known, one after another. There is a record as long as one is in flight, and here.
+    The exchanges of one client connection that are known, one after another. There is `found` as long as one is in flight, and here.
 
     Nothing is kept of one that has ended: it holds settings that may be no longer in force, and their pools.
     """
 
-    __slots__ = ("_connection", "_found", "_heir", "_house", "_lane", "_name", "_other", "_prepared", "record")
+    __slots__ = (
+        "_alike",
+        "_began",
+        "_connection",
+        "_heir",
+        "_house",
+        "_is_over",
+        "_lane",
+        "_name",
+        "_other",
+        "_prepared",
+        "_started",
+        "found",
+    )
 
     def __init__(self, house: "ExpressHouse", lane: "ExpressLane", other: "ExpressExchange") -> None:
-        self.record: ExchangeRecord | None = None
+        self.found: Found | None = None
         self._house = house
         self._lane = lane
         self._other = other
         # Who has taken over the exchange that began last.
         self._heir: ExpressExchange | None = None
-        self._found: Found | None = None
         self._connection: UpstreamConnection | None = None
         self._name = b""
+        self._alike: Alike | None = None
         self._prepared: Prepared | None = None
+        # When it began, since the epoch and by `perf_counter`; and whether everybody was told that it ended.
+        self._began = self._started = 0.0
+        self._is_over = False
 
-    def start(self, found: Found, content: bytes) -> bool:  # noqa: C901 - each call costs as much as what is done in it
+    def start(self, found: Found, content: bytes) -> bool:
         """Serve a request, all of which has come, with its content; False if it takes the other exchange, and nothing has been done."""
-        recalled, method, target, agent, opening, form = found
+        recalled, _, _, _, opening, form = found
         known, house, client = form.known, self._house, self._lane.connection
-        if recalled.begins or client.wire is None or not known.context.persistent or house.closes_connections:
+        if not recalled.is_plain or client.wire is None or house.closes_connections:
             return False
         upstream: UpstreamConnection | None = None
         if type(known) is KnownForward:
-            if house.in_flight >= house.most_in_flight or house.rate.is_on:
+            if house.in_flight >= house.most_known:
                 return False
-            last, pool = house.last_pool
-            if last is not known.route.upstream or pool is None:
-                pool = house.pool(known.route.upstream)
-            upstream = pool.take()
+            pool = house.last_pool if house.last_upstream is known.route.upstream else None
+            upstream = (pool or house.pool(known.route.upstream)).take()
             if upstream is None:
                 return False
         name = recalled.name or house.next_id()
-        # Without its constructor, which would cost as much as all of them.
-        record = _new(ExchangeRecord)
-        record.time, record.started = time(), perf_counter()
-        record.method, record.target, record.client = method, target, recalled.client.text
-        record.recalled, record.decision = recalled, known.context.decision
-        record.request_id, record.user_agent = name.decode("ascii"), agent
-        if recalled.trace:
-            record.trace_id = recalled.trace.decode("ascii")
-        if client.peer.tls:
-            record.is_tls = True
-        self.record, self._found, self._name, self._connection, self._heir = record, found, name, upstream, None
+        self._began, self._started = time(), perf_counter()
+        self.found, self._name, self._connection, self._heir, self._is_over = found, name, upstream, None, False
         house.enter(client)
         try:
-            if type(known) is KnownAnswer:
-                self._answer(record, known, client.wire)
-            elif type(known) is KnownForward and upstream is not None:
-                route = known.route
-                record.upstream, record.upstream_reused = route.upstream.url, True
-                record.placed = record.connected = record.started
-                client.body_idle_timeout = route.limits.body_idle_timeout
-                record.received = recalled.length
+            if upstream is not None and type(known) is KnownForward:
+                self._alike = known.alike
+                client.body_idle_timeout = known.route.limits.body_idle_timeout
                 head = (opening, name, recalled.behind, content) if not recalled.names_itself else (opening, recalled.behind, content)
                 upstream.send(self, known, b"".join(head))
+            elif type(known) is KnownAnswer:
+                answer = known.to_bytes(house.date())
+                # Before anything is written: a client that takes nothing says so meanwhile, and then nothing may be in flight.
+                self.found = None
+                client.wire.write(answer)
+                self._leave(found, known.status, 0)
         except Exception as error:  # noqa: BLE001 - a mistake of ours must still be an answer
-            self._confess(record, error)
+            self._confess(found, error)
         return True
 
-    def _answer(self, record: ExchangeRecord, known: KnownAnswer, wire: "asyncio.Transport") -> None:
-        answer = known.to_bytes(self._house.date())
-        record.status, record.reason = known.status, known.reason
-        # Before anything is written: a client that takes nothing says so meanwhile, and then nothing may be in flight.
-        self._forget()
-        wire.write(answer)
-        record.ended = perf_counter()
-        self._end(record)
-
-    def _confess(self, record: ExchangeRecord, error: Exception) -> None:
+    def _confess(self, found: Found, error: Exception) -> None:
         """Let the other exchange answer a mistake of ours, if anybody waits for an answer."""
         connection = self._connection
         self._forget()
         if connection is not None:
             connection.abort()
-        self._other.confess(None if record.ended else record, error)
+        self._other.confess(None if self._is_over else self._record(found), error)
+
+    def _record(self, found: Found) -> ExchangeRecord:
+        return record_of((found.recalled, found.target, found.agent, self._name, self._began, self._started, 0.0, 0, 0))
 
     def hand_over(self) -> "ExpressExchange":
         """Let the other exchange go on from here; it has what comes of this one from now on."""
-        heir, record, found, connection = self._heir, self.record, self._found, self._connection
+        heir, found, connection = self._heir, self.found, self._connection
         if heir is not None:
             return heir
-        assert record is not None and found is not None and connection is not None  # noqa: S101, PT018 - one is in flight
+        assert found is not None and connection is not None  # noqa: S101, PT018 - one is in flight
         planned = found.plan(Fresh(self._name, b"", b""))
         assert isinstance(planned, Forward)  # noqa: S101 - an answer is never in flight
         heir = self._heir = self._other
-        heir.take_over(record, planned, connection, self._prepared.received(self._name) if self._prepared is not None else None)
+        heir.take_over(
+            self._record(found), planned, connection, self._prepared.received(self._name) if self._prepared is not None else None
+        )
         self._forget()
         return heir
 
     # --- what the upstream connection says ---
 
-    def on_lines(self, raw: bytes, judge: LineJudge) -> Prepared | None:
+    def on_lines(self, data: bytes, most: int, judge: LineJudge) -> tuple[Prepared, int] | None:
         """Judge the final head by its lines, if they are known."""
-        found = self._found
-        if found is None:
+        alike = self._alike or self._find_alike()
+        recalled = alike.recall(data, most, judge) if alike is not None else None
+        if recalled is not None:
+            self._prepared = recalled[0]
+        return recalled
+
+    def _find_alike(self) -> "Alike | None":
+        """Find who edits the answers to such requests, for the first of them."""
+        found = self.found
+        if found is None or type(found.form.known) is not KnownForward:
             return None
-        known = found.form.known
-        if type(known) is not KnownForward:
-            return None
-        alike: Alike | None = known.alike
-        if alike is None:
-            alike = known.alike = edits.alike(found.recalled.context(self._name))
-            if alike is None:
-                return None
-        prepared = self._prepared = alike.recall(raw, judge)
-        return prepared
+        alike = found.form.known.alike = edits.alike(found.recalled.context(self._name))
+        return alike
 
     def on_whole(self, pieces: Sequence[bytes]) -> None:
         """Take a whole answer, and write it."""
-        record, prepared, house = self.record, self._prepared, self._house
+        found, prepared, house = self.found, self._prepared, self._house
         wire = self._lane.connection.wire
-        if record is None or prepared is None or wire is None or house.closes_connections:
+        if found is None or prepared is None or wire is None or house.closes_connections:
             self.hand_over().on_whole(pieces)
             return
-        name = self._name
         # Before anything is written: the connection serves others already, and this client may say that it takes no more.
-        self.record = self._found = self._prepared = self._connection = None
+        self.found = self._prepared = self._connection = self._alike = None
         try:
             end = prepared.end if prepared.has_date else prepared.end_at(house.date())
-            if prepared.body.kind is BodyKind.CHUNKED:
-                framed = [part for piece in pieces for part in frame(CHUNKED_BODY, piece)]
-                answer = b"".join((prepared.before, name, end, *framed, last_chunk(CHUNKED_BODY)))
-                record.sent = sum(map(len, pieces))
-            else:
-                answer = b"".join((prepared.before, name, end, *pieces))
-                record.sent = prepared.length
-            record.head = perf_counter()
-            record.status = prepared.status
-            wire.write(answer)
-            record.ended = record.head
-            self._end(record)
+            sent = prepared.length
+            if sent < 0:
+                sent = sum(map(len, pieces))
+                pieces = [part for piece in pieces for part in frame(CHUNKED_BODY, piece)]
+                pieces.append(last_chunk(CHUNKED_BODY))
+            wire.write(b"".join((prepared.before, self._name, end, *pieces)))
+            self._leave(found, prepared.status, sent)
         except Exception as error:  # noqa: BLE001
-            self._confess(record, error)
+            self._confess(found, error)
 
     def on_head(self, head: ResponseHead) -> edits.Received | None:
         """Hand over."""
@@ -208,10 +202,14 @@ class KnownExchange:
     # --- the end ---
 
     def _forget(self) -> None:
-        self.record = self._found = self._prepared = self._connection = None
+        self.found = self._prepared = self._connection = self._alike = None
 
-    def _end(self, record: ExchangeRecord) -> None:
+    def _leave(self, found: Found, status: int, sent: int) -> None:
+        """Tell everybody that an exchange ended, and go on to the next one."""
+        recalled, _, target, agent, _, _ = found
         lane = self._lane
-        lane.connection.exchanges -= 1
-        self._house.leave(lane.connection, record)
+        self._is_over = True
+        self._house.leave_brief(
+            lane.connection, (recalled, target, agent, self._name, self._began, self._started, perf_counter(), status, sent)
+        )
         lane.end_known()

@@ -42,14 +42,16 @@ class LastHead:
         """Return what is known of a request that came, if it has the last head, or one that varies from it."""
         if self._settings is not settings or self._peer is not peer:
             return None
-        if data.startswith(self._head):
-            self.size = len(self._head)
-            return self._found
         variation = self._variation
-        found = variation.fill(data) if variation is not None else None
-        if variation is not None and found is not None:
-            self.size = variation.size
-        return found
+        if variation is not None:
+            found = variation.fill(data)
+            if found is not None:
+                self.size = variation.size
+                return found
+        if not data.startswith(self._head):
+            return None
+        self.size = len(self._head)
+        return self._found
 
     def learn(self, data: bytes, size: int, layouts: RequestLayouts, settings: Settings, peer: Connection) -> Found | None:
         """Find what is known of the head that the first bytes are, line by line, and keep it. `layouts` are those of the settings."""

@@ -81,7 +81,8 @@ class UpstreamPool:
         self._waiters: deque[asyncio.Future[UpstreamConnection | None]] = deque()
         # Ordered by the time of going idle: reuse takes from the end, expiry from the beginning.
         self._idle: dict[UpstreamConnection, None] = {}
-        self._busy: set[UpstreamConnection] = set()
+        # All that have a place: these, and those that serve somebody.
+        self._held: set[UpstreamConnection] = set()
         # Made at the first connection, if nobody brings one.
         self.context: ssl.SSLContext | None = None
         self._infos: _AddrInfos = []
@@ -129,8 +130,8 @@ class UpstreamPool:
             transport = connection.transport
             if transport is not None and not transport.is_closing() and self._loop.time() - connection.stamp < self._idle_timeout_s:
                 self.reuses += 1
-                self._busy.add(connection)
                 return connection
+            self._held.discard(connection)
             connection.close()
         return None
 
@@ -170,7 +171,7 @@ class UpstreamPool:
                 self._pass_place_on()
         self.connects += 1
         connection.began = began
-        self._busy.add(connection)
+        self._held.add(connection)
         return connection
 
     def reconfigure(self, limits: Limits, *, is_retired: bool) -> None:
@@ -186,8 +187,12 @@ class UpstreamPool:
     # --- places ---
 
     @property
+    def _busy(self) -> list[UpstreamConnection]:
+        return [connection for connection in self._held if connection not in self._idle]
+
+    @property
     def _taken(self) -> int:
-        return len(self._idle) + len(self._busy) + self._opening
+        return len(self._held) + self._opening
 
     def _is_full(self) -> bool:
         return self._taken >= self._max_connections
@@ -199,6 +204,7 @@ class UpstreamPool:
     def _drop_oldest(self) -> None:
         oldest = next(iter(self._idle))
         del self._idle[oldest]
+        self._held.discard(oldest)
         oldest.close()
 
     async def _wait_turn(self) -> UpstreamConnection | None:
@@ -310,8 +316,8 @@ class UpstreamPool:
         if turn is not None:
             turn.set_result(connection)
             return
-        self._busy.discard(connection)
         if self.is_retired or self._has_surplus:
+            self._held.discard(connection)
             connection.close()
         else:
             self._idle[connection] = None
@@ -319,9 +325,9 @@ class UpstreamPool:
     def forget(self, connection: UpstreamConnection, *, unexpected: bool) -> None:
         """Drop a connection that is gone."""
         self.unexpected += unexpected
-        if connection not in self._busy and connection not in self._idle:
+        if connection not in self._held:
             return
-        self._busy.discard(connection)
+        self._held.discard(connection)
         self._idle.pop(connection, None)
         self._pass_place_on()
 
@@ -331,28 +337,29 @@ class UpstreamPool:
             oldest = next(iter(self._idle))
             if now - oldest.stamp < self.upstream.pool.idle_timeout:
                 break
-            del self._idle[oldest]
-            oldest.close()
-        for connection in tuple(self._busy):
+            self._drop_oldest()
+        for connection in self._busy:
             connection.expire(now)
 
     def close(self) -> None:
         """Close every idle connection and cut every busy one."""
         for connection in tuple(self._idle):
             connection.close()
+        busy = self._busy
+        self._held.difference_update(self._idle)
         self._idle.clear()
-        for connection in tuple(self._busy):
+        for connection in busy:
             connection.abort()
 
     @property
     def counts(self) -> PoolCounts:
         """What it comes to."""
-        return PoolCounts(len(self._idle), len(self._busy), self.connects, self.reuses, self.unexpected)
+        return PoolCounts(len(self._idle), len(self._held) - len(self._idle), self.connects, self.reuses, self.unexpected)
 
     @property
     def size(self) -> int:
         """How many connections are open."""
-        return len(self._idle) + len(self._busy)
+        return len(self._held)
 
     @property
     def is_unused(self) -> bool:

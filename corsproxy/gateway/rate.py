@@ -21,7 +21,7 @@ class RateGate:
     """
     Counts what goes upstream.
 
-    `share`: how many processes divide the limit among them. `clock` is in nanoseconds, and never goes back.
+    `share`: how many processes divide the limit among them; `is_on` tells whether there is one. `clock` is in nanoseconds, and never goes back.
     """
 
     def __init__(self, limit: RateLimit | None, *, share: int = 1, clock: Callable[[], int] = time.monotonic_ns) -> None:
@@ -29,6 +29,7 @@ class RateGate:
         self._clock = clock
         self._limit: RateLimit | None = None
         self._buckets: Buckets | None = None
+        self.is_on = False
         self.reconfigure(limit)
 
     def reconfigure(self, limit: RateLimit | None) -> None:
@@ -36,11 +37,7 @@ class RateGate:
         if limit != self._limit:
             self._limit = limit
             self._buckets = Buckets(limit, share=self._share) if limit is not None else None
-
-    @property
-    def is_on(self) -> bool:
-        """Whether there is a limit."""
-        return self._buckets is not None
+            self.is_on = limit is not None
 
     @property
     def keys(self) -> int:

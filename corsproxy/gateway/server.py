@@ -34,7 +34,7 @@ from corsproxy.gateway.tunnel import Tunnel
 from corsproxy.gateway.tunnels import Tunnels
 from corsproxy.plan import Connection, layouts_of
 from corsproxy.problems import Problem
-from corsproxy.record import ExchangeRecord
+from corsproxy.record import Brief, ExchangeRecord, record_of
 
 __all__ = ["CannotListen", "Gateway"]
 
@@ -62,7 +62,7 @@ class Gateway:
     `in_flight`, `tunnels` (WebSockets, and handshakes under way), `unparsable` and `express_exchanges` (those that
     the express lane took) are plain counts. `closes_connections`: answers end their
     connection, at the end of life and when connections are nearly used up; `is_leaving`: the end of life has begun. `share`: how many processes
-    divide what is allowed to all. `witness` is told of every exchange that ended. `max_connections` is at first what
+    divide what is allowed to all. `witness` is told of every exchange that ended, or `witness_brief`. `max_connections` is at first what
     `limits.connections: auto` comes to, and then the limit in force.
     """
 
@@ -76,16 +76,18 @@ class Gateway:
         self._is_crowded = False
         self.draining = False
         self.in_flight = 0
-        self.most_in_flight = settings.limits.in_flight
         self.express_exchanges = 0
         self.heads = PlainHeads()
         self.closes_connections = False
         self.unparsable = 0
         self.pools: dict[Upstream, UpstreamPool] = {}
-        self.last_pool: tuple[Upstream | None, UpstreamPool | None] = (None, None)
+        self.last_upstream: Upstream | None = None
+        self.last_pool: UpstreamPool | None = None
         self._forgotten = PoolCounts()
         self.rate = RateGate(settings.rate_limit, share=share)
+        self._bound_exchanges(settings)
         self._witness = witness
+        self.witness_brief: Callable[[Brief], None] = lambda brief: witness(record_of(brief))
         self._auto_connections = max_connections
         self.max_connections = settings.limits.connections or max_connections
         self._loop = asyncio.get_running_loop()
@@ -110,6 +112,11 @@ class Gateway:
         self.fresh, self.next_id = self._mint.fresh, self._mint.next_id
         self.date = DateClock().date
 
+    def _bound_exchanges(self, settings: Settings) -> None:
+        self.most_in_flight = settings.limits.in_flight
+        # What is counted by a rate limit takes a closer look each time.
+        self.most_known = 0 if self.rate.is_on else self.most_in_flight
+
     # --- what lanes ask ---
 
     @property
@@ -124,16 +131,13 @@ class Gateway:
 
     def pool(self, upstream: Upstream) -> UpstreamPool:
         """Return the pool of an upstream; routes with the same upstream share it."""
-        last, pool = self.last_pool
-        if last is upstream and pool is not None:
-            return pool
-        pool = self.pools.get(upstream)
+        pool = self.last_pool if self.last_upstream is upstream else self.pools.get(upstream)
         if pool is None:
             pool = self.pools[upstream] = UpstreamPool(upstream, self.settings.limits, self._loop)
             # An exchange that began before a reload may still have an attempt to make.
             pool.is_retired = all(route.upstream != upstream for route in self.settings.routes)
         # To compare upstreams costs more than to find a connection to one.
-        self.last_pool = (upstream, pool)
+        self.last_upstream, self.last_pool = upstream, pool
         return pool
 
     def enter(self, connection: ClientConnection) -> None:
@@ -143,12 +147,22 @@ class Gateway:
 
     def leave(self, connection: ClientConnection, record: ExchangeRecord) -> None:
         """Take note of an exchange that ended."""
-        if connection in self._connections:
+        # One that is gone is idle no more.
+        if connection.wire is not None:
             self._idle[connection] = 0.0
         self.in_flight -= 1
         if self.draining:
             self._tell_idle()
         self._witness(record)
+
+    def leave_brief(self, connection: ClientConnection, brief: Brief) -> None:
+        """Take note of an exchange that ended, and went as known ones go."""
+        if connection.wire is not None:
+            self._idle[connection] = 0.0
+        self.in_flight -= 1
+        if self.draining:
+            self._tell_idle()
+        self.witness_brief(brief)
 
     def _tell_idle(self) -> None:
         if not self.in_flight:
@@ -267,10 +281,10 @@ class Gateway:
             for connection in tuple(self._connections):
                 connection.forget_certificate()
         self.settings = settings
-        self.most_in_flight = settings.limits.in_flight
         self._mint.begins_trace = settings.forwarding.begins_trace
         self.layouts = layouts_of(settings, self.heads.judge)
         self.rate.reconfigure(settings.rate_limit)
+        self._bound_exchanges(settings)
         self._front.reconfigure(**front_options(settings.limits))
         bound_heads(self.heads, settings.limits)
         self.max_connections = settings.limits.connections or self._auto_connections
@@ -380,6 +394,6 @@ class Gateway:
             self.pool(upstream).context = context
 
     def _forget_pools(self) -> None:
-        self.last_pool = (None, None)
+        self.last_upstream = self.last_pool = None
         for upstream in [upstream for upstream, pool in self.pools.items() if pool.is_retired and pool.is_unused]:
             self._forgotten += self.pools.pop(upstream).counts

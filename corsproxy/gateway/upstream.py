@@ -183,14 +183,13 @@ class UpstreamConnection(InPieces):
         self.received, self.stamp = True, self._loop.time()
         if self._is_fresh:
             # As most answers are: a head that is known, in one piece with all of the content.
-            end = data.find(_HEAD_END)
-            size = end + len(_HEAD_END)
-            found = exchange.on_lines(data[:end], self._judge) if end > 0 and size <= self._terms.head_limit else None
             self._is_fresh = False
-            if found is not None:
+            recalled = exchange.on_lines(data, self._terms.head_limit, self._judge)
+            if recalled is not None:
+                found, size = recalled
                 data = data[size:]
                 may_go_on = found.reusable and self._reusable and self._request_ended and not self._reading_paused
-                whole = found.whole(data) if may_go_on and self.is_open else None
+                whole = ((data,) if len(data) == found.length else found.chunks(data)) if may_go_on else None
                 if whole is not None:
                     self._exchange, self._is_fresh = None, True
                     self._owner.take_back(self)

@@ -26,8 +26,8 @@ class Exchange(Protocol):
     def on_head(self, head: ResponseHead) -> Received | None:
         """Judge the final head; None gives the exchange up."""
 
-    def on_lines(self, raw: bytes, judge: LineJudge) -> Prepared | None:
-        """Judge the final head, less its last two line ends, by lines that are known; None if it takes a parser."""
+    def on_lines(self, data: bytes, most: int, judge: LineJudge) -> tuple[Prepared, int] | None:
+        """Judge the final head, which the first bytes are, `most` at most, by lines that are known, and say how many they are; None if it takes a parser."""
 
     def on_whole(self, pieces: Sequence[bytes]) -> None:
         """Take all content and the end at once, transfer coding undone. The connection is no longer the exchange's."""

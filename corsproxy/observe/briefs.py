@@ -1,57 +1,92 @@
 """
-Exchanges that went as known ones go, kept by what differs from one to the next: in memory that is the same all the time.
+Exchanges that went as known ones go, kept as they were told, and counted by many.
 
-A record is some twenty objects. To keep each for hundreds of exchanges costs more than all that is done with it: whatever is made meanwhile is
-made in memory that no cache holds.
+To write a record of each of them, and to count it at once, costs more than all else that is done with it. So it is done when somebody looks, and
+what exchanges have in common is worked out once.
 """
 
-import struct
+from collections.abc import Callable
 from typing import Final
 
-from corsproxy.known import KnownForward, Recalled
-from corsproxy.record import ExchangeRecord
+from corsproxy.observe.entry import MAX_TARGET_BYTES, Entry, is_fine, reason_of
+from corsproxy.record import Brief, ExchangeRecord, record_of
 
-# When it began, since the epoch and by `time.perf_counter`, when its head came and when it ended; the status, and how much went to the client.
-_FIGURES: Final = struct.Struct("=ddddiq")
-_SIZE: Final = _FIGURES.size
-_pack: Final = _FIGURES.pack_into
+# So many that are alike are counted at once, and so many kinds.
+_BATCH: Final = 64
+
+
+class Told:
+    """
+    What exchanges have in common that are known alike, have one status and no problem: whether they deserve a look, and why they came out so.
+
+    The rest is to be counted: how many seconds each took, and how much of content came from clients and went to them.
+    """
+
+    __slots__ = ("decision", "is_bad", "reason", "received", "seconds", "sent", "status")
+
+    def __init__(self, record: ExchangeRecord) -> None:
+        self.is_bad = not is_fine(record)
+        self.reason = reason_of(record)
+        self.decision = record.decision
+        self.status = record.status
+        self.seconds: list[float] = []
+        self.received = self.sent = 0
 
 
 class Briefs:
-    """A place for each of so many exchanges."""
+    """
+    Numbers exchanges from 1 on, and keeps the last ones, in brief or as they are. `last` is the number of the newest.
 
-    __slots__ = ("_figures", "_ids", "_recalled", "_targets")
+    Whoever is in `counting` is told of those in brief, many at once; after `settle`, of all.
+    """
+
+    __slots__ = ("_kept", "_uncounted", "counting", "last", "size")
 
     def __init__(self, size: int) -> None:
-        self._figures = bytearray(size * _SIZE)
-        self._ids = [""] * size
-        self._targets = [b""] * size
-        self._recalled: list[Recalled | None] = [None] * size
+        self.size = size
+        self.last = 0
+        self.counting: list[Callable[[Told], None]] = []
+        # By number, modulo `size`.
+        self._kept: list[Brief | ExchangeRecord | Entry | None] = [None] * size
+        self._uncounted: list[Told] = []
 
-    def put(self, place: int, record: ExchangeRecord, recalled: Recalled) -> None:
-        """Keep an exchange that was recalled, and had no problem and no second attempt."""
-        self._recalled[place], self._targets[place], self._ids[place] = recalled, record.target, record.request_id
-        _pack(self._figures, place * _SIZE, record.time, record.started, record.head, record.ended, record.status, record.sent)
-
-    def drop(self, place: int) -> None:
-        """Keep nothing there."""
-        if self._recalled[place] is not None:
-            self._recalled[place], self._targets[place], self._ids[place] = None, b"", ""
-
-    def find(self, place: int) -> ExchangeRecord | None:
-        """Return what is kept as a record; None where nothing is."""
-        recalled = self._recalled[place]
-        if recalled is None:
-            return None
+    def put(self, brief: Brief) -> bool:
+        """Number and keep an exchange that ended, if it is one of those that nobody needs to look at; False if it is not."""
+        recalled, target, _, _, _, started, ended, status, sent = brief
         known = recalled.known
-        began, started, head, ended, status, sent = _FIGURES.unpack_from(self._figures, place * _SIZE)
-        record = ExchangeRecord(began, started, known.context.method, self._targets[place], recalled.client.text)
-        record.recalled, record.decision = recalled, known.context.decision
-        record.request_id, record.trace_id = self._ids[place], recalled.trace.decode("ascii")
-        record.status, record.head, record.ended, record.sent = status, head, ended, sent
-        if isinstance(known, KnownForward):
-            record.upstream, record.upstream_reused, record.received = known.route.upstream.url, True, recalled.length
-            record.placed = record.connected = started
-        else:
-            record.reason = known.reason
-        return record
+        told = known.told
+        if told is None or told.status != status:
+            told = known.told = Told(record_of(brief))
+        if told.is_bad or len(target) > MAX_TARGET_BYTES:
+            return False
+        self.last = number = self.last + 1
+        self._kept[number % self.size] = brief
+        seconds = told.seconds
+        seconds.append(ended - started)
+        told.sent += sent
+        told.received += recalled.length
+        if len(seconds) == 1:
+            self._uncounted.append(told)
+        elif len(seconds) >= _BATCH:
+            self.settle()
+        return True
+
+    def keep(self, kept: ExchangeRecord | Entry) -> int:
+        """Number and keep an exchange as it is."""
+        self.last += 1
+        self._kept[self.last % self.size] = kept
+        return self.last
+
+    def at(self, number: int) -> ExchangeRecord | Entry:
+        """Return one of the last exchanges."""
+        kept = self._kept[number % self.size]
+        assert kept is not None  # noqa: S101 - every number has its place
+        return record_of(kept) if isinstance(kept, tuple) else kept
+
+    def settle(self) -> None:
+        """Have everything counted."""
+        uncounted, self._uncounted = self._uncounted, []
+        for told in uncounted:
+            for count in self.counting:
+                count(told)
+            told.seconds, told.sent, told.received = [], 0, 0

@@ -6,11 +6,14 @@ What happened since the start, as plain ints; whoever serves metrics reads them.
 
 import operator
 import os
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
+from corsproxy.cors.decide import Decision
 from corsproxy.observe import figures
+from corsproxy.observe.briefs import Told
 from corsproxy.observe.figures import DURATION_BOUNDS
 from corsproxy.observe.outcomes import UPSTREAM_FAILURES, Outcome, is_rate_limited, outcome_of
 from corsproxy.observe.snapshot import Labels, Snapshot, Value
@@ -40,10 +43,12 @@ class Counters:
     """
     Counts of exchanges. Every key comes from a closed set, so nothing here can grow without bound.
 
-    `tunnels` are the WebSockets that have ended; the gateway knows how many are open. `problems` are by code.
+    `tunnels` are the WebSockets that have ended; the gateway knows how many are open. `problems` are by code. `settle` is asked to add
+    whatever was not counted yet, before somebody looks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settle: Callable[[], None] = lambda: None) -> None:
+        self.settle = settle
         # By kind and reason of the decision, whether it refused, and the first digit of the status.
         self._cells: dict[_Key, _Cell] = {}
         self.problems: Counter[str] = Counter()
@@ -52,14 +57,8 @@ class Counters:
 
     def add(self, record: ExchangeRecord) -> None:
         """Count one exchange."""
-        decision, status = record.decision, record.status
-        if decision is not None:
-            key: _Key = (decision.kind, decision.reason, decision.refused, status // 100)
-        else:
-            key = (UNJUDGED, UNJUDGED, False, status // 100)
-        cell = self._cells.get(key)
-        if cell is None:
-            cell = self._cells[key] = _Cell()
+        status = record.status
+        cell = self._cell(record.decision, status)
         if status == 101:
             self.tunnels += 1
             seconds = record.head - record.started
@@ -74,8 +73,34 @@ class Counters:
         if record.retries:
             self.retries += record.retries
 
+    def add_all(self, told: Told) -> None:
+        """Count exchanges that went as known ones go."""
+        cell = self._cell(told.decision, told.status)
+        seconds = sorted(told.seconds)
+        before = 0
+        for place, bound in enumerate(DURATION_BOUNDS):
+            # As many as are not over the bound.
+            upto = bisect_right(seconds, bound)
+            cell.buckets[place] += upto - before
+            before = upto
+        cell.buckets[-1] += len(seconds) - before
+        cell.seconds += sum(seconds)
+        cell.received += told.received
+        cell.sent += told.sent
+
+    def _cell(self, decision: Decision | None, status: int) -> _Cell:
+        if decision is not None:
+            key: _Key = (decision.kind, decision.reason, decision.refused, status // 100)
+        else:
+            key = (UNJUDGED, UNJUDGED, False, status // 100)
+        cell = self._cells.get(key)
+        if cell is None:
+            cell = self._cells[key] = _Cell()
+        return cell
+
     def snapshot(self) -> Snapshot:
         """Return the figures so far, and this process."""
+        self.settle()
         sums: dict[str, dict[Labels, Value]] = {name: {} for name in _OF_CELLS}
         for (kind, reason, refused, digit), cell in self._cells.items():
             count = (sum(cell.buckets),)

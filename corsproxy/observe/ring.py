@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from corsproxy.config.settings import Settings
-from corsproxy.observe.briefs import Briefs
+from corsproxy.cors.decide import Decision
+from corsproxy.observe.briefs import Briefs, Told
 from corsproxy.observe.entry import MAX_TARGET_BYTES, Entry, Outcome, entry_of, is_fine, reason_of
 from corsproxy.record import ExchangeRecord
 
@@ -91,71 +92,58 @@ class Ring:
     """
     The last exchanges of one proxy.
 
-    `name` tells its numbers from those of another one, and of another start. `last` is the number of the newest exchange.
-    `bad` counts those of this process that deserve a look.
+    `name` tells its numbers from those of another one, and of another start. `bad` counts those of this process that deserve a look.
     """
 
     def __init__(self, settings: Callable[[], Settings], name: str, size: int = SIZE, kept: int = KEPT) -> None:
         self.name = name
-        self.last = 0
+        self.briefs = Briefs(size)
+        self.briefs.counting.append(self._count)
         self._taken = 0
         self.bad = 0
         self.origins = Tally()
         self.reasons = Tally()
         self._settings = settings
         self._elsewhere: dict[str, dict[str, Any]] = {}
-        # By number, modulo the size; what is not here is in brief.
-        self._size = size
-        self._recent: list[ExchangeRecord | Entry | None] = [None] * size
-        self._briefs = Briefs(size)
         self._bad: deque[Kept] = deque(maxlen=kept)
 
     def add(self, record: ExchangeRecord) -> None:
-        """Take note of an exchange that ended. All in one piece, for each exchange pays for it."""
-        self.last = number = self.last + 1
-        decision, recalled = record.decision, record.recalled
-        # What went well of what is known is the same each time.
-        told = recalled.known.told if recalled is not None and record.problem is None else None
-        if told is None:
-            told = (0 if is_fine(record) else 1, reason_of(record))
-            if recalled is not None and record.problem is None:
-                recalled.known.told = told
-        bad, reason = told
-        target = record.target
-        if recalled is not None and not bad and record.problem is None and not record.retries and len(target) <= MAX_TARGET_BYTES:
-            place = number % self._size
-            self._recent[place] = None
-            self._briefs.put(place, record, recalled)
-        else:
-            self._keep(number, record if len(target) <= MAX_TARGET_BYTES else replace(record, target=target[: MAX_TARGET_BYTES + 1]), bad)
-        try:
-            count = self.reasons.counts[reason]
-        except KeyError:
-            count = self.reasons.admit(reason)
-        count[0] += 1
-        count[1] += bad
-        if decision is not None and decision.origin:
-            try:
-                count = self.origins.counts[decision.origin]
-            except KeyError:
-                count = self.origins.admit(decision.origin)
-            count[0] += 1
-            count[1] += bad
+        """Take note of an exchange that ended, and is not kept in brief."""
+        bad, reason = (0 if is_fine(record) else 1, reason_of(record))
+        if len(record.target) > MAX_TARGET_BYTES:
+            record = replace(record, target=record.target[: MAX_TARGET_BYTES + 1])
+        self._keep(record, bad)
+        self.bad += bad
+        self._tally(reason, record.decision, bad)
 
-    def _keep(self, number: int, kept: ExchangeRecord | Entry, bad: int) -> None:
-        place = number % self._size
-        self._briefs.drop(place)
-        self._recent[place] = kept
+    def _keep(self, kept: ExchangeRecord | Entry, bad: int) -> None:
+        number = self.briefs.keep(kept)
         if bad:
             self._bad.append((number, kept))
-            self.bad += isinstance(kept, ExchangeRecord)
+
+    def _tally(self, reason: str, decision: Decision | None, bad: int, total: int = 1) -> None:
+        count = self.reasons.counts.get(reason) or self.reasons.admit(reason)
+        count[0] += total
+        count[1] += bad
+        if decision is not None and decision.origin:
+            count = self.origins.counts.get(decision.origin) or self.origins.admit(decision.origin)
+            count[0] += total
+            count[1] += bad
+
+    def _count(self, told: Told) -> None:
+        """Count what is kept in brief."""
+        self._tally(told.reason, told.decision, 0, len(told.seconds))
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Take in what other processes have seen since the last time, in its order; the entries get numbers of this ring."""
         for entry in entries:
-            self.last = number = self.last + 1
             self._taken += 1
-            self._keep(number, replace(entry, id=self._id(number)), entry.outcome not in _GOOD)
+            self._keep(replace(entry, id=self._id(self.last + 1)), entry.outcome not in _GOOD)
+
+    @property
+    def last(self) -> int:
+        """The number of the newest exchange."""
+        return self.briefs.last
 
     def tell(self, name: str, counts: dict[str, Any]) -> None:
         """Take note of all that another process has counted, in the place of what it told before."""
@@ -178,9 +166,9 @@ class Ring:
         """
         if number > self.last:
             number = 0
-        first = max(number, self.last - self._size, 0) + 1
+        first = max(number, self.last - self.briefs.size, 0) + 1
         chosen = [each for each in self._bad if number < each[0] < first]
-        chosen += [(each, self._at(each)) for each in range(first, self.last + 1)]
+        chosen += [(each, self.briefs.at(each)) for each in range(first, self.last + 1)]
         if len(chosen) > most:
             chosen = _most_telling(chosen, most)
         return Look(tuple(map(self._entry, chosen)), self.last, self.last - number - len(chosen))
@@ -191,13 +179,14 @@ class Ring:
         if prefix != self.name or not (digits.isascii() and digits.isdigit() and len(digits) < 16):
             return None
         number = int(digits)
-        if max(0, self.last - self._size) < number <= self.last:
-            return self._entry((number, self._at(number)))
+        if max(0, self.last - self.briefs.size) < number <= self.last:
+            return self._entry((number, self.briefs.at(number)))
         found = next((each for each in self._bad if each[0] == number), None)
         return self._entry(found) if found is not None else None
 
     def counts(self) -> dict[str, Any]:
         """Return the counts for JSON, and for another process: names with all exchanges, and with those that deserve a look."""
+        self.briefs.settle()
         origins, reasons, elsewhere = self.origins, self.reasons, self._elsewhere.values()
         if elsewhere:
             origins, reasons = origins.copy(), reasons.copy()
@@ -219,13 +208,6 @@ class Ring:
 
     def _id(self, number: int) -> str:
         return f"{self.name}-{number}"
-
-    def _at(self, number: int) -> ExchangeRecord | Entry:
-        """Return one of the last exchanges."""
-        place = number % self._size
-        kept = self._recent[place] or self._briefs.find(place)
-        assert kept is not None  # noqa: S101 - every number has its place
-        return kept
 
 
 def _most_telling(chosen: list[Kept], most: int) -> list[Kept]:

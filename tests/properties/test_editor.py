@@ -13,6 +13,7 @@ from corsproxy.config.settings import Route
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.decide import Facts, decide, decide_without_cors
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
+from corsproxy.gaps import END
 from corsproxy.gateway.judge import response_judge
 from corsproxy.semantics.cookies import CookieRules
 from corsproxy.semantics.fields import FieldLine, ResponseHead
@@ -146,11 +147,15 @@ def judge(context: Context, head: ResponseHead) -> None:
 
 
 def recalled_by_lines(context: Context, head: ResponseHead) -> edits.Received | None:
-    """Edit the same as bytes, without the last two line ends."""
-    raw = b"\r\n".join([b"HTTP/1.%d %d %b" % (head.minor, head.status, head.reason), *(b"%b: %b" % line for line in head.lines)])
+    """Edit the same as bytes."""
+    raw = b"\r\n".join([b"HTTP/1.%d %d %b" % (head.minor, head.status, head.reason), *(b"%b: %b" % line for line in head.lines), END[2:]])
     alike = edits.alike(context)
-    prepared = alike.recall(raw, LINES) if alike is not None else None
-    return prepared.received(context.exchange.request_id) if prepared is not None else None
+    recalled = alike.recall(raw, len(raw), LINES) if alike is not None else None
+    if recalled is None:
+        return None
+    prepared, size = recalled
+    assert size == len(raw)
+    return prepared.received(context.exchange.request_id)
 
 
 @BOUNDED

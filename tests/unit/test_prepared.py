@@ -16,9 +16,10 @@ from corsproxy.config.settings import Route
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.decide import Facts, decide
 from corsproxy.cors.policy import PolicyDraft, build_policy
+from corsproxy.gaps import END
 from corsproxy.gateway.judge import response_judge
 from corsproxy.meanings import Judge
-from corsproxy.prepared import MAX_BYTES, MAX_KINDS, MAX_TRIED, Alike, Prepared, may_differ
+from corsproxy.prepared import _STABLE, MAX_BYTES, MAX_KINDS, MAX_TRIED, Alike, Prepared, may_differ
 from corsproxy.response_layouts import MAX_LAYOUTS, ResponseLayout
 from corsproxy.semantics.framing import CHUNKED_BODY, CLOSE_DELIMITED, NO_BODY, Body, BodyKind
 from corsproxy.semantics.rules import compile_rules
@@ -53,8 +54,14 @@ class Heads:
         self.edited.append(raw)
         return self._by_lines(raw, judge)
 
-    def recall(self, raw: bytes) -> Prepared | None:
-        return self.alike.recall(raw, JUDGE)
+    def recall(self, raw: bytes, behind: bytes = b"", most: int = 65_536) -> Prepared | None:
+        """What is made of a head, given without its end, and of nothing that lies behind it."""
+        recalled = self.alike.recall(raw + END + behind, most, JUDGE)
+        if recalled is None:
+            return None
+        found, size = recalled
+        assert size == len(raw + END)
+        return found
 
     def meet(self, *raws: bytes) -> None:
         """Let these be known, and forget that they were edited. Of a layout the first head is looked at twice."""
@@ -214,9 +221,8 @@ def test_a_place_may_be_added_later(heads: Heads) -> None:
 
 def test_a_place_that_was_a_gap_stays_one(heads: Heads) -> None:
     """The heads from which a new place was learned need not differ in the old one."""
-    heads.meet(*count(raw_of(b"X-A: %n", b"X-B: 0", LENGTH)))
-    for number in range(3):
-        heads.recall(raw_of(b"X-A: same", b"X-B: %d" % number, LENGTH))
+    heads.meet(*count(raw_of(b"X-A: %n", b"X-B: 0", LENGTH), 2))
+    heads.recall(raw_of(b"X-A: 1", b"X-B: 1", LENGTH))
     heads.edited.clear()
     other = raw_of(b"X-A: new", b"X-B: new", LENGTH)
 
@@ -247,16 +253,16 @@ def test_a_status_line_is_no_gap(heads: Heads) -> None:
 @pytest.mark.parametrize("line", [b"Vary: a%n", b"Proxy-Connection: a%n", b"Upgrade: a%n", b"X-A: caf\xe9%n", b"X-A: %n\t%n"])
 def test_a_value_that_decides_or_is_not_plain_is_no_gap(heads: Heads, line: bytes) -> None:
     """Each head is looked at line by line, and comes to what it says."""
-    raws = count(raw_of(LENGTH, line), 6)
-    for raw in raws:
+    for raw in count(raw_of(LENGTH, line), 6):
         for _ in range(3):
             found = heads.recall(raw)
         assert all_of(found) == by_lines(raw)
     heads.edited.clear()
-    for raw in raws:
-        heads.recall(raw)
+    others = count(raw_of(LENGTH, line), 6, 6)
+    for other in others:
+        heads.recall(other)
 
-    assert heads.edited == raws
+    assert heads.edited == others
 
 
 def test_whether_the_upstream_closes_is_no_gap(heads: Heads) -> None:
@@ -314,7 +320,7 @@ def test_another_name_is_no_gap(heads: Heads, one: list[bytes], other: list[byte
         b"Content-Length: 5",
         b"Transfer-Encoding: chunked",
         b"Access-Control-Allow-Origin: *",
-        b"",
+        b"X-Id",
     ],
 )
 def test_what_is_no_such_line_is_looked_at_line_by_line(heads: Heads, line: bytes) -> None:
@@ -325,14 +331,57 @@ def test_what_is_no_such_line_is_looked_at_line_by_line(heads: Heads, line: byte
     assert heads.edited == [raw]
 
 
-@pytest.mark.parametrize("behind", [b"\r\n", b"\r\n\r\n", b"x", b"\r\nX-C: 1", b" ", b"\0"])
-def test_what_lies_behind_is_not_overlooked(heads: Heads, behind: bytes) -> None:
+@pytest.mark.parametrize("end", [b"\r\nX-C: 1", b"x", b" ", b"\0", b"\t", b"\r", b"\n"])
+def test_a_line_that_goes_on_is_not_overlooked(heads: Heads, end: bytes) -> None:
     raw = raw_of(b"X-Id: %n", LENGTH)
     heads.meet(*count(raw))
-    other = raw.replace(b"%n", b"9") + behind
-    heads.recall(other)
+    other = raw.replace(b"%n", b"9") + end
+    heads.alike.recall(other + END, 1000, JUDGE)
 
     assert heads.edited == [other]
+
+
+@pytest.mark.parametrize("behind", [b"abcde", b"x", b"\r\n", END, b"\0", raw_of(b"X-Id: 9", LENGTH) + END])
+def test_what_lies_behind_a_head_is_not_its_own(heads: Heads, behind: bytes) -> None:
+    """Whether it is known line by line, or by its gaps."""
+    raw = raw_of(b"X-Id: %n", LENGTH)
+    heads.recall(raw.replace(b"%n", b"0"), behind)
+    for other in count(raw):
+        assert all_of(heads.recall(other, behind)) == by_lines(other)
+    heads.edited.clear()
+    for other in count(raw, 3, 7):
+        assert all_of(heads.recall(other, behind)) == by_lines(other)
+    assert heads.edited == []
+
+
+def test_a_head_that_has_not_all_come_is_not_known(heads: Heads) -> None:
+    raw = raw_of(b"X-Id: %n", LENGTH)
+    heads.meet(*count(raw))
+    whole = raw.replace(b"%n", b"9") + END
+
+    assert [size for size in range(len(whole)) if heads.alike.recall(whole[:size], 1000, JUDGE) is not None] == []
+    assert heads.alike.recall(whole, 1000, JUDGE) is not None
+
+
+def test_a_head_over_the_limit_is_not_known(heads: Heads) -> None:
+    """Neither line by line nor by its gaps; the limit counts its end, and nothing that lies behind."""
+    raw = raw_of(b"X-Id: %n", LENGTH)
+    size = len(raw.replace(b"%n", b"1") + END)
+    for _ in range(2):
+        for other in count(raw, 5):
+            assert heads.recall(other, most=size - 1) is None
+            assert heads.recall(other, b"x" * 100, most=size - 1) is None
+        heads.meet(*count(raw))
+    for other in count(raw, 5):
+        assert heads.recall(other, b"x" * 100, most=size) is not None
+
+
+@pytest.mark.parametrize("data", [b"", END, b"\r\n", b"\r\n" + END, b"x", b"x" + END, b"\0" + END])
+def test_what_is_no_head_is_not_known(heads: Heads, data: bytes) -> None:
+    for _ in range(2):
+        for _ in range(3):
+            assert heads.alike.recall(data, 1000, JUDGE) is None
+        heads.meet(*count(raw_of(b"X-Id: %n", LENGTH)))
 
 
 def test_may_differ_asks_for_the_same_name_and_a_free_value() -> None:
@@ -358,27 +407,19 @@ def test_may_differ_asks_for_the_same_name_and_a_free_value() -> None:
 # --- how much is kept ---
 
 
-def test_the_last_head_is_known_by_its_bytes(heads: Heads) -> None:
-    raws = count(raw_of(LENGTH, b"X-Id: %n"))
-    heads.meet(*raws)
-    found = heads.recall(raws[0])
+def test_a_head_that_comes_again_and_again_is_edited_no_more(heads: Heads) -> None:
+    raw = raw_of(LENGTH, b"X-Id: 1")
+    heads.meet(raw, raw)
+    found = heads.recall(raw)
 
-    assert (heads.alike.raw, heads.alike.prepared) == (raws[0], found)
-    assert heads.recall(raws[0]) is found
-
-
-def test_before_the_first_head_nothing_is_known(heads: Heads) -> None:
-    assert heads.recall(b"") is None
-    assert (heads.alike.raw, heads.alike.prepared) == (b"", None)
+    assert heads.recall(raw) is found
+    assert heads.edited == []
 
 
-def test_what_takes_a_parser_is_not_the_last_head(heads: Heads) -> None:
-    raws = count(raw_of(LENGTH, b"X-Id: %n"))
-    heads.meet(*raws)
-    for _ in range(3):
-        assert heads.recall(raw_of(LENGTH, b"Set-Cookie: a=1")) is None
-
-    assert heads.alike.raw == raws[-1]
+def test_what_takes_a_parser_is_not_kept(heads: Heads) -> None:
+    for number in range(5):
+        assert heads.recall(raw_of(LENGTH, b"Set-Cookie: a=%d" % number)) is None
+    assert (heads.kinds, heads.tried) == (0, 0)
 
 
 def test_a_long_head_is_kept_nowhere(heads: Heads) -> None:
@@ -387,21 +428,63 @@ def test_a_long_head_is_kept_nowhere(heads: Heads) -> None:
     for number in range(4):
         longer = longest[:-1] + b"%dx" % number
         assert all_of([heads.recall(longer) for _ in range(2)][-1]) == by_lines(longer)
-    assert (heads.kinds, heads.tried, heads.alike.raw) == (0, 0, b"")
+    assert (heads.kinds, heads.tried) == (0, 0)
     assert len(heads.edited) == 8
     heads.recall(longest)
 
-    assert (heads.kinds, heads.alike.raw) == (1, longest)
+    assert heads.kinds == 1
 
 
 def test_a_long_value_in_a_gap_is_written_and_not_kept(heads: Heads) -> None:
     raw = raw_of(LENGTH, b"X-Id: %n")
     heads.meet(*count(raw))
-    last, long = heads.alike.raw, raw.replace(b"%n", b"x" * 20_000)
+    (variation,), long = heads.alike._tried, raw.replace(b"%n", b"x" * 20_000)
 
     assert all_of(heads.recall(long)) == by_lines(long)
     assert heads.edited == []
-    assert heads.alike.raw == last
+    assert heads.alike._tried == [variation]
+    (kind,) = heads.alike._kinds.young.values()
+    assert max(map(len, kind.lines)) < 100
+
+
+def in_each_second(heads: Heads, seconds: range, times: int) -> None:
+    """So many answers in each second, each with an id of its own, and what they come to."""
+    for second in seconds:
+        for number in range(times):
+            raw = raw_of(b"Date: %d" % second, LENGTH, b"X-Id: %d" % number)
+            found = heads.recall(raw)
+            assert found is None or found.before == raw + b"\r\nX-Request-Id: "
+
+
+def test_what_is_the_same_for_long_is_no_gap(heads: Heads) -> None:
+    """A date is, for many answers: it is compared, and once in a second a head is looked at line by line."""
+    in_each_second(heads, range(10, 11), 10 + _STABLE)
+    heads.edited.clear()
+    in_each_second(heads, range(11, 61), 10 + _STABLE)
+
+    assert len(heads.edited) == 50
+    (variation,) = heads.alike._tried
+    assert len(variation._gaps._gaps) == 1
+
+
+def test_what_is_the_same_for_a_while_becomes_a_gap(heads: Heads) -> None:
+    """A look at a head in each second is too dear where there are few."""
+    in_each_second(heads, range(10, 20), _STABLE // 2)
+    heads.edited.clear()
+    in_each_second(heads, range(20, 60), _STABLE // 2)
+
+    assert heads.edited == []
+    (variation,) = heads.alike._tried
+    assert len(variation._gaps._gaps) == 2
+
+
+def test_what_was_the_same_for_long_may_still_be_a_gap_later(heads: Heads) -> None:
+    in_each_second(heads, range(10, 11), 10 + _STABLE)
+    in_each_second(heads, range(11, 30), 3)
+    heads.edited.clear()
+    in_each_second(heads, range(30, 60), 3)
+
+    assert heads.edited == []
 
 
 def test_made_up_kinds_do_not_make_memory_grow(heads: Heads) -> None:
@@ -492,8 +575,8 @@ def test_a_variation_that_was_crowded_out_is_tried_again(heads: Heads) -> None:
             assert all_of(heads.recall(other)) == by_lines(other)
             # The one that fits comes first, instead of the one that fitted longest ago.
             assert heads.edited == [other]
-            assert heads.alike._tried[0].fill(other) is not None
-            heads.recall(*count(raw, 1, number + 100))
+            assert heads.alike._tried[0].fill(other + END) is not None
+            heads.recall(raw.replace(b"%n", b"%d" % (number + 100)))
             assert heads.edited == [other]
 
     assert [kind.misses for kind in kinds] == misses
@@ -521,29 +604,19 @@ CHUNKS = b"2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n"
 @pytest.mark.parametrize(
     ("body", "data", "pieces"),
     [
-        (Body(BodyKind.LENGTH, 5), b"abcde", (b"abcde",)),
-        (Body(BodyKind.LENGTH, 5), b"abcd", None),
-        (Body(BodyKind.LENGTH, 5), b"abcdef", None),
-        (Body(BodyKind.LENGTH, 5), b"", None),
-        (Body(BodyKind.LENGTH, len(CHUNKS)), CHUNKS, (CHUNKS,)),
-        (Body(BodyKind.LENGTH, 0), b"", ()),
-        (Body(BodyKind.LENGTH, 0), b"a", None),
-        (Body(BodyKind.LENGTH, 0), b"0\r\n\r\n", None),
-        (NO_BODY, b"", ()),
-        (NO_BODY, b"a", None),
-        (NO_BODY, CHUNKS, None),
         (CHUNKED_BODY, CHUNKS, (b"ab", b"cde")),
         (CHUNKED_BODY, b"0\r\n\r\n", ()),
         (CHUNKED_BODY, b"", None),
         (CHUNKED_BODY, CHUNKS[:-1], None),
         (CHUNKED_BODY, CHUNKS + b"x", None),
-        (CLOSE_DELIMITED, b"", None),
-        (CLOSE_DELIMITED, b"abcde", None),
+        (Body(BodyKind.LENGTH, 5), b"0\r\n\r\n", None),
+        (Body(BodyKind.LENGTH, 0), b"0\r\n\r\n", None),
+        (NO_BODY, CHUNKS, None),
         (CLOSE_DELIMITED, CHUNKS, None),
     ],
 )
-def test_content_is_whole_if_it_is_all_that_there_is(body: Body, data: bytes, pieces: tuple[bytes, ...] | None) -> None:
-    found = prepared_of(body).whole(data)
+def test_chunks_are_taken_apart_where_there_are_any(body: Body, data: bytes, pieces: tuple[bytes, ...] | None) -> None:
+    found = prepared_of(body).chunks(data)
 
     assert (found if found is None else tuple(found)) == pieces
 

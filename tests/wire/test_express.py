@@ -334,13 +334,14 @@ async def test_contract_6_an_end_behind_a_part_of_a_head_closes(front: Proxy, up
 async def test_contract_6_the_counts_are_ours(front: Proxy, upstream: Upstream) -> None:
     client, served = await in_flight(front, upstream)
     (connection,) = front.gateway._connections
-    assert (front.gateway.in_flight, connection.exchanges) == (1, 1)
+    assert connection.express is not None
+    assert (front.gateway.in_flight, connection.express.is_idle) == (1, False)
     assert front.gateway._front.requests_count == 0
     await served.send(ok())
     await client.read_response()
     await front.recorded()
 
-    assert (front.gateway.in_flight, connection.exchanges) == (0, 0)
+    assert (front.gateway.in_flight, connection.express.is_idle) == (0, True)
 
 
 @pytest.mark.parametrize("behind", [get(b"/2"), b"G", OLD, b"\r\n", b"\x00"], ids=["plain", "a-byte", "old", "line", "nonsense"])

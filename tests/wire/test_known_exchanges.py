@@ -772,6 +772,43 @@ async def test_an_answer_without_a_date_is_the_same_by_heart_as_before(front: Pr
     assert all(each.value(b"date") for each in got)
 
 
+NOTHING: dict[str, tuple[bytes, bytes]] = {
+    "length": (b"POST", answer(b"")),
+    "head": (b"HEAD", of_head(5)),
+    "head-of-chunks": (b"HEAD", head(b"HTTP/1.1 200 OK", DATE, b"Transfer-Encoding: chunked")),
+    "not-modified": (b"POST", head(b"HTTP/1.1 304 Not Modified", DATE, b"ETag: a")),
+    "chunks": (b"POST", coded()),
+}
+
+
+@pytest.mark.parametrize(("method", "response"), NOTHING.values(), ids=NOTHING)
+async def test_an_answer_without_content_to_a_request_that_is_not_known_has_none(
+    front: Proxy, upstream: Upstream, method: bytes, response: bytes
+) -> None:
+    """The head of the answer is known all the same."""
+    upstream.serve(lambda _: response)
+    client = await front.connect()
+    got = [await client.ask(get(b"/", ALLOWED, b"Max-Forwards: 1", method=method)) for _ in range(TIMES)]
+    await front.recorded(TIMES)
+
+    assert not is_known(front)
+    assert {each.body for each in got} == {b""}
+    assert {without_id(each.raw) for each in got} == {without_id(got[0].raw)}
+    assert [record.sent for record in front.records] == [0] * TIMES
+    assert upstream.connections == 1
+
+
+@pytest.mark.parametrize(("method", "response"), NOTHING.values(), ids=NOTHING)
+async def test_an_answer_without_content_may_end_a_connection(front: Proxy, upstream: Upstream, method: bytes, response: bytes) -> None:
+    request = get(b"/", ALLOWED, method=method)
+    client, served = await known(front, upstream, request, response)
+    front.gateway.begin_leaving()
+    _, got = await play(client, served, request, response)
+
+    assert (got.body, got.value(b"connection")) == (b"", b"close")
+    assert await client.read_until_close() == b""
+
+
 BROKEN_GAPS = {
     "nul": b"X-Id: \0",
     "del": b"X-Id: \x7f",

@@ -88,7 +88,7 @@ def test_long_targets_are_not_kept() -> None:
     made = ring()
     made.add(recorded(SETTINGS, b"GET", b"/" + b"a" * 60_000, APP))
 
-    kept = made._recent[1]
+    kept = made.briefs.at(1)
     assert isinstance(kept, ExchangeRecord)
     assert len(kept.target) <= MAX_TARGET_BYTES + 1
 
