@@ -74,11 +74,12 @@ class App:
         self.ring = Ring(lambda: self.gateway.settings, self._instance.decode())
         self.counters = Counters(self.ring.briefs.settle)
         self.ring.briefs.counting.append(self.counters.add_all)
+        self.ring.briefs.otherwise = self._count
         self._access = self._access_log(settings)
         self._notices = Notices()
         self._tracing: Follower | None = follower or start_tracing()
         self.gateway = Gateway(self._personal(settings), self._witness, room_for_connections(), share, self._tracing)
-        self.gateway.witness_brief = self._witness_brief
+        self._listen()
 
     def reconfigure(self, settings: Settings) -> None:
         """Swap the settings; exchanges in flight end under the old ones. The addresses stay. Raises BadTlsFile, and changes nothing then."""
@@ -87,8 +88,13 @@ class App:
         if settings.log != log:
             self._close_log()
             self._access = self._access_log(settings)
+            self._listen()
             configure_events(settings.log, self._event_stream)
         self._notices.forget()
+
+    def _listen(self) -> None:
+        # Without a log, nobody has to come between.
+        self.gateway.witness_brief = self.ring.briefs.put if self._access is None else self._witness_brief
 
     def _personal(self, settings: Settings) -> Settings:
         # Two proxies in a row must tell each other apart in Via; one that meets its own name has found a loop.
@@ -99,8 +105,7 @@ class App:
         return AccessLog(settings.log, self._access_stream) if settings.log.access else None
 
     def _witness(self, record: ExchangeRecord) -> None:
-        self.counters.add(record)
-        self.ring.add(record)
+        self._count(record)
         if record.notices:
             self._notices.add(record.notices)
         if self._tracing is not None:
@@ -108,10 +113,13 @@ class App:
         if self._access is not None:
             self._access.add(record)
 
+    def _count(self, record: ExchangeRecord) -> None:
+        self.counters.add(record)
+        self.ring.add(record)
+
     def _witness_brief(self, brief: Brief) -> None:
-        if not self.ring.briefs.put(brief):
-            self._witness(record_of(brief))
-        elif self._access is not None:
+        self.ring.briefs.put(brief)
+        if self._access is not None:
             self._access.add(record_of(brief))
 
     async def start(self, addresses: Sequence[Listen] | None = None, sockets: Sockets = NO_SOCKETS) -> list[Listen]:

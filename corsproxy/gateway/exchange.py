@@ -189,13 +189,15 @@ class Incoming(ABC):
     def on_lines(self, data: bytes, most: int, judge: Judge) -> tuple[Prepared, int] | None:
         """Judge the final head by its lines, if they are known."""
         alike = None if self.needs_head else edits.alike(self.context)
-        recalled = alike.recall(data, most, judge) if alike is not None else None
-        if recalled is not None:
-            self.received = recalled[0].received(self.context.exchange.request_id)
-        return recalled
+        return alike.recall(data, most, judge) if alike is not None else None
 
-    def on_whole(self, pieces: Sequence[bytes]) -> None:
-        """Take a whole body at once, and the end."""
+    def on_known(self, found: Prepared) -> None:
+        """Take the final head, known by its lines."""
+        self.received = found.received(self.context.exchange.request_id)
+
+    def on_whole(self, found: Prepared, pieces: Sequence[bytes]) -> None:
+        """Take a whole answer at once."""
+        self.on_known(found)
         # However much it is, no more comes; and the connection is somebody else's already.
         self.chunks += pieces
         self.queued += sum(map(len, pieces))

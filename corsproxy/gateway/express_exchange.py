@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from corsproxy import problems
 from corsproxy.answers import Answer, Context, problem_answer
-from corsproxy.edits import Received
 from corsproxy.gateway.exchange import Incoming, admit, identify, is_too_large, is_tried_again, record_answer, record_connection
 from corsproxy.gateway.pool import UpstreamUnavailable
 from corsproxy.gateway.tunnel import break_off
@@ -79,11 +78,10 @@ class ExpressExchange(Incoming):
             self.context = context or Context(found.method, 1, persistent=False)
             self._confess(error)
 
-    def take_over(self, record: ExchangeRecord, planned: Forward, connection: UpstreamConnection, received: Received | None) -> None:
-        """Go on with an exchange whose request is written upstream; `received` is what came of its answer."""
+    def take_over(self, record: ExchangeRecord, planned: Forward, connection: UpstreamConnection) -> None:
+        """Go on with an exchange whose request is written upstream."""
         self._record, self._planned = record, planned
         self.expect(planned.context, connection, needs_head=False)
-        self.received = received
         self._has_begun = self._has_ended = True
 
     def _enter(self, method: bytes, target: bytes, agent: bytes) -> ExchangeRecord:

@@ -9,7 +9,7 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING
 
 from corsproxy import edits
-from corsproxy.edits import Alike, Prepared
+from corsproxy.edits import Prepared
 from corsproxy.gateway.judge import LineJudge
 from corsproxy.gateway.tunnel import End
 from corsproxy.gateway.upstream import UpstreamConnection
@@ -58,8 +58,6 @@ class KnownExchange:
         self._heir: ExpressExchange | None = None
         self._connection: UpstreamConnection | None = None
         self._name = b""
-        self._alike: Alike | None = None
-        self._prepared: Prepared | None = None
         # When it began, since the epoch and by `perf_counter`; and whether everybody was told that it ended.
         self._began = self._started = 0.0
         self._is_over = False
@@ -84,10 +82,9 @@ class KnownExchange:
         house.enter(client)
         try:
             if upstream is not None and type(known) is KnownForward:
-                self._alike = known.alike
                 client.body_idle_timeout = known.route.limits.body_idle_timeout
                 head = (opening, name, recalled.behind, content) if not recalled.names_itself else (opening, recalled.behind, content)
-                upstream.send(self, known, b"".join(head))
+                upstream.send(self, known, b"".join(head), known.alike)
             elif type(known) is KnownAnswer:
                 answer = known.to_bytes(house.date())
                 # Before anything is written: a client that takes nothing says so meanwhile, and then nothing may be in flight.
@@ -118,50 +115,44 @@ class KnownExchange:
         planned = found.plan(Fresh(self._name, b"", b""))
         assert isinstance(planned, Forward)  # noqa: S101 - an answer is never in flight
         heir = self._heir = self._other
-        heir.take_over(
-            self._record(found), planned, connection, self._prepared.received(self._name) if self._prepared is not None else None
-        )
+        heir.take_over(self._record(found), planned, connection)
         self._forget()
         return heir
 
     # --- what the upstream connection says ---
 
     def on_lines(self, data: bytes, most: int, judge: LineJudge) -> tuple[Prepared, int] | None:
-        """Judge the final head by its lines, if they are known."""
-        alike = self._alike or self._find_alike()
-        recalled = alike.recall(data, most, judge) if alike is not None else None
-        if recalled is not None:
-            self._prepared = recalled[0]
-        return recalled
-
-    def _find_alike(self) -> "Alike | None":
-        """Find who edits the answers to such requests, for the first of them."""
+        """Judge the final head by its lines, if they are known: of the first such request, whose like nobody has edited yet."""
         found = self.found
         if found is None or type(found.form.known) is not KnownForward:
             return None
         alike = found.form.known.alike = edits.alike(found.recalled.context(self._name))
-        return alike
+        return alike.recall(data, most, judge) if alike is not None else None
 
-    def on_whole(self, pieces: Sequence[bytes]) -> None:
+    def on_known(self, found: Prepared) -> None:
+        """Hand over."""
+        self.hand_over().on_known(found)
+
+    def on_whole(self, found: Prepared, pieces: Sequence[bytes]) -> None:
         """Take a whole answer, and write it."""
-        found, prepared, house = self.found, self._prepared, self._house
+        asked, house = self.found, self._house
         wire = self._lane.connection.wire
-        if found is None or prepared is None or wire is None or house.closes_connections:
-            self.hand_over().on_whole(pieces)
+        if asked is None or wire is None or house.closes_connections:
+            self.hand_over().on_whole(found, pieces)
             return
         # Before anything is written: the connection serves others already, and this client may say that it takes no more.
-        self.found = self._prepared = self._connection = self._alike = None
+        self.found = self._connection = None
         try:
-            end = prepared.end if prepared.has_date else prepared.end_at(house.date())
-            sent = prepared.length
+            end = found.end if found.has_date else found.end_at(house.date())
+            sent = found.length
             if sent < 0:
                 sent = sum(map(len, pieces))
                 pieces = [part for piece in pieces for part in frame(CHUNKED_BODY, piece)]
                 pieces.append(last_chunk(CHUNKED_BODY))
-            wire.write(b"".join((prepared.before, self._name, end, *pieces)))
-            self._leave(found, prepared.status, sent)
+            wire.write(b"".join((found.before, self._name, end, *pieces)))
+            self._leave(asked, found.status, sent)
         except Exception as error:  # noqa: BLE001
-            self._confess(found, error)
+            self._confess(asked, error)
 
     def on_head(self, head: ResponseHead) -> edits.Received | None:
         """Hand over."""
@@ -193,8 +184,8 @@ class KnownExchange:
 
     def on_flush(self) -> None:
         """Hand over, if there is anything to write."""
-        if self._heir is not None or self._prepared is not None:
-            self.hand_over().on_flush()
+        if self._heir is not None:
+            self._heir.on_flush()
 
     def on_writable(self) -> None:
         """Do nothing: all of the request is written."""
@@ -202,7 +193,7 @@ class KnownExchange:
     # --- the end ---
 
     def _forget(self) -> None:
-        self.found = self._prepared = self._connection = self._alike = None
+        self.found = self._connection = None
 
     def _leave(self, found: Found, status: int, sent: int) -> None:
         """Tell everybody that an exchange ended, and go on to the next one."""

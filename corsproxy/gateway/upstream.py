@@ -11,7 +11,7 @@ from typing import Final, cast
 import httptools
 
 from corsproxy import problems
-from corsproxy.edits import Prepared, Received
+from corsproxy.edits import Alike, Prepared, Received
 from corsproxy.gateway.chunked import HONEST_CHUNK_OVERHEAD, MAX_CHUNK_OVERHEAD
 from corsproxy.gateway.judge import LineJudge
 from corsproxy.gateway.reading import READ_BYTES, InPieces
@@ -46,6 +46,7 @@ class UpstreamConnection(InPieces):
         self._reusable = self._request_ended = self.received = self._reading_paused = False
         self.transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
+        self._alike: Alike | None = None
         self._tunnel: End | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self.blocked = self._complete = False
@@ -59,15 +60,16 @@ class UpstreamConnection(InPieces):
 
     def begin(self, exchange: Exchange, terms: Terms) -> None:
         """Take an exchange."""
-        self._exchange = exchange
+        self._exchange, self._alike = exchange, None
         self._terms = terms
         self._reusable = terms.reuse_upstream
         self._request_ended = self.received = self._reading_paused = False
         self.stamp = self._loop.time()
 
-    def send(self, exchange: Exchange, terms: Terms, request: bytes) -> None:
-        """Take an exchange whose request is complete."""
+    def send(self, exchange: Exchange, terms: Terms, request: bytes, alike: Alike | None) -> None:
+        """Take an exchange whose request is complete; `alike` edits its answer if that is known."""
         self._exchange = exchange
+        self._alike = alike
         self._terms = terms
         self._reusable = terms.reuse_upstream
         self._request_ended = True
@@ -184,7 +186,8 @@ class UpstreamConnection(InPieces):
         if self._is_fresh:
             # As most answers are: a head that is known, in one piece with all of the content.
             self._is_fresh = False
-            recalled = exchange.on_lines(data, self._terms.head_limit, self._judge)
+            alike, most = self._alike, self._terms.head_limit
+            recalled = alike.recall(data, most, self._judge) if alike is not None else exchange.on_lines(data, most, self._judge)
             if recalled is not None:
                 found, size = recalled
                 data = data[size:]
@@ -196,8 +199,9 @@ class UpstreamConnection(InPieces):
                     # The next answer will be as short.
                     if not self.is_at_once:
                         self.read_at_once(self.transport)
-                    exchange.on_whole(whole)
+                    exchange.on_whole(found, whole)
                     return
+                exchange.on_known(found)
                 self._begin_known_body(found)
         if len(data) > READ_BYTES:
             self.read_in_pieces(self.transport)
@@ -233,12 +237,9 @@ class UpstreamConnection(InPieces):
 
     def _begin_response(self) -> None:
         self._body: BodyKind | None = None
-        self._remaining = 0
+        self._remaining = self._head_bytes = self._overhead = 0
         self._tail = b""
-        self._head_bytes = 0
-        self._overhead = 0
-        self._complete = False
-        self._stray = False
+        self._complete = self._stray = False
         # Nothing of an answer has come.
         self._is_fresh = True
         self._head: ResponseHead | None = None

@@ -29,8 +29,11 @@ class Exchange(Protocol):
     def on_lines(self, data: bytes, most: int, judge: LineJudge) -> tuple[Prepared, int] | None:
         """Judge the final head, which the first bytes are, `most` at most, by lines that are known, and say how many they are; None if it takes a parser."""
 
-    def on_whole(self, pieces: Sequence[bytes]) -> None:
-        """Take all content and the end at once, transfer coding undone. The connection is no longer the exchange's."""
+    def on_known(self, found: Prepared) -> None:
+        """Take the final head, where it was known by its lines, and its content does not come at once."""
+
+    def on_whole(self, found: Prepared, pieces: Sequence[bytes]) -> None:
+        """Take the final head, all content and the end at once, transfer coding undone. The connection is no longer the exchange's."""
 
     def on_interim(self, head: ResponseHead) -> None:
         """Take a 1xx response."""

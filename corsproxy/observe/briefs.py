@@ -37,28 +37,30 @@ class Briefs:
     """
     Numbers exchanges from 1 on, and keeps the last ones, in brief or as they are. `last` is the number of the newest.
 
-    Whoever is in `counting` is told of those in brief, many at once; after `settle`, of all.
+    Whoever is in `counting` is told of those in brief, many at once; after `settle`, of all. `otherwise` takes what is not kept in brief.
     """
 
-    __slots__ = ("_kept", "_uncounted", "counting", "last", "size")
+    __slots__ = ("_kept", "_uncounted", "counting", "last", "otherwise", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.last = 0
+        self.otherwise: Callable[[ExchangeRecord], None] = lambda _: None
         self.counting: list[Callable[[Told], None]] = []
         # By number, modulo `size`.
         self._kept: list[Brief | ExchangeRecord | Entry | None] = [None] * size
         self._uncounted: list[Told] = []
 
-    def put(self, brief: Brief) -> bool:
-        """Number and keep an exchange that ended, if it is one of those that nobody needs to look at; False if it is not."""
+    def put(self, brief: Brief) -> None:
+        """Number, keep and count an exchange that ended, if it is one of those that nobody needs to look at; else pass its record on."""
         recalled, target, _, _, _, started, ended, status, sent = brief
         known = recalled.known
         told = known.told
         if told is None or told.status != status:
             told = known.told = Told(record_of(brief))
         if told.is_bad or len(target) > MAX_TARGET_BYTES:
-            return False
+            self.otherwise(record_of(brief))
+            return
         self.last = number = self.last + 1
         self._kept[number % self.size] = brief
         seconds = told.seconds
@@ -69,7 +71,6 @@ class Briefs:
             self._uncounted.append(told)
         elif len(seconds) >= _BATCH:
             self.settle()
-        return True
 
     def keep(self, kept: ExchangeRecord | Entry) -> int:
         """Number and keep an exchange as it is."""

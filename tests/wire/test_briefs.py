@@ -1,13 +1,14 @@
 """What is told in brief of known exchanges: whoever looks, or counts, sees what the records would have said."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from corsproxy.observe.counters import Counters
 from corsproxy.observe.entry import MAX_TARGET_BYTES, entry_of
 from corsproxy.observe.ring import Ring
-from corsproxy.record import Brief, record_of
+from corsproxy.record import Brief, ExchangeRecord, record_of
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, STRANGER, Proxy, Upstream, get, policy, put, route
 from tests.wire.test_known_exchanges import TIMES, answer, known, of_head, play
@@ -45,9 +46,9 @@ def listen(front: Proxy) -> list[Brief]:
 def ring_of(front: Proxy, *briefs: Brief) -> Ring:
     """A ring that has seen these, as the app shows them."""
     made = Ring(lambda: front.gateway.settings, "a1", size=4)
+    made.briefs.otherwise = made.add
     for brief in briefs:
-        if not made.briefs.put(brief):
-            made.add(record_of(brief))
+        made.briefs.put(brief)
     return made
 
 
@@ -56,9 +57,9 @@ async def test_an_exchange_in_brief_shows_as_its_record(proxy: ProxyFactory, ups
     front = await proxy(route(upstream, cors=policy()))
     briefs = listen(front)
     await known(front, upstream, request_, of_head() if request_.startswith(b"HEAD") else answer())
-    made = ring_of(front)
+    made = ring_of(front, briefs[-1])
 
-    assert made.briefs.put(briefs[-1])
+    assert isinstance(made.briefs._kept[1], tuple)
     assert made.find("a1-1") == entry_of(front.records[-1], "a1-1", front.gateway.settings)
 
 
@@ -70,7 +71,7 @@ async def test_the_record_of_a_brief_is_the_one_that_a_lane_writes(proxy: ProxyF
     assert read.recalled is None
     assert recalled.recalled is not None
     times = {name: getattr(read, name) for name in ("time", "started", "placed", "connected", "head", "ended")}
-    ids = {"request_id": read.request_id, "recalled": None, "_context": read.context}
+    ids: dict[str, Any] = {"request_id": read.request_id, "recalled": None, "_context": read.context}
 
     assert all(getattr(recalled, name) for name in (*times, "request_id"))
     assert replace(recalled, **times, **ids) == read
@@ -83,9 +84,9 @@ async def test_a_preflight_in_brief_shows_as_its_record(proxy: ProxyFactory, ups
     for _ in range(TIMES):
         await client.ask(PREFLIGHT)
     await front.recorded(TIMES)
-    made = ring_of(front)
+    made = ring_of(front, briefs[-1])
 
-    assert made.briefs.put(briefs[-1])
+    assert isinstance(made.briefs._kept[1], tuple)
     assert made.find("a1-1") == entry_of(front.records[-1], "a1-1", front.gateway.settings)
 
 
@@ -97,10 +98,10 @@ async def test_what_deserves_a_look_or_is_long_is_kept_as_it_is(proxy: ProxyFact
     front = await proxy(route(upstream, cors=policy(enforce=False)))
     briefs = listen(front)
     await known(front, upstream, request_)
-    made = ring_of(front)
+    made = ring_of(front, briefs[-1])
 
-    assert not made.briefs.put(briefs[-1])
-    assert made.last == 0
+    assert isinstance(made.briefs._kept[1], ExchangeRecord)
+    assert made.find("a1-1") == entry_of(front.records[-1], "a1-1", front.gateway.settings)
 
 
 async def good_and_bad(front: Proxy, upstream: Upstream) -> tuple[Brief, Brief]:
@@ -132,10 +133,14 @@ async def test_what_is_told_in_brief_is_counted_as_its_records_are(proxy: ProxyF
     made, whole = ring_of(front), Ring(lambda: front.gateway.settings, "a1")
     counters, each = Counters(made.briefs.settle), Counters()
     made.briefs.counting.append(counters.add_all)
+
+    def otherwise(record: ExchangeRecord) -> None:
+        made.add(record)
+        counters.add(record)
+
+    made.briefs.otherwise = otherwise
     for brief in others:
-        if not made.briefs.put(brief):
-            made.add(record_of(brief))
-            counters.add(record_of(brief))
+        made.briefs.put(brief)
         whole.add(record_of(brief))
         each.add(record_of(brief))
 
