@@ -118,17 +118,18 @@ class ExpressLane:
     def on_data(self, data: bytes) -> None:
         """Take bytes of the client."""
         if self._state == _READING and not self.connection.blocked_since:
-            house = self.house
-            found = None if self._held else self._last.find(data, house.settings, self.connection.peer)
+            house, last = self.house, self._last
+            found = None if self._held else last.find(data, house.settings, self.connection.peer)
             if found is None:
                 self._take_heads(self._held + data if self._held else data)
-            elif len(data) - self._last.size != found.recalled.length:
+                return
+            length = len(data) - last.size
+            if length != found.recalled.length:
                 self._take_again(found, data)
             else:
                 house.express_exchanges += 1
                 self._state = _BUSY
-                size = self._last.size
-                content = data[size:] if len(data) > size else b""
+                content = data[last.size :] if length else b""
                 if not self._known.start(found, content):
                     self.content = [content] if content else []
                     self._exchange.start_found(found)

@@ -310,6 +310,9 @@ class UpstreamPool:
 
     def take_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection that may serve another request, or hand it to whoever waits first."""
+        if not (self._waiters or self._has_surplus or self.is_retired):
+            self._idle[connection] = None
+            return
         if self._has_surplus:
             self._mind_surplus()
         turn = self._next_turn() if self._waiters and not self._has_surplus else None
