@@ -40,7 +40,7 @@ SCENARIOS: Final = {
     "browser": Scenario("browser.lua", "/items/1"),
     "unique": Scenario("browser.lua", "/items/1", arguments=("unique",)),
     "preflight": Scenario("preflight.lua", "/items/1"),
-    "post": Scenario("post.lua", "/items"),
+    "post": Scenario("post.lua", "/items/1"),
     "download": Scenario("", "/big", 8, per_gib=True),
     "upload": Scenario("", "/sink", 1, per_gib=True),
 }

@@ -1,4 +1,4 @@
--- What Chromium sends with a fetch() across origins. With an argument, one field is another each time.
+-- What Chromium sends with a fetch() across origins, each for another path. With an argument, one field is another each time, too.
 local fields = {
   ["Connection"] = "keep-alive",
   ["sec-ch-ua-platform"] = '"Linux"',
@@ -16,13 +16,13 @@ local fields = {
   ["Cookie"] = "session=0123456789abcdef0123456789abcdef; theme=dark",
 }
 for name, value in pairs(fields) do wrk.headers[name] = value end
-local unique = false
-local count = 0
-function init(arguments) unique = arguments[1] == "unique" end
+local unique, count, base = false, 0, ""
+function init(arguments)
+  unique = arguments[1] == "unique"
+  base = wrk.path:match("^(.*/)")
+end
 function request()
-  if unique then
-    count = count + 1
-    wrk.headers["X-Unique"] = "value-" .. count
-  end
-  return wrk.format()
+  count = count + 1
+  if unique then wrk.headers["X-Unique"] = "value-" .. count end
+  return wrk.format(nil, base .. count % 5000 .. "?page=" .. count % 7)
 end
