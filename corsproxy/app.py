@@ -29,7 +29,7 @@ from corsproxy.observe.notices import Notices
 from corsproxy.observe.ring import Ring
 from corsproxy.observe.tracing import start_tracing
 from corsproxy.observe.writer import settle
-from corsproxy.record import Brief, ExchangeRecord, record_of
+from corsproxy.record import Brief, ExchangeRecord
 from corsproxy.reload import reloading
 from corsproxy.systemd import READY, STOPPING, notify
 
@@ -120,7 +120,7 @@ class App:
     def _witness_brief(self, brief: Brief) -> None:
         self.ring.briefs.put(brief)
         if self._access is not None:
-            self._access.add(record_of(brief))
+            self._access.add_brief(brief)
 
     async def start(self, addresses: Sequence[Listen] | None = None, sockets: Sockets = NO_SOCKETS) -> list[Listen]:
         """Listen, on the settings' addresses unless others are given, and on sockets that listen already; returns the real addresses. Raises CannotListen."""

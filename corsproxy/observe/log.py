@@ -14,11 +14,11 @@ from corsproxy.config.choices import LogFormat, LogLevel
 from corsproxy.config.settings import LogSettings
 from corsproxy.observe.details import Details
 from corsproxy.observe.folding import Fold, Folding
-from corsproxy.observe.shapes import fold_json, fold_logfmt, format_json, format_logfmt, logfmt, timestamp
+from corsproxy.observe.shapes import fold_json, fold_logfmt, format_brief, format_json, format_logfmt, logfmt, timestamp
 from corsproxy.observe.terminal import paint, wants_colour, width_of
 from corsproxy.observe.text import fold_text, format_text
 from corsproxy.observe.writer import Writer, writer_to
-from corsproxy.record import ExchangeRecord
+from corsproxy.record import Brief, ExchangeRecord, record_of
 
 # Lines wait this long, so that a busy proxy writes once for many; and no longer than for so many.
 _FLUSH_INTERVAL_S: Final = 0.05
@@ -61,8 +61,18 @@ class AccessLog:
         """Take one exchange."""
         if record.problem is not None and self._folding is not None and self._folds(record, self._folding):
             return
+        self._put(self._format(record))
+
+    def add_brief(self, brief: Brief) -> None:
+        """Take one that went as known ones go."""
+        if self._shape is LogFormat.JSON:
+            self._put(format_brief(brief))
+        else:
+            self.add(record_of(brief))
+
+    def _put(self, line: str) -> None:
         lines = self._lines
-        lines.append(self._format(record))
+        lines.append(line)
         if self._timer is None:
             self._timer = self._loop.call_later(_FLUSH_INTERVAL_S, self.flush)
         elif len(lines) >= _MAX_LINES:

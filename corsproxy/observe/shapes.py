@@ -14,22 +14,25 @@ from typing import Final
 
 from corsproxy.answers import Exchange
 from corsproxy.cors.decide import Decision
+from corsproxy.known import KnownForward
 from corsproxy.memo import Memo, Sights
 from corsproxy.observe import fields
-from corsproxy.observe.fields import MAX_TEXT, Value, attributes, cut, nanoseconds, text_of
+from corsproxy.observe.fields import MAX_PATH, MAX_TEXT, Value, attributes, cut, nanoseconds, text_of
 from corsproxy.observe.folding import Fold
-from corsproxy.record import ExchangeRecord
+from corsproxy.record import Brief, ExchangeRecord, record_of
 
 # As `event.dataset` names the lines of exchanges.
 DATASET: Final = "corsproxy.access"
-# A target that is longer is worth no memory.
+# A query that is longer is worth no memory.
 _MAX_KEPT_BYTES: Final = 256
 _CUT: Final = MAX_TEXT + 1
 _MAX_DECISIONS: Final = 512
 _THOUSANDTHS: Final = tuple(f"{number:03d}Z" for number in range(1000))
 _decisions: dict[int, tuple[Decision, str, str]] = {}
-_targets: Final[Memo[tuple[bytes, bytes], str]] = Memo(512)
+_queries: Final[Memo[bytes, str]] = Memo(512)
 _sights: Final = Sights()
+# What JSON and people read as it is, and is shown whole.
+_PLAIN_PATH: Final = re.compile(rb"/[!#-\[\]-~]{0,%d}" % (MAX_PATH - 1)).fullmatch
 _PLAIN: Final = re.compile(r"[!#-<>-\[\]-~]+")
 
 
@@ -65,6 +68,25 @@ def format_json(record: ExchangeRecord) -> str:
         f"""{f',"corsproxy.retries":{record.retries}' if record.retries else ""}"""
         f"""{f',"http.request.body.size":{record.received}' if record.received else ""}"""
         f"""{f',"http.response.body.size":{record.sent}}}' if record.sent else "}"}"""
+    )
+
+
+def format_brief(brief: Brief) -> str:
+    """Write what is told in brief, as `format_json` writes its record."""
+    recalled, target, _, name, began, started, ended, status, sent = brief
+    known, said = recalled.known, recalled.said
+    if said is None:
+        return format_json(record_of(brief))
+    took = int((ended - started) * 1e9)
+    durations = f'{took},"corsproxy.wait_duration":0,"corsproxy.head_duration":{took}' if isinstance(known, KnownForward) else took
+    return (
+        f'{{"@timestamp":"{timestamp(began)}","event.dataset":"corsproxy.access"'
+        f"{_asked(known.context.method, target)}"
+        f""","http.response.status_code":{status},"event.duration":{durations},"http.request.id":"{name.decode("ascii")}\""""
+        f"""{f',"trace.id":"{recalled.trace.decode("ascii")}"' if recalled.trace else ""}"""
+        f"{said}"
+        f"""{f',"http.request.body.size":{recalled.length}' if recalled.length else ""}"""
+        f"""{f',"http.response.body.size":{sent}}}' if sent else "}"}"""
     )
 
 
@@ -136,14 +158,27 @@ def _trace(record: ExchangeRecord) -> str:
 
 
 def _asked(method: bytes, target: bytes) -> str:
-    """Write what was asked for. Kept at its second sight: where each path is another one, to keep them all costs as much again."""
-    key = (method, target)
-    said = _targets.find(key)
+    """Write what was asked for. A path that may be shown as it is, and a query that was shown before, cost no more than a look."""
+    path, _, query = target.partition(b"?")
+    if _PLAIN_PATH(path) is None or len(query) > _MAX_KEPT_BYTES:
+        shown, rest = fields.target_of(target)
+        return _method(method) + _text("url.path", shown) + _text("url.query", rest)
+    asked = f'{_method(method)},"url.path":"{path.decode("ascii")}"'
+    return asked + _query(query) if query else asked
+
+
+@lru_cache(maxsize=64)
+def _method(method: bytes) -> str:
+    return _text("http.request.method", text_of(method))
+
+
+def _query(query: bytes) -> str:
+    """Write a query. Kept at its second sight: where each is another one, to keep them all costs as much again."""
+    said = _queries.find(query)
     if said is None:
-        path, query = fields.target_of(target)
-        said = _text("http.request.method", text_of(method)) + _text("url.path", path) + _text("url.query", query)
-        if len(target) <= _MAX_KEPT_BYTES and _sights.is_second(key):
-            _targets.put(key, said)
+        said = _text("url.query", fields.target_of(b"/?" + query)[1])
+        if _sights.is_second(query):
+            _queries.put(query, said)
     return said
 
 

@@ -8,6 +8,7 @@ import pytest
 from corsproxy.observe.counters import Counters
 from corsproxy.observe.entry import MAX_TARGET_BYTES, entry_of
 from corsproxy.observe.ring import Ring
+from corsproxy.observe.shapes import format_brief, format_json
 from corsproxy.record import Brief, ExchangeRecord, record_of
 from tests.conftest import ProxyFactory
 from tests.harness import ORIGIN, STRANGER, Proxy, Upstream, get, policy, put, route
@@ -77,6 +78,22 @@ async def test_the_record_of_a_brief_is_the_one_that_a_lane_writes(proxy: ProxyF
     assert replace(recalled, **times, **ids) == read
 
 
+@pytest.mark.parametrize("request_", FORWARDED.values(), ids=FORWARDED)
+async def test_its_line_is_that_of_its_record(proxy: ProxyFactory, upstream: Upstream, request_: bytes) -> None:
+    front = await proxy(route(upstream, cors=policy()))
+    briefs = listen(front)
+    await known(front, upstream, request_, of_head() if request_.startswith(b"HEAD") else answer())
+    made = briefs[-1]
+    line = format_json(record_of(made))
+
+    assert made[0].said is not None
+    assert format_brief(made) == line
+    *rest, _, _ = made
+    for status, sent in ((404, 0), (200, 12345)):
+        other: Brief = (*rest, status, sent)  # type: ignore[assignment]
+        assert format_brief(other) == format_json(record_of(other))
+
+
 async def test_a_preflight_in_brief_shows_as_its_record(proxy: ProxyFactory, upstream: Upstream) -> None:
     front = await proxy(route(upstream, cors=policy()))
     briefs = listen(front)
@@ -88,6 +105,8 @@ async def test_a_preflight_in_brief_shows_as_its_record(proxy: ProxyFactory, ups
 
     assert isinstance(made.briefs._kept[1], tuple)
     assert made.find("a1-1") == entry_of(front.records[-1], "a1-1", front.gateway.settings)
+    for _ in range(2):
+        assert format_brief(briefs[-1]) == format_json(record_of(briefs[-1]))
 
 
 TELLING = {"refused": BAD, "cookie": get(b"/a", ALLOWED, b"Cookie: a=1"), "long": get(b"/" + b"a" * MAX_TARGET_BYTES)}
