@@ -101,8 +101,9 @@ class DescriptorWriter:
         self._said_at = 0.0
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
-        # Lines that the thread has taken and not written yet.
-        self._in_hand = 0
+        # What the thread has taken, and how much of it is written.
+        self._in_hand = b""
+        self._written = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_failing = False
@@ -129,8 +130,8 @@ class DescriptorWriter:
         """Drop what waits, if waiting for it was in vain."""
         with self._changed:
             if self._has_given_up:
-                self.dropped += self._in_hand + sum(lines.count(b"\n") for lines in self._waiting)
-                self._in_hand = 0
+                self.dropped += self._lines_in_hand() + sum(lines.count(b"\n") for lines in self._waiting)
+                self._in_hand = b""
                 self._bytes -= sum(map(len, self._waiting))
                 self._waiting.clear()
             lost, self._said = self.dropped - self._said, self.dropped
@@ -178,20 +179,24 @@ class DescriptorWriter:
 
     def _write_all(self, lines: bytes) -> None:
         """Write whole lines at a time. Raises OSError, and has counted then what is lost."""
-        place, view = 0, memoryview(lines)
-        self._in_hand = lines.count(b"\n")
+        view = memoryview(lines)
+        self._in_hand, self._written = lines, 0
         try:
             if self._is_torn:
                 # A line that a full disk has cut must not take the next one with it.
                 self._write_part(memoryview(b"\n"))
-            while place < len(lines):
-                written = self._write_part(view[place : self._cut(lines, place)])
-                self._in_hand -= lines.count(b"\n", place, place + written)
-                place += written
+            while self._written < len(lines):
+                self._written += self._write_part(view[self._written : self._cut(lines, self._written)])
         except OSError:
             with self._changed:
-                self.dropped += self._in_hand
+                self.dropped += self._lines_in_hand()
             raise
+        finally:
+            self._in_hand = b""
+
+    def _lines_in_hand(self) -> int:
+        # Only where lines are lost: to count those that are written would cost as much as to write them.
+        return self._in_hand.count(b"\n", self._written)
 
     def _cut(self, lines: bytes, place: int) -> int:
         """Say up to where to write: the end of a line, unless one alone is too long."""
