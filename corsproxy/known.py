@@ -5,7 +5,7 @@ A decision is cut out of a head that was written with marks in the place of what
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from corsproxy.answers import Answer, Context, Exchange
@@ -91,7 +91,7 @@ class Client:
 @dataclass(slots=True)
 class KnownAnswer:
     """
-    A preflight's answer. `tail` is what of its exchange is not copied. `told` is for whoever wants to remember something about it;
+    A preflight's answer. `tail` is what of its exchange is not copied. `told` is for those who want to remember something about it;
     `dated` is the whole answer under the date that was asked for last.
     """
 
@@ -100,7 +100,7 @@ class KnownAnswer:
     status: int
     head: bytes
     reason: str
-    told: Any = None
+    told: dict[Any, Any] = field(default_factory=dict)
     dated: tuple[bytes, bytes] = (b"", b"")
 
     def to_bytes(self, date: bytes) -> bytes:
@@ -116,7 +116,7 @@ class KnownForward:
     A request that goes upstream.
 
     Its head is `start`, the target, `host`, the lines that pass, `before`, the client's lines, `between`, and then what is written here of id,
-    trace and length, each with the bytes behind it; None where it is not written. `told` is for whoever wants to remember something about it,
+    trace and length, each with the bytes behind it; None where it is not written. `told` is for those who want to remember something about it,
     and `alike` edits its answers, from the first one on.
     """
 
@@ -135,7 +135,7 @@ class KnownForward:
     body_limit: int | None
     head_limit: int
     reuse_upstream: bool
-    told: Any = None
+    told: dict[Any, Any] = field(default_factory=dict)
     alike: Any = None
 
 

@@ -54,10 +54,11 @@ class Briefs:
     def put(self, brief: Brief) -> None:
         """Number, keep and count an exchange that ended, if it is one of those that nobody needs to look at; else pass its record on."""
         recalled, target, _, _, _, started, ended, status, sent = brief
-        known = recalled.known
-        told = known.told
-        if told is None or told.status != status:
-            told = known.told = Told(record_of(brief))
+        # Two proxies of one process may share what is known.
+        tolds = recalled.known.told
+        told = tolds.get((self, status))
+        if told is None:
+            told = tolds[self, status] = Told(record_of(brief))
         if told.is_bad or len(target) > MAX_TARGET_BYTES:
             self.otherwise(record_of(brief))
             return
@@ -69,7 +70,7 @@ class Briefs:
         told.received += recalled.length
         if len(seconds) == 1:
             self._uncounted.append(told)
-        elif len(seconds) >= _BATCH:
+        if len(seconds) >= _BATCH or len(self._uncounted) >= _BATCH:
             self.settle()
 
     def keep(self, kept: ExchangeRecord | Entry) -> int:

@@ -167,6 +167,23 @@ async def test_what_is_told_in_brief_is_counted_as_its_records_are(proxy: ProxyF
     assert rounded(counters) == rounded(each)
 
 
+async def test_what_two_rings_are_told_of_one_request_they_count_each_for_itself(proxy: ProxyFactory, upstream: Upstream) -> None:
+    front = await proxy(route(upstream, cors=policy()))
+    briefs = listen(front)
+    await known(front, upstream, GOOD)
+    *rest, _, sent = briefs[-1]
+    one, other = ring_of(front), ring_of(front)
+    for number in range(1000):
+        changing: Brief = (*rest, (200, 304, 404)[number % 3], sent)  # type: ignore[assignment]
+        one.briefs.put(changing)
+        if not number % 2:
+            other.briefs.put(changing)
+        assert len(one.briefs._uncounted) <= 64
+
+    assert (one.counts()["total"], one.counts()["reasons"]) == (1000, [("origin-allowed", 1000, 0)])
+    assert (other.counts()["total"], other.counts()["reasons"]) == (500, [("origin-allowed", 500, 0)])
+
+
 def rounded(counters: Counters) -> object:
     """Figures, in which sums of seconds do not depend on their order."""
     values = counters.snapshot().values
