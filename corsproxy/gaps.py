@@ -92,6 +92,11 @@ def value_of(line: bytes) -> tuple[int, int]:
     return line.index(b": ") + 2, len(line)
 
 
+def names_differ(one: bytes, other: bytes) -> bool:
+    """Tell whether two lines have other names, or the same spelled in another way."""
+    return one.partition(b": ")[0] != other.partition(b": ")[0]
+
+
 def differing(one: Sequence[bytes], other: Sequence[bytes]) -> set[int]:
     """Return the places in which as many lines differ."""
     return {place for place, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1]}

@@ -8,17 +8,19 @@ line is; behind a name that it took once, a plain value is one.
 Bounded; a line is remembered when it comes a second time.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from corsproxy.memo import Memo, Sights
 from corsproxy.semantics.acts import DOUBT, LENGTH, MAX_NAME_BYTES, PARSED
 from corsproxy.semantics.framing import is_plain_length
-from corsproxy.semantics.tokens import is_plain_value
+from corsproxy.semantics.tokens import PLAIN_VALUE, TCHARS, is_plain_value
 
 MAX_LINES: Final = 1024
 # A line with more bytes is read each time.
 MAX_LINE_BYTES: Final = 512
+_PLAIN_LINE: Final = re.compile(rb"([%b]+): (%b)" % (re.escape(TCHARS), PLAIN_VALUE)).match
 # How many meanings there may be; those of lines that only pass are one.
 MAX_MEANINGS: Final = 1024
 
@@ -87,9 +89,30 @@ class Meanings:
         for line, name, kept in new:
             if len(line) <= MAX_LINE_BYTES and self._sights.is_second(line):
                 self.lines.put(line, kept)
-            if kept.is_free and len(name) <= MAX_NAME_BYTES and name not in self._names.young:
-                self._names.put(name, kept)
+            self._keep_name(name, kept)
         return tuple(found)  # type: ignore[arg-type]  # none is None any more
+
+    def line_of(self, meaning: Meaning, judge: Judge) -> Callable[[bytes, int], re.Match[bytes] | None]:
+        """Return what takes a plain line of a free meaning, whatever its name, from where it begins."""
+
+        def take(data: bytes, at: int) -> re.Match[bytes] | None:
+            found = _PLAIN_LINE(data, at)
+            if found is None:
+                return None
+            name = found[1]
+            kept = self._names.find(name)
+            if kept is None:
+                kept = self._meet(name, found[2], judge)
+                if kept is not meaning or not judge.proves([found[0]]):
+                    return None
+                self._keep_name(name, kept)
+            return found if kept is meaning else None
+
+        return take
+
+    def _keep_name(self, name: bytes, meaning: Meaning) -> None:
+        if meaning.is_free and len(name) <= MAX_NAME_BYTES and name not in self._names.young:
+            self._names.put(name, meaning)
 
     def _read_line(self, line: bytes, new: list[tuple[bytes, bytes, Meaning]], unproven: list[bytes], judge: Judge) -> Meaning | None:
         """Say what a line means that is `new`, and note it as `unproven` if a parser has to see it, too."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from corsproxy.gaps import END, LENGTH, VALUE, Gaps, Template, cut, differing, value_of
+from corsproxy.gaps import END, LENGTH, VALUE, Gaps, Template, cut, differing, names_differ, value_of
 from corsproxy.meanings import Judge
 from corsproxy.memo import Memo
 from corsproxy.response_layouts import ResponseLayout
@@ -166,7 +166,7 @@ class Kind:
 def may_differ(layout: ResponseLayout, place: int, one: bytes, other: bytes) -> bool:
     """Tell whether two lines in one place of a layout differ in nothing but a value that changes nothing else, or is the length."""
     meaning = layout.meanings[place]
-    return (meaning.is_free or meaning.act == acts.LENGTH) and one.partition(b": ")[0] == other.partition(b": ")[0]
+    return (meaning.is_free or meaning.act == acts.LENGTH) and not names_differ(one, other)
 
 
 # Edits a head by its lines: what is made of it, its layout, and its lines, the status line last.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from corsproxy.answers import Answer
 from corsproxy.forward import Forward
-from corsproxy.gaps import differing
+from corsproxy.gaps import differing, names_differ
 from corsproxy.known import Copied, KnownAnswer, KnownForward, Recalled, opening_of
 from corsproxy.meanings import Judge, Meaning, Meanings
 from corsproxy.memo import Memo, Sights
@@ -46,6 +46,8 @@ _LENGTH_CUT, _PARENT_CUT, _AGENT_CUT = len("Content-Length: "), len("traceparent
 _PASSING: Final = frozenset({PASS, READ, PRESENT, ACCEPT, PARENT, ID})
 # Of what does not matter for any decision, or is copied.
 _VARYING: Final = frozenset({PASS, PRESENT, PARENT, ID, SKIP})
+# Of these, the name does not matter either.
+_NAMELESS: Final = frozenset({PASS, SKIP})
 
 
 class Form(NamedTuple):
@@ -212,7 +214,9 @@ class RequestLayouts:
         opening = opening_of(known, client, target, b"\r\n".join(pick(lines)))
         return _new(Found, (recalled, method, target, agent, opening, found))
 
-    def vary(self, last: Variation | None, old: Found, new: Found, heads: tuple[bytes, bytes]) -> Variation | None:
+    def vary(
+        self, last: Variation | None, old: Found, new: Found, heads: tuple[bytes, bytes], connection: "Connection"
+    ) -> Variation | None:
         """
         Look whether two heads differ in nothing but what may stand in gaps, as well as in those of the `last` variation; None if not.
 
@@ -223,22 +227,27 @@ class RequestLayouts:
             return None
         before, lines = (head.split(b"\r\n")[:-2] for head in heads)
         places = differing(before, lines)
+        whole = {place for place in places if place and names_differ(before[place], lines[place])}
         if last is not None and last.form is form:
             places |= last.places
-        if not places or not all(self._may_differ(form.layout, place - 1, before[place], lines[place]) for place in places if place):
+            whole |= last.whole
+        if not places or not all(self._may_differ(form.layout, place - 1, is_whole=place in whole) for place in places if place):
             return None
+        known_lines, meanings = self._known_lines(connection), form.layout.meanings
         is_there = None
         if not self._recall.is_simple:
             host = form.layout.host
             number = self._recall.find_route(host, new.target)
             is_there = lambda target: self._recall.find_route(host, target) == number  # noqa: E731
-        return Variation(new, lines, places, Terms(self._most, is_there, self._name_of))
+        terms = Terms(self._most, is_there, self._name_of, lambda place: known_lines.line_of(meanings[place - 1], self._judge))
+        return Variation(new, lines, places, whole, terms)
 
-    def _may_differ(self, layout: Layout, place: int, one: bytes, other: bytes) -> bool:
-        """Tell whether two lines in one place of a layout differ in nothing but a value that passes, is copied or goes nowhere."""
+    def _may_differ(self, layout: Layout, place: int, *, is_whole: bool) -> bool:
+        """Tell whether the value in a place of a layout, or the whole line, passes, is copied or goes nowhere whatever it is."""
         meaning = layout.meanings[place]
-        varies = meaning.act == LENGTH or (meaning.is_free and meaning.act in _VARYING and place != layout.agent)
-        return varies and one.partition(b": ")[0] == other.partition(b": ")[0]
+        if is_whole:
+            return meaning.is_free and meaning.act in _NAMELESS and place != layout.agent
+        return meaning.act == LENGTH or (meaning.is_free and meaning.act in _VARYING and place != layout.agent)
 
     def _name_of(self, value: bytes) -> bytes:
         """Return the id that a client's id comes to, nothing where a fresh one is taken."""

@@ -7,7 +7,7 @@ The rest was read before, byte for byte, and means what it meant then (`gaps`).
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from corsproxy.gaps import END, LENGTH, TARGET, VALUE, Gaps, Template, cut, value_of
+from corsproxy.gaps import END, LENGTH, TARGET, VALUE, Gaps, Takes, Template, cut, value_of
 from corsproxy.known import KnownForward
 from corsproxy.recall import Recall
 
@@ -22,19 +22,21 @@ class Terms(NamedTuple):
     """
     What a head is held to whatever stands in its gaps. `most` is how many bytes it may have.
 
-    `is_there` tells whether a target leads to where the others do, None where all do. `name_of` returns the id that a client's id comes to.
+    `is_there` tells whether a target leads to where the others do, None where all do. `name_of` returns the id that a client's id comes to, and
+    `line_of` what takes a line that means the same as the one in a place, whatever its name.
     """
 
     most: int
     is_there: Callable[[bytes], bool] | None
     name_of: Callable[[bytes], bytes]
+    line_of: Callable[[int], Takes]
 
 
 class Variation:
     """
-    A head with gaps, for a target, for the values of lines that pass, and for what is copied; and the upstream's, with the same gaps.
+    A head with gaps, for a target, for the values of lines that pass, or for these lines, and for what is copied; and the upstream's, with the same gaps.
 
-    `form` is that of the heads that it fits, and `places` are their lines with a gap, the request line being 0. After `fill`, `size` is how many
+    `form` is that of the heads that it fits, and `places` are their lines with a gap, the request line being 0; those that are all gap are in `whole`. After `fill`, `size` is how many
     bytes such a head had.
     """
 
@@ -51,20 +53,24 @@ class Variation:
         "form",
         "places",
         "size",
+        "whole",
     )
 
-    def __init__(self, base: "Found", lines: Sequence[bytes], places: set[int], terms: Terms) -> None:
+    def __init__(self, base: "Found", lines: Sequence[bytes], places: set[int], whole: set[int], terms: Terms) -> None:
         """`lines` are those of the head that `base` was made of."""
         known, client, layout = base.recalled.known, base.recalled.client, base.form.layout
         assert isinstance(known, KnownForward)  # noqa: S101 - of what is answered nothing varies
-        self.form, self.places, self.size = base.form, places, 0
+        self.form, self.places, self.whole, self.size = base.form, places, whole, 0
         self._base, self._terms = base, terms
         self._has_target = 0 in places
         places_of = {"length": layout.length + 1, "parent": layout.parent + 1, "name": layout.id + 1}
         kept = [0, *(place + 1 for place in base.form.keeps)]
         wanted = sorted(place for place in places if place in kept or place in places_of.values())
-        takes = {0: TARGET, places_of["length"]: LENGTH} if layout.length >= 0 else {0: TARGET}
-        spans = {place: value_of(lines[place]) if place else _span(base.method + b" ", base.target) for place in places}
+        takes = {place: terms.line_of(place) for place in whole} | {0: TARGET}
+        if layout.length >= 0:
+            takes[places_of["length"]] = LENGTH
+        gaps = {place: (0, len(lines[place])) if place in whole else value_of(lines[place]) for place in places if place}
+        spans = gaps | {0: _span(base.method + b" ", base.target)} if 0 in places else gaps
         parts = cut(lines, spans)
         parts[-1] += END
         self._gaps = Gaps(parts, [(takes.get(place, VALUE), place in wanted) for place in sorted(places)])
@@ -74,7 +80,7 @@ class Variation:
         self._picks = picks if len(picks) < len(wanted) else None
         target = client.site.cut(base.target) if client.site.stripped else base.target
         written = [known.start + target + known.host, *(lines[place] for place in kept[1:])]
-        spans = {at: value_of(written[at]) if at else _span(known.start, target) for at, place in enumerate(kept) if place in places}
+        spans = {at: gaps[place] if at else _span(known.start, target) for at, place in enumerate(kept) if place in places}
         parts = cut(written, spans)
         parts[-1] += base.opening[len(b"\r\n".join(written)) :]
         self._template = Template(parts)

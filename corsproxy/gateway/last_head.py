@@ -72,6 +72,6 @@ class LastHead:
         else:
             # More and more rarely: what differs in two places once will do so again.
             if not self._misses & (self._misses - 1):
-                self._variation = layouts.vary(self._variation, self._found, found, (self._head, head)) or self._variation
+                self._variation = layouts.vary(self._variation, self._found, found, (self._head, head), peer) or self._variation
             self._misses += 1
         self._head, self._found, self._settings, self._peer = head, found, settings, peer

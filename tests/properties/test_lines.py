@@ -409,7 +409,7 @@ def variation_of(layouts: RequestLayouts, raws: list[bytes]) -> Variation | None
     for one, two in pairwise(raws):
         old, new = found_of(layouts, one), found_of(layouts, two)
         if old is not None and new is not None:
-            variation = layouts.vary(variation, old, new, (one + HEAD_END, two + HEAD_END)) or variation
+            variation = layouts.vary(variation, old, new, (one + HEAD_END, two + HEAD_END), CLIENT) or variation
     return variation
 
 

@@ -10,6 +10,7 @@ from corsproxy.config.rates import Rate, RateLimit
 from corsproxy.config.settings import ForwardingSettings, Limits, Settings
 from corsproxy.config.upstreams import Upstream
 from corsproxy.forward import Forward
+from corsproxy.meanings import MAX_MEANINGS
 from corsproxy.plan import Connection, Found
 from corsproxy.semantics.framing import Body, BodyKind
 from corsproxy.semantics.rules import compile_rules
@@ -33,7 +34,7 @@ def vary(chosen: Settings, *raws: bytes, client: Connection = CLIENT, last: Vari
     for (old, new), (one, two) in zip(pairwise(found), pairwise(raws), strict=True):
         assert old is not None
         assert new is not None
-        last = layouts(chosen).vary(last, old, new, (one + END, two + END))
+        last = layouts(chosen).vary(last, old, new, (one + END, two + END), CLIENT)
     return last
 
 
@@ -518,10 +519,10 @@ def test_what_a_route_takes_off_may_vary() -> None:
     [
         (raw_of(HOST, b"X: 1"), raw_of(HOST, b"X: 1")),
         (raw_of(HOST, b"X: 1"), raw_of(HOST, b"X: 1", b"X: 2")),
-        (raw_of(HOST, b"X: 1"), raw_of(HOST, b"x: 2")),
-        (raw_of(HOST, b"X: 1"), raw_of(HOST, b"Y: 1")),
-        (raw_of(HOST, b"X: 1", b"Y: 1"), raw_of(HOST, b"Y: 1", b"X: 1")),
         (raw_of(HOST, b"X: 1"), raw_of(b"X: 1", HOST)),
+        (raw_of(HOST, b"X: 1"), raw_of(HOST, b"ETag: 1")),
+        (raw_of(HOST, b"Cookie: 1"), raw_of(HOST, b"cookie: 1")),
+        (raw_of(HOST, b"X: 1"), raw_of(HOST, b"Authorization: 1")),
         (raw_of(HOST, b"User-Agent: a"), raw_of(HOST, b"User-Agent: b")),
         (raw_of(HOST, b"User-Agent: a"), raw_of(HOST, b"User-Agent: b", start=b"GET /b HTTP/1.1")),
         (raw_of(HOST, APP), raw_of(HOST, b"Origin: https://other.example")),
@@ -556,7 +557,7 @@ def test_what_a_trusted_proxy_tells_of_a_client_is_no_gap(line: bytes) -> None:
     assert one is not None
     assert two is not None
 
-    assert layouts(chosen).vary(None, one, two, (raws[0] + END, raws[1] + END)) is None
+    assert layouts(chosen).vary(None, one, two, (raws[0] + END, raws[1] + END), CLIENT) is None
 
 
 def test_what_varies_is_that_of_the_client_that_is_told_of() -> None:
@@ -583,10 +584,97 @@ def test_two_clients_do_not_vary(chosen: Settings) -> None:
     assert one is not None
     assert two is not None
 
-    assert layouts(chosen).vary(None, one, two, (raws[0] + END, raws[1] + END)) is None
+    assert layouts(chosen).vary(None, one, two, (raws[0] + END, raws[1] + END), CLIENT) is None
 
 
 def test_there_is_no_gap_in_a_preflight(chosen: Settings) -> None:
     lines = (HOST, APP, b"Access-Control-Request-Method: PUT")
 
     assert vary(chosen, *(raw_of(*lines, start=b"OPTIONS %b HTTP/1.1" % target) for target in (b"/a", b"/b"))) is None
+
+
+# --- lines that are all gap ---
+
+
+def by_name(chosen: Settings, *lines: bytes) -> Variation:
+    return varied(chosen, *(raw_of(HOST, line, APP) for line in lines or (b"X-A: 1", b"X-B: 2")))
+
+
+@pytest.mark.parametrize("line", [b"X-C: 3", b"x-a: 1", b"Y: a b", b"!#$%&'*+-.^_`|~9: 1", b"X-" + b"n" * 100 + b": 1"])
+def test_a_line_with_another_name_is_filled_in_if_it_means_the_same(chosen: Settings, line: bytes) -> None:
+    variation = by_name(chosen)
+
+    assert variation.whole == {2}
+    for _ in range(3):
+        check(variation, chosen, raw_of(HOST, line, APP))
+
+
+def test_a_line_that_goes_nowhere_is_filled_in_whatever_its_name(chosen: Settings) -> None:
+    variation = by_name(chosen, b"Keep-Alive: 5", b"keep-alive: 6")
+
+    check(variation, chosen, raw_of(HOST, b"KEEP-ALIVE: 7", APP))
+    assert variation.fill(raw_of(HOST, b"X-A: 7", APP) + END) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"X-C",
+        b"X-C:3",
+        b"X-C:  3",
+        b"X-C: 3 ",
+        b"X-C : 3",
+        b" X-C: 3",
+        b"X C: 3",
+        b"X\0C: 3",
+        b"X\xe4: 3",
+        b": 3",
+        b"X-C: ",
+        b"X-C: \0",
+        b"X-C: a\rb",
+        b"X-C: a\nb",
+        b"X-C: caf\xe9",
+        b"X-C: a\r\nX-D: 1",
+        b"X-C: a\r\n\r\nGET / HTTP/1.1\r\nHost: evil.example",
+        b"Host: evil.example",
+        b"Origin: https://evil.example",
+        b"Cookie: a=1",
+        b"Authorization: a",
+        b"Accept: a/b",
+        b"User-Agent: ua",
+        b"ETag: a",
+        b"Content-Length: 5",
+        b"Transfer-Encoding: chunked",
+        b"Connection: close",
+        b"Proxy-Connection: close",
+        b"Upgrade: h2c",
+        b"Expect: 100-continue",
+        b"X-Request-Id: their-id-1",
+        b"X-Forwarded-For: 192.0.2.1",
+        b"Keep-Alive: 5",
+        PARENT,
+    ],
+)
+def test_a_line_that_means_another_thing_is_not_filled_in_for_one_with_any_name(chosen: Settings, line: bytes) -> None:
+    variation = by_name(chosen)
+    for _ in range(3):
+        assert variation.fill(raw_of(HOST, line, APP) + END) is None
+
+
+def test_a_name_that_a_route_drops_is_not_filled_in_for_one_that_passes() -> None:
+    chosen = replace(SETTINGS, routes=(replace(ROUTE, request_headers=compile_rules([b"X-Secret"])),))
+
+    assert by_name(chosen).fill(raw_of(HOST, b"X-Secret: 1", APP) + END) is None
+    check(by_name(chosen), chosen, raw_of(HOST, b"X-C: 1", APP))
+
+
+def test_made_up_names_in_a_gap_do_not_make_memory_grow(chosen: Settings) -> None:
+    variation = by_name(chosen)
+    for number in range(3 * MAX_MEANINGS):
+        assert variation.fill(raw_of(HOST, b"X-%d: 1" % number, APP) + END) is not None
+    kept = layouts(chosen)._strangers
+
+    assert len(kept._names) <= 2 * MAX_MEANINGS
+    assert len(kept._kinds) < 20
+    assert len(kept.lines) < 20
