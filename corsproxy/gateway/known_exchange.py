@@ -35,7 +35,6 @@ class KnownExchange:
     """
 
     __slots__ = (
-        "_alike",
         "_began",
         "_connection",
         "_heir",
@@ -44,7 +43,6 @@ class KnownExchange:
         "_lane",
         "_name",
         "_other",
-        "_prepared",
         "_started",
         "found",
     )

@@ -1547,3 +1547,27 @@ async def test_a_long_head_is_not_kept_by_its_connection(front: Proxy, upstream:
     await play(client, served, GET)
     await play(client, served, long)
     assert len(last_head(front)) < 4096
+
+
+# --- how much is read at once ---
+
+
+async def test_an_upstream_whose_answers_are_short_is_read_at_once_until_a_long_one_comes(proxy: ProxyFactory, upstream: Upstream) -> None:
+    front = await proxy(route(upstream, cors=policy()))
+    client, served = await known(front, upstream)
+    (connection,) = front.pool._idle
+    reads_at_once = [connection.is_at_once]
+    content = bytes(range(256)) * 1024
+    await client.send(GET)
+    await served.read_request()
+    # What a transport would read at once, whatever the system has ready.
+    connection.data_received(of_head(len(content)) + content[:100_000])
+    reads_at_once.append(connection.is_at_once)
+    await served.send(content[100_000:])
+    got = await client.read_response()
+    _, last = await play(client, served, GET)
+    reads_at_once.append(connection.is_at_once)
+
+    assert (got.body, last.body) == (content, b"ok")
+    assert reads_at_once == [True, False, True]
+    assert list(front.pool._idle) == [connection]
