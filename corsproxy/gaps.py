@@ -13,9 +13,6 @@ from corsproxy.semantics.framing import MAX_LENGTH_DIGITS
 from corsproxy.semantics.target import PLAIN_TARGET
 from corsproxy.semantics.tokens import PLAIN_VALUE
 
-# Where a head ends.
-END: Final = b"\r\n\r\n"
-
 # What a gap takes, from where it begins.
 Takes = Callable[[bytes, int], re.Match[bytes] | None]
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from corsproxy.gaps import END, LENGTH, VALUE, Gaps, Template, cut, differing, names_differ, value_of
+from corsproxy.gaps import LENGTH, VALUE, Gaps, Template, cut, differing, names_differ, value_of
 from corsproxy.meanings import Judge
 from corsproxy.memo import Memo
 from corsproxy.response_layouts import ResponseLayout
 from corsproxy.rewrite import Notice
 from corsproxy.semantics import acts
-from corsproxy.semantics.framing import Body, BodyKind, whole_chunks
+from corsproxy.semantics.framing import HEAD_END, Body, BodyKind, whole_chunks
 
 # A head with more bytes is not kept.
 MAX_BYTES: Final = 2048
@@ -112,7 +112,7 @@ class Variation:
         self._base = base
         takes = [(LENGTH if place == layout.length else VALUE, place in layout.keeps) for place in sorted(places)]
         parts = cut([start, *fields], {place + 1: value_of(fields[place]) for place in places})
-        parts[-1] += END
+        parts[-1] += HEAD_END
         self._gaps = Gaps(parts, takes)
         kept = [fields[place] for place in layout.keeps]
         parts = cut([start, *kept], {at + 1: value_of(kept[at]) for at, place in enumerate(layout.keeps) if place in places})
@@ -197,8 +197,8 @@ class Alike:
                     self._try_first(variation)
                 size = variation.size
                 return (found, size) if size <= most else None
-        end = data.find(END)
-        size = end + len(END)
+        end = data.find(HEAD_END)
+        size = end + len(HEAD_END)
         found = self._meet(data[:end], judge) if end > 0 and size <= most else None
         return (found, size) if found is not None else None
 
@@ -216,7 +216,7 @@ class Alike:
             self._kinds.put(key, Kind(lines))
             return found
         known = kind.variation
-        if known is None or known in self._tried or known.fill(raw + END) is None:
+        if known is None or known in self._tried or known.fill(raw + HEAD_END) is None:
             kind.learn(found, layout, lines)
         if kind.variation is not None:
             self._try_first(kind.variation, instead_of=known)

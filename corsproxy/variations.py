@@ -7,9 +7,10 @@ The rest was read before, byte for byte, and means what it meant then (`gaps`).
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from corsproxy.gaps import END, LENGTH, TARGET, VALUE, Gaps, Takes, Template, cut, value_of
+from corsproxy.gaps import LENGTH, TARGET, VALUE, Gaps, Takes, Template, cut, value_of
 from corsproxy.known import KnownForward
 from corsproxy.recall import Recall
+from corsproxy.semantics.framing import HEAD_END
 
 if TYPE_CHECKING:
     from corsproxy.known import Recalled
@@ -72,7 +73,7 @@ class Variation:
         gaps = {place: (0, len(lines[place])) if place in whole else value_of(lines[place]) for place in places if place}
         spans = gaps | {0: _span(base.method + b" ", base.target)} if 0 in places else gaps
         parts = cut(lines, spans)
-        parts[-1] += END
+        parts[-1] += HEAD_END
         self._gaps = Gaps(parts, [(takes.get(place, VALUE), place in wanted) for place in sorted(places)])
         # What is copied to other places than the opening, each with which of the pieces it is.
         self._copied = [(name, wanted.index(place)) for name, place in places_of.items() if place in wanted and place]

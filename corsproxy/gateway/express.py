@@ -19,12 +19,13 @@ from corsproxy.gateway.exchange import HIGH_WATER_BYTES, House
 from corsproxy.gateway.express_exchange import ExpressExchange
 from corsproxy.gateway.known_exchange import KnownExchange
 from corsproxy.gateway.last_head import LastHead
-from corsproxy.gateway.plain import HEAD_END, PlainHeads, Probe
+from corsproxy.gateway.plain import PlainHeads, Probe
 from corsproxy.gateway.pool import UpstreamPool
 from corsproxy.plan import Found
 from corsproxy.record import Brief
 from corsproxy.request_layouts import RequestLayouts
 from corsproxy.semantics.fields import RequestHead
+from corsproxy.semantics.framing import HEAD_END
 
 _log = logging.getLogger("corsproxy")
 

@@ -8,9 +8,9 @@ import logging
 from typing import Final
 
 from corsproxy.config.settings import Settings
-from corsproxy.gateway.plain import HEAD_END
 from corsproxy.plan import Connection, Found
 from corsproxy.request_layouts import RequestLayouts
+from corsproxy.semantics.framing import HEAD_END
 from corsproxy.variations import Variation
 
 _log = logging.getLogger("corsproxy")

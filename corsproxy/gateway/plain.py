@@ -13,8 +13,6 @@ from corsproxy.gateway.judge import request_judge
 from corsproxy.semantics.fields import FieldLine, RequestHead
 from corsproxy.semantics.framing import parse_length
 
-HEAD_END: Final = b"\r\n\r\n"
-
 # Fields of which aiohttp takes one line only (its SINGLETON_HEADERS; a test compares): two lines of one would be 400 there.
 SINGLETONS: Final = (
     b"host",

@@ -20,9 +20,8 @@ from corsproxy.gateway.tunnel import End
 from corsproxy.gateway.upstream_neighbours import Exchange, Owner, Terms
 from corsproxy.problems import Problem
 from corsproxy.semantics.fields import FieldLine, ResponseHead
-from corsproxy.semantics.framing import BodyKind, Refusal
+from corsproxy.semantics.framing import HEAD_END, BodyKind, Refusal
 
-_HEAD_END: Final = b"\r\n\r\n"
 # What a parser is told of a head that it did not get.
 _CHUNKED_HEAD: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _MINORS: Final = {"1.0": 0, "1.1": 1}
@@ -253,8 +252,8 @@ class UpstreamConnection(InPieces):
     def _read_head(self, data: bytes) -> bytes:
         """Feed the parser up to the head's end and no further: behind it, the parser is told how the body ends by nobody."""
         window = self._tail + data if self._tail else data
-        end = window.find(_HEAD_END)
-        taken = data if end < 0 else data[: end + len(_HEAD_END) - len(self._tail)]
+        end = window.find(HEAD_END)
+        taken = data if end < 0 else data[: end + len(HEAD_END) - len(self._tail)]
         self._head_bytes += len(taken)
         if self._head_bytes > self._terms.head_limit:
             self._fail(problems.UPSTREAM_BAD_HEAD, f"the answer's head is over {self._terms.head_limit} bytes")
@@ -268,7 +267,7 @@ class UpstreamConnection(InPieces):
         except httptools.HttpParserUpgrade:
             pass
         if end < 0:
-            self._tail = window[-(len(_HEAD_END) - 1) :]
+            self._tail = window[-(len(HEAD_END) - 1) :]
             return b""
         self._tail = b""
         head, self._head = self._head, None

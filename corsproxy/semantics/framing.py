@@ -83,6 +83,8 @@ _ASCII_ONLY = (b"host", b"origin", b"access-control-request-method", b"access-co
 # Nominating one of these as a Connection option would take it off on the way; those of GUARDED that are hop-by-hop anyway may be named.
 _NEVER_NOMINATED = GUARDED - {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 
+# What ends a head (RFC 9112 2.1); a parser that is strict takes nothing else.
+HEAD_END: Final = b"\r\n\r\n"
 MAX_LENGTH_DIGITS: Final = 18
 # Of a chunk that is not the last, and that may be all there.
 _CHUNK_SIZE: Final = re.compile(rb"([1-9A-Fa-f][0-9A-Fa-f]{0,6})\r\n").match

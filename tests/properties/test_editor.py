@@ -13,10 +13,10 @@ from corsproxy.config.settings import Route
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.decide import Facts, decide, decide_without_cors
 from corsproxy.cors.policy import ANY, CorsPolicy, PolicyDraft, build_policy
-from corsproxy.gaps import END
 from corsproxy.gateway.judge import response_judge
 from corsproxy.semantics.cookies import CookieRules
 from corsproxy.semantics.fields import FieldLine, ResponseHead
+from corsproxy.semantics.framing import HEAD_END as END
 from corsproxy.semantics.rules import compile_rules
 
 BOUNDED = settings(deadline=None)

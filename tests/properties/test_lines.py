@@ -25,7 +25,7 @@ from corsproxy.cors.decide import Facts, decide
 from corsproxy.cors.policy import CorsPolicy, PolicyDraft, build_policy
 from corsproxy.gateway.judge import LineJudge, response_judge
 from corsproxy.gateway.last_head import LastHead
-from corsproxy.gateway.plain import HEAD_END, PlainHeads
+from corsproxy.gateway.plain import PlainHeads
 from corsproxy.known import CUT
 from corsproxy.meanings import Meanings
 from corsproxy.plan import Connection, Found, Fresh, layouts_of, plan, plan_anew
@@ -34,7 +34,7 @@ from corsproxy.record import MAX_USER_AGENT
 from corsproxy.request_layouts import RequestLayouts
 from corsproxy.semantics.acts import MAX_NAME_BYTES, PARSED, PASS
 from corsproxy.semantics.fields import FieldLine, RequestHead, ResponseHead
-from corsproxy.semantics.framing import CHUNKED_BODY, frame, last_chunk, whole_chunks
+from corsproxy.semantics.framing import CHUNKED_BODY, HEAD_END, frame, last_chunk, whole_chunks
 from corsproxy.semantics.rules import HeaderRules, compile_rules
 from corsproxy.semantics.tokens import PLAIN_VALUE, TCHARS, is_plain_value
 from corsproxy.variations import Variation

@@ -16,12 +16,12 @@ from corsproxy.config.settings import Route
 from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.decide import Facts, decide
 from corsproxy.cors.policy import PolicyDraft, build_policy
-from corsproxy.gaps import END
 from corsproxy.gateway.judge import response_judge
 from corsproxy.meanings import Judge
 from corsproxy.prepared import _STABLE, MAX_BYTES, MAX_KINDS, MAX_TRIED, Alike, Prepared, may_differ
 from corsproxy.response_layouts import MAX_LAYOUTS, ResponseLayout
 from corsproxy.semantics.framing import CHUNKED_BODY, CLOSE_DELIMITED, NO_BODY, Body, BodyKind
+from corsproxy.semantics.framing import HEAD_END as END
 from corsproxy.semantics.rules import compile_rules
 
 POLICY, _ = build_policy(PolicyDraft(("https://app.example",)))

@@ -11,12 +11,12 @@ from corsproxy.config.upstreams import Upstream
 from corsproxy.cors.decide import Facts, decide
 from corsproxy.cors.policy import PolicyDraft, build_policy
 from corsproxy.editor import Editor
-from corsproxy.gaps import END
 from corsproxy.gateway.judge import response_judge
 from corsproxy.meanings import MAX_LINES, MAX_MEANINGS, Judge
 from corsproxy.prepared import MAX_BYTES, MAX_KINDS, MAX_TRIED, Prepared
 from corsproxy.response_layouts import MAX_LAYOUTS, ResponseLayouts
 from corsproxy.semantics.acts import ResponseNames
+from corsproxy.semantics.framing import HEAD_END as END
 from corsproxy.semantics.framing import BodyKind
 from corsproxy.semantics.rules import NO_RULES, compile_rules
 from tests.unit.test_meanings import Watched
